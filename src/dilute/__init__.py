@@ -1,0 +1,60 @@
+"""Train classifiers when most labels are wrong, and know what it costs.
+
+The public names below are imported when they are first used, so that `import dilute` is instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dilute.data import LabelledSet as LabelledSet
+    from dilute.data import Splits as Splits
+    from dilute.data import WhiteNoise as WhiteNoise
+    from dilute.data import load as load
+    from dilute.dilution import DilutedSet as DilutedSet
+    from dilute.dilution import NoisySet as NoisySet
+    from dilute.dilution import ReplacedSet as ReplacedSet
+    from dilute.dilution import read_labels as read_labels
+    from dilute.dilution import write_labels as write_labels
+    from dilute.errors import DiluteError as DiluteError
+    from dilute.fitting import fit as fit
+    from dilute.noise import Asymmetric as Asymmetric
+    from dilute.noise import Confusion as Confusion
+    from dilute.noise import Pair as Pair
+    from dilute.noise import Structured as Structured
+    from dilute.noise import Uniform as Uniform
+    from dilute.noise import UniformOther as UniformOther
+    from dilute.runs import Execution as Execution
+    from dilute.runs import RunRecord as RunRecord
+    from dilute.runs import RunSpec as RunSpec
+    from dilute.runs import run_one as run_one
+    from dilute.store import Store as Store
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "dilute.data": ("LabelledSet", "Splits", "WhiteNoise", "load"),
+    "dilute.dilution": ("DilutedSet", "NoisySet", "ReplacedSet", "read_labels", "write_labels"),
+    "dilute.errors": ("DiluteError",),
+    "dilute.fitting": ("fit",),
+    "dilute.noise": ("Asymmetric", "Confusion", "Pair", "Structured", "Uniform", "UniformOther"),
+    "dilute.runs": ("Execution", "RunRecord", "RunSpec", "run_one"),
+    "dilute.store": ("Store",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *sorted(_HOME_OF)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'dilute' has no attribute '{name}'")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME_OF])

@@ -1,0 +1,7 @@
+"""`python -m dilute`."""
+
+import sys
+
+from dilute.cli import main
+
+sys.exit(main())

@@ -1,0 +1,69 @@
+"""The command line: thin, one command per library function, nothing heavy imported before it is needed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+import typer
+from typer.exceptions import TyperException
+
+from dilute.cli import data, demo, labels, run
+from dilute.errors import DiluteError
+
+app = typer.Typer(
+    name="dilute",
+    help="Train classifiers when most labels are wrong, and know what it costs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
+app.command("demo")(demo.demo)
+app.command("run")(run.run)
+app.command("labels")(labels.labels)
+app.add_typer(data.app, name="data")
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+) -> None:
+    if version:
+        from dilute import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 1 an error that the user can mend, 130 interrupted."""
+    try:
+        app(arguments, standalone_mode=False)
+    except TyperException as error:
+        return _fail(f"{error.format_message().rstrip('.')}; see dilute --help")
+    except DiluteError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt as error:
+        print(f"dilute: interrupted{': ' if str(error) else ''}{error}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return _fail(f"the disk is full ({error.filename or 'while writing'}); free some space")
+    except ValueError as error:
+        if type(error).__name__ != "ValidationError":  # pydantic's, whose import is slow
+            raise
+        from dilute.errors import validation_line
+
+        return _fail(validation_line(error))
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"dilute: {message}", file=sys.stderr)
+    return 1

@@ -1,0 +1,126 @@
+"""What commands print while they work and when they are done."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dilute.runs import RunRecord
+    from dilute.training import Trained
+
+OnStep = "Callable[[int, int, Trained], None]"
+
+
+def say(text: str) -> None:
+    """Print a line on standard error, which is for people."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on standard output, which is for programs."""
+    import json
+
+    print(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+@contextmanager
+def training_progress(title: str) -> Iterator[Callable[[int, int, Trained], None]]:
+    """Yield an `on_step` that shows progress: a bar with rate and remaining time on a terminal, lines elsewhere."""
+    if sys.stderr.isatty():
+        yield from _bar(title)
+    else:
+        yield _lines(title)
+
+
+def _bar(title: str) -> Iterator[Callable[[int, int, Trained], None]]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("steps · {task.fields[rate]} · {task.fields[accuracy]}"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    with Progress(*columns, console=Console(stderr=True), refresh_per_second=5) as progress:
+        task = progress.add_task(title, total=None, rate="starting", accuracy="no accuracy yet")
+
+        def on_step(step: int, num_steps: int, trained: Trained) -> None:
+            rate = f"{step / max(trained.training_seconds, 1e-9):,.1f} steps/s"
+            accuracy = _accuracy(trained) or "no accuracy yet"
+            progress.update(task, completed=step, total=num_steps, rate=rate, accuracy=accuracy)
+
+        yield on_step
+
+
+def _lines(title: str) -> Callable[[int, int, Trained], None]:
+    shown = -1
+    started = time.monotonic()
+    first_step = None
+
+    def on_step(step: int, num_steps: int, trained: Trained) -> None:
+        nonlocal shown, first_step
+        first_step = step if first_step is None else first_step
+        if len(trained.curve) == shown:
+            return
+        shown = len(trained.curve)
+        done = step - first_step + 1
+        left = (time.monotonic() - started) / done * (num_steps - step)
+        accuracy = _accuracy(trained)
+        say(
+            f"{title}: step {step}/{num_steps}{', ' + accuracy if accuracy else ''}, {left:.0f} s left"
+        )
+
+    return on_step
+
+
+def _accuracy(trained: Trained) -> str | None:
+    if not trained.curve or trained.curve[-1].test_accuracy is None:
+        return None
+    return f"test accuracy {trained.curve[-1].test_accuracy:.1%}"
+
+
+def summary(record: RunRecord) -> str:
+    """Return what came of a run in a few lines for people."""
+    spec = record.spec
+    noise = spec["noise"]["pattern"]
+    amount = f"alpha {spec['alpha']:g}" if "alpha" in spec else f"rate {spec['rate']:g}"
+    lines = [
+        f"{spec['data']} · {spec['model']} · {noise} noise, {amount} · copies {spec['copies']} · seed {spec['seed']}",
+    ]
+    if record.num_clean is not None:
+        lines.append(
+            f"  {record.num_clean:,} clean and {record.num_noisy:,} noisy labels: {record.noise_rate:.1%} noise, "
+            f"{record.wrong_rate:.1%} wrong; {record.num_heldout:,} images held out"
+        )
+    if record.status != "done":
+        lines.append(
+            f"  {record.status} after {record.steps} steps{': ' + record.message if record.message else ''}"
+        )
+    if record.accuracy.selected is not None:
+        lines.append(
+            f"  test accuracy {record.accuracy.selected:.2%} at step {record.selected_step}, "
+            f"selected by {str(record.selected_by).replace('_', ' ')} (n = {record.num_test:,})"
+        )
+    if record.accuracy.last is not None:
+        lines.append(
+            f"  test accuracy {record.accuracy.last:.2%} of the last model (step {record.steps})"
+        )
+    if record.images_per_second is not None:
+        lines.append(
+            f"  {record.images_per_second:,.0f} images/s, {record.examples_per_second:,.0f} examples/s, "
+            f"{record.seconds:.0f} s in all, peak memory {(record.peak_memory_bytes or 0) / 2**20:,.0f} MiB"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,85 @@
+"""`dilute labels`: a noise realisation as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dilute.cli import console, options
+
+
+def labels(
+    data: options.DataName,
+    out: Annotated[Path, typer.Option(help="The Parquet file to write.")],
+    alpha: options.Alpha = None,
+    rate: options.Rate = None,
+    noise: options.Noise = "uniform",
+    delta: options.Delta = None,
+    order: options.Order = None,
+    order_seed: options.OrderSeed = None,
+    class_order: options.ClassOrder = None,
+    class_map: options.ClassMap = None,
+    confusion: options.ConfusionFile = None,
+    noisy_images: options.NoisyImages = "same",
+    seed: options.Seed = 0,
+    data_dir: options.DataDir = None,
+    resize: options.Resize = None,
+    json: options.Json = False,
+) -> None:
+    """Write the wrong labels of a diluted set to a Parquet file, so that others train on the very same ones.
+
+    Example: `dilute labels mnist --alpha 20 --noise structured --order random --delta 0.5 --out labels.parquet`
+    """
+    chosen = options.pattern(noise, delta, order, order_seed, class_order, class_map, confusion)
+    import numpy as np
+
+    from dilute.data import WhiteNoise, load
+    from dilute.dilution import DilutedSet, ImageSource, ReplacedSet, write_labels
+    from dilute.errors import NoiseError
+    from dilute.noise import majority_is_true
+
+    clean = load(data, data_dir, resize).train
+    if rate is not None:
+        if alpha is not None or noisy_images != "same":
+            raise NoiseError(
+                "--rate replaces labels on the same images; leave out --alpha and --noisy-images"
+            )
+        noisy = ReplacedSet(clean, rate, chosen, seed)
+    else:
+        alpha = alpha or 0.0
+        pool: ImageSource | None = None
+        if noisy_images == "white_noise":
+            pool = WhiteNoise(clean, seed, max(1, round(alpha * len(clean))))
+        elif noisy_images != "same":
+            pool = load(noisy_images, data_dir, resize).train
+        noisy = DilutedSet(clean, alpha, chosen, seed, images=pool)
+    content_hash = write_labels(noisy, out)
+    matrix = (
+        chosen.matrix(clean.num_classes, noisy.alpha)
+        if noisy.num_noisy
+        else np.eye(clean.num_classes)
+    )
+    lost = np.flatnonzero(~majority_is_true(noisy.alpha, matrix)) if noisy.num_noisy else []
+    if len(lost):
+        console.say(
+            f"note: for {len(lost)} of {clean.num_classes} classes the true label is no longer the most frequent one; "
+            "plain training cannot recover them"
+        )
+    document = {
+        "out": str(out),
+        "content_hash": content_hash,
+        "num_clean": noisy.num_clean,
+        "num_noisy": noisy.num_noisy,
+        "noise_rate": noisy.num_noisy / len(noisy),
+        "data": data,
+        "data_hash": clean.content_hash,
+    }
+    if json:
+        console.print_json(document)
+    else:
+        print(
+            f"{out}: {noisy.num_clean:,} clean and {noisy.num_noisy:,} noisy labels "
+            f"({document['noise_rate']:.1%} noise), hash {content_hash[:16]}"
+        )

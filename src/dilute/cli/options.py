@@ -1,0 +1,105 @@
+"""Options that several commands share, and what they are turned into."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dilute.errors import NoiseError
+
+if TYPE_CHECKING:
+    from dilute.noise import NoisePattern
+
+DataName = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A known name, or idx:DIR, folder:DIR, parquet:FILE, npz:FILE, hub:OWNER/NAME.",
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Where named data sets are kept; else $DILUTE_DATA, else your data folder."),
+]
+Resize = Annotated[
+    int | None,
+    typer.Option(help="Bring images of mixed sizes to squares of this many pixels a side."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+Alpha = Annotated[
+    float | None, typer.Option(help="Noisy examples per clean one, ≥ 0 (dilution). Default 0.")
+]
+Rate = Annotated[
+    float | None, typer.Option(help="Share of labels replaced, 0 to 1; instead of --alpha.")
+]
+Noise = Annotated[
+    str,
+    typer.Option(help="uniform, uniform_other, pair, asymmetric, structured or confusion."),
+]
+Delta = Annotated[float | None, typer.Option(help="structured: degree, 0 to alpha/K.")]
+Order = Annotated[str | None, typer.Option(help="structured: confusing, reverse or random.")]
+OrderSeed = Annotated[int | None, typer.Option(help="structured: which random order.")]
+ClassOrder = Annotated[
+    str | None, typer.Option(help="structured: classes from most to least confused, as in 3,5,8,….")
+]
+ClassMap = Annotated[
+    str | None, typer.Option(help="asymmetric: mnist, cifar10, or pairs as in 7:1,2:7.")
+]
+ConfusionFile = Annotated[
+    Path | None,
+    typer.Option("--confusion", help="confusion, structured: a K×K matrix as .csv, .json or .npy."),
+]
+NoisyImages = Annotated[
+    str, typer.Option(help="Images of noisy examples: same, white_noise, or a data set's name.")
+]
+Seed = Annotated[int, typer.Option(help="Which subset, noise, initialisation and order, ≥ 0.")]
+
+
+def pattern(
+    name: str,
+    delta: float | None,
+    order: str | None,
+    order_seed: int | None,
+    class_order: str | None,
+    class_map: str | None,
+    confusion: Path | None,
+) -> NoisePattern:
+    """Return the noise pattern that the options describe.
+
+    Errors: `NoiseError` for an unknown pattern, or an option that it lacks or has no use for.
+    """
+    from dilute.noise import make_pattern, read_matrix
+
+    matrix_field = "rows" if name == "confusion" else "confusion"
+    options: dict[str, Any] = {
+        "delta": delta,
+        "order": order,
+        "order_seed": order_seed,
+        "class_order": _integers(class_order) if class_order else None,
+        "class_map": _class_map(class_map) if class_map else None,
+        matrix_field: read_matrix(confusion) if confusion else None,
+    }
+    return make_pattern(
+        name, **{field: value for field, value in options.items() if value is not None}
+    )
+
+
+def _integers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise NoiseError(
+            f"class order '{text}' cannot be read; give class numbers as in 3,5,8"
+        ) from None
+
+
+def _class_map(text: str) -> str | dict[int, int]:
+    if ":" not in text:
+        return text
+    try:
+        pairs = [part.split(":") for part in text.split(",")]
+        return {int(source): int(target) for source, target in pairs}
+    except ValueError:
+        raise NoiseError(f"class map '{text}' cannot be read; give pairs as in 7:1,2:7") from None

@@ -1,0 +1,161 @@
+"""`dilute run`: one run, from the store if it is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dilute.cli import console, options
+
+
+def run(
+    data: options.DataName,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="perceptron, mlp1, mlp2, mlp4, conv4, conv6, resnet18 or module:callable."
+        ),
+    ],
+    alpha: options.Alpha = None,
+    rate: options.Rate = None,
+    noise: options.Noise = "uniform",
+    delta: options.Delta = None,
+    order: options.Order = None,
+    order_seed: options.OrderSeed = None,
+    class_order: options.ClassOrder = None,
+    class_map: options.ClassMap = None,
+    confusion: options.ConfusionFile = None,
+    noisy_images: options.NoisyImages = "same",
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Train on the labels in this file (of dilute labels) instead of drawing them."
+        ),
+    ] = None,
+    num_clean: Annotated[
+        int | None, typer.Option(help="Clean images to train on; all if not given.")
+    ] = None,
+    heldout_fraction: Annotated[
+        float, typer.Option(help="Share of images that selects the model, 0 to below 1.")
+    ] = 0.05,
+    heldout_labels: Annotated[
+        str, typer.Option(help="Select by the held-out images' noisy or clean labels.")
+    ] = "noisy",
+    method: Annotated[
+        str, typer.Option(help="What is minimised: cross_entropy.")
+    ] = "cross_entropy",
+    copies: Annotated[
+        str, typer.Option(help="Labels of an image per visit: 1, any number, all or expected.")
+    ] = "all",
+    batch_size: Annotated[int, typer.Option(help="Images per step.")] = 256,
+    optimizer: Annotated[str, typer.Option(help="adamw, adadelta or sgd.")] = "adamw",
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak learning rate; by optimiser 0.001, 1, 0.05.")
+    ] = None,
+    momentum: Annotated[float | None, typer.Option(help="sgd: momentum, default 0.9.")] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="Weight decay; default 0.01 for adamw, else 0.")
+    ] = None,
+    schedule: Annotated[
+        str, typer.Option(help="linear (warm-up, then down to zero) or constant.")
+    ] = "linear",
+    warmup_steps: Annotated[
+        int | None, typer.Option(help="linear: steps of warm-up, default 50.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Budget in steps. Default 1000.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Budget in passes over all labels.")] = None,
+    examples: Annotated[int | None, typer.Option(help="Budget in image–label pairs.")] = None,
+    curve_points: Annotated[int, typer.Option(help="How often the model is judged.")] = 10,
+    seed: options.Seed = 0,
+    store: Annotated[
+        Path, typer.Option(help="Folder of records: answered from, and written to.")
+    ] = Path("runs"),
+    force: Annotated[
+        bool, typer.Option("--force", help="Run even if the store has the answer.")
+    ] = False,
+    checkpoint_every: Annotated[
+        int | None, typer.Option(help="Steps between checkpoints; every minute if not given.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, …; a GPU if there is one.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
+    data_dir: options.DataDir = None,
+    resize: options.Resize = None,
+    json: options.Json = False,
+) -> None:
+    """Train one model on one noisy set, and keep the record.
+
+    The same run again is answered from the store; an interrupted one goes on where it was.
+
+    Example: `dilute run mnist --model conv4 --alpha 100 --copies all`
+    """
+    chosen = options.pattern(noise, delta, order, order_seed, class_order, class_map, confusion)
+    from dilute.data import load
+    from dilute.dilution import read_labels
+    from dilute.fitting import spec_for
+    from dilute.runs import Execution, RunSpec
+    from dilute.store import Store
+
+    recipe: dict[str, Any] = {
+        "model": model,
+        "heldout_fraction": heldout_fraction,
+        "heldout_labels": heldout_labels,
+        "method": method,
+        "copies": int(copies) if copies.lstrip("-").isdigit() else copies,
+        "batch_size": batch_size,
+        "optimizer": optimizer,
+        "learning_rate": learning_rate,
+        "momentum": momentum,
+        "weight_decay": weight_decay,
+        "schedule": schedule,
+        "warmup_steps": warmup_steps,
+        "budget_steps": steps,
+        "budget_epochs": epochs,
+        "budget_examples": examples,
+        "curve_points": curve_points,
+        "seed": seed,
+    }
+    # Before the data are read, so that a slip in an option costs no waiting.
+    spec = RunSpec(
+        data=data,
+        num_clean=num_clean,
+        alpha=alpha,
+        rate=rate,
+        noise=chosen,
+        noisy_images=noisy_images,
+        **recipe,
+    )
+    runs = Store(store)
+    splits = load(data, data_dir, resize)
+    pool = None if noisy_images in ("same", "white_noise") else load(noisy_images, data_dir, resize)
+    names = {"data": splits.name, "noisy_images": pool.name if pool else noisy_images}
+    noisy = None
+    if labels is None:
+        spec = RunSpec(**{**spec.canonical(), **names})
+    else:
+        noisy = read_labels(labels, splits.train, images=pool.train if pool else None)
+        spec = spec_for(noisy, **{**recipe, **names})
+    with console.training_progress(f"{splits.name} {model}") as on_step:
+        record, was_there = runs.run(
+            spec,
+            Execution(
+                device=device,
+                threads=threads,
+                data_dir=data_dir,
+                checkpoint_every_steps=checkpoint_every,
+                on_step=on_step,
+            ),
+            splits=splits,
+            pool=pool.train if pool else None,
+            noisy=noisy,
+            force=force,
+        )
+    if was_there:
+        console.say(f"answered from the store ({store}/{record.key}.json); --force runs it again")
+    if json:
+        console.print_json(record.model_dump(mode="json"))
+    else:
+        print(console.summary(record))
+    if record.status == "failed":
+        raise typer.Exit(1)

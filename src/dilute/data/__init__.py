@@ -1,0 +1,149 @@
+"""Data sets: named ones, and the user's own, each as `Splits` of `LabelledSet`s."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dilute.data import bundled, cifar, download, folder, hub, idx, npz, parquet
+from dilute.data.home import data_folder
+from dilute.data.labelled import LabelledSet, Splits
+from dilute.data.sheet import contact_sheet, describe
+from dilute.data.white_noise import WhiteNoise
+from dilute.errors import DataError, unknown_name
+
+__all__ = [
+    "OWN",
+    "SETS",
+    "LabelledSet",
+    "Splits",
+    "WhiteNoise",
+    "contact_sheet",
+    "data_folder",
+    "describe",
+    "fetch",
+    "known",
+    "load",
+]
+
+
+@dataclass(frozen=True)
+class NamedSet:
+    """A data set that has a name: what it is, and what reads it from a data folder (None: it is not there)."""
+
+    description: str
+    read: Callable[[Path], Splits | None]
+
+
+@dataclass(frozen=True)
+class OwnForm:
+    """A form of the user's own data: what goes after the colon, what it is, and what reads it."""
+
+    argument: str
+    description: str
+    read: Callable[[str, int | None], Splits]
+    can_resize: bool = False
+
+
+SETS = {
+    "mnist5k": NamedSet(
+        "5,000 of MNIST's handwritten digits, 1×28×28, 10 classes; bundled",
+        lambda _: bundled.load_mnist5k(),
+    ),
+    "digits": NamedSet(
+        "1,797 handwritten digits of scikit-learn, 1×8×8, 10 classes; bundled",
+        lambda _: bundled.load_digits(),
+    ),
+    "mnist": NamedSet(
+        "60,000 + 10,000 handwritten digits, 1×28×28, 10 classes; 12 MB to fetch", idx.load_mnist
+    ),
+    "cifar10": NamedSet(
+        "50,000 + 10,000 small photographs, 3×32×32, 10 classes; 170 MB to fetch",
+        lambda folder: cifar.load("cifar10", folder),
+    ),
+    "cifar100": NamedSet(
+        "50,000 + 10,000 small photographs, 3×32×32, 100 classes; 169 MB to fetch",
+        lambda folder: cifar.load("cifar100", folder),
+    ),
+}
+
+OWN = {
+    "idx": OwnForm("DIR", "IDX files, named as MNIST's are", lambda path, _: idx.load(path)),
+    "folder": OwnForm("DIR", "a folder of images per class", folder.load, can_resize=True),
+    "parquet": OwnForm(
+        "FILE", "Parquet with an image and a label column", parquet.load, can_resize=True
+    ),
+    "npz": OwnForm("FILE", "NumPy arrays x_train, y_train, …", lambda path, _: npz.load(path)),
+    "hub": OwnForm("OWNER/NAME", "a data set of the Hugging Face Hub", hub.load, can_resize=True),
+}
+
+
+def load(name: str, data_dir: Path | None = None, resize: int | None = None) -> Splits:
+    """Return the data set `name`, fetched first if it is a public one that is not there yet.
+
+    Arguments:
+        name: a key of `SETS`, or the user's own as `idx:DIR`, `folder:DIR`, `parquet:FILE`,
+            `npz:FILE` or `hub:OWNER/NAME`.
+        data_dir: where named sets are kept; else `$DILUTE_DATA`, else the user's data folder.
+        resize: for `folder:`, `parquet:` and `hub:`, the side in pixels (1 or more) of the square
+            that every image is brought to: the shorter side is scaled, the centre cut out.
+
+    Errors: `DataError` for a name that is unknown, or data that are absent, malformed or unfit.
+    """
+    if resize is not None and resize < 1:
+        raise DataError(f"resize is {resize}; it must be a number of pixels, 1 or more")
+    form, colon, argument = name.partition(":")
+    if colon and form in OWN:
+        if not argument:
+            raise DataError(
+                f"'{name}' lacks what comes after the colon; give {form}:{OWN[form].argument}"
+            )
+        if resize is not None and not OWN[form].can_resize:
+            raise DataError(
+                f"resize is not for {form}: data; bring the arrays to one size beforehand"
+            )
+        return OWN[form].read(argument, resize)
+    _check_name(name)
+    if resize is not None:
+        raise DataError(f"resize is not for {name}; it is for folder:, parquet: and hub: data")
+    place = data_folder(data_dir)
+    found = SETS[name].read(place)
+    if found is not None:
+        return found
+    download.download(name, place)
+    found = SETS[name].read(place)
+    if found is None:
+        raise DataError(f"{name} was fetched into {place} but cannot be found there")
+    return found
+
+
+def fetch(name: str, data_dir: Path | None = None) -> str:
+    """Make sure that the named set is on this machine, and return where it is.
+
+    Errors: `DataError` as for `load`; the user's own data cannot be fetched.
+    """
+    form, colon, _ = name.partition(":")
+    if colon and form in OWN and form != "hub":
+        raise DataError(
+            f"'{name}' is data of your own and need not be fetched; named sets are {', '.join(SETS)}"
+        )
+    return load(name, data_dir).origin
+
+
+def known() -> dict[str, str]:
+    """Return the names that `load` knows, each with a line that describes it; the user's own as `idx:DIR`, …."""
+    named = {name: found.description for name, found in SETS.items()}
+    own = {f"{form}:{found.argument}": found.description for form, found in OWN.items()}
+    return named | own
+
+
+def is_bundled(name: str) -> bool:
+    """Return whether the named set needs no download."""
+    _check_name(name)
+    return name not in download.HOMES
+
+
+def _check_name(name: str) -> None:
+    if name not in SETS:
+        raise DataError(unknown_name("data set", name, known()))

@@ -1,0 +1,193 @@
+"""A folder per class, with image files in each: `folder:DIR`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dilute.data import cache, parts
+from dilute.data.images import decode_all
+from dilute.data.labelled import Splits
+from dilute.errors import DataError
+
+IMAGE_SUFFIXES = frozenset(
+    [
+        ".bmp",
+        ".gif",
+        ".jfif",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".pbm",
+        ".pgm",
+        ".png",
+        ".ppm",
+        ".tif",
+        ".tiff",
+        ".webp",
+    ]
+)
+# What lies beside images in honest folders: notes, lists, and what file managers leave.
+_CLUTTER_SUFFIXES = frozenset(
+    [".csv", ".html", ".json", ".jsonl", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml"]
+)
+_CLUTTER_NAMES = frozenset({"thumbs.db", "desktop.ini", "license", "readme"})
+_TEST_NAMES = ("test", "val", "valid", "validation")
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """The image files of one part, in order, and the class of each."""
+
+    root: Path
+    class_names: tuple[str, ...]
+    files: list[Path]
+    labels: NDArray[np.int64]
+
+
+def load(path: str, resize: int | None = None) -> Splits:
+    """Return the images of a folder of class folders, labelled by them.
+
+    The class folders (sorted by name) lie in DIR, or in `DIR/train` and `DIR/test` (or `DIR/val`).
+    Without a test part a seeded fifth of each class becomes the test set.
+
+    Arguments:
+        path: the folder.
+        resize: as for `images.decode_all`; needed where images differ in size.
+
+    Errors: `DataError` for an empty or unreadable folder, a class without images, a file that is no
+    image or does not decode, or images of different sizes.
+    """
+    root = Path(path).expanduser()
+    train_folder, test_folder = _part_folders(root)
+    train = _list_part(train_folder)
+    test = None if test_folder is None else _list_part(test_folder)
+    if test is not None:
+        test = _relabelled(test, train.class_names)
+
+    def build() -> Splits:
+        train_inputs = _decode(train, resize)
+        if test is None:
+            return parts.assemble(
+                "folder", str(root), (train_inputs, train.labels), None, train.class_names
+            )
+        test_inputs = _decode(test, resize)
+        if train_inputs.shape[1] != test_inputs.shape[1]:
+            train_inputs, test_inputs = (
+                np.repeat(part, 3, axis=1) if part.shape[1] == 1 else part
+                for part in (train_inputs, test_inputs)
+            )
+        return parts.assemble(
+            "folder",
+            str(root),
+            (train_inputs, train.labels),
+            (test_inputs, test.labels),
+            train.class_names,
+        )
+
+    return cache.cached(_key(root, train, test, resize), str(root), build)
+
+
+def _part_folders(root: Path) -> tuple[Path, Path | None]:
+    """Return the folders of the training and the test part: `root` itself where it is not divided."""
+    folders = {path.name: path for path in _entries(root) if path.is_dir()}
+    train = folders.get("train")
+    # A class may be called "train", too: as a part it holds folders, as a class it holds images.
+    if train is None or not any(path.is_dir() for path in _entries(train)):
+        return root, None
+    return train, next((folders[name] for name in _TEST_NAMES if name in folders), None)
+
+
+def _list_part(root: Path) -> _Listing:
+    class_folders = [path for path in _entries(root) if _is_class(path)]
+    if not class_folders:
+        raise DataError(
+            f"{root} has no class folders; there must be one folder of images per class"
+        )
+    files: list[Path] = []
+    labels: list[int] = []
+    for label, folder in enumerate(class_folders):
+        found = _images_below(folder)
+        if not found:
+            raise DataError(f"{folder} holds no images; add some, or remove the class folder")
+        files += found
+        labels += [label] * len(found)
+    names = tuple(folder.name for folder in class_folders)
+    return _Listing(root, names, files, np.array(labels, dtype=np.int64))
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Return what is visible in `folder`, sorted by name."""
+    try:
+        with os.scandir(folder) as found:
+            names = [entry.name for entry in found if not entry.name.startswith(".")]
+    except OSError as error:
+        raise DataError(
+            f"cannot read the folder {folder}: {error.strerror or error}; "
+            "give a folder that holds one folder of images per class"
+        ) from error
+    return [folder / name for name in sorted(names)]
+
+
+def _is_class(path: Path) -> bool:
+    if path.is_dir():
+        return True
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        raise DataError(
+            f"{path} lies beside the class folders; move it into the folder of its class"
+        )
+    _check_clutter(path)
+    return False
+
+
+def _images_below(folder: Path) -> list[Path]:
+    images: list[Path] = []
+    for path in _entries(folder):
+        if path.is_dir():
+            images += _images_below(path)
+        elif path.suffix.lower() in IMAGE_SUFFIXES:
+            images.append(path)
+        else:
+            _check_clutter(path)
+    return images
+
+
+def _check_clutter(path: Path) -> None:
+    if path.suffix.lower() not in _CLUTTER_SUFFIXES and path.name.lower() not in _CLUTTER_NAMES:
+        raise DataError(
+            f"{path} is no image; move it away (images end in {', '.join(sorted(IMAGE_SUFFIXES))})"
+        )
+
+
+def _relabelled(test: _Listing, class_names: tuple[str, ...]) -> _Listing:
+    """Return the test part with the training part's labels."""
+    unseen = sorted(set(test.class_names) - set(class_names))
+    if unseen:
+        raise DataError(
+            f"{test.root} has classes that training lacks: {', '.join(unseen[:5])}; "
+            "every test class needs training images"
+        )
+    positions = np.array([class_names.index(name) for name in test.class_names], dtype=np.int64)
+    return _Listing(test.root, class_names, test.files, positions[test.labels])
+
+
+def _decode(part: _Listing, resize: int | None) -> NDArray[np.uint8]:
+    items = ((str(path), path) for path in part.files)
+    return decode_all(items, len(part.files), resize, str(part.root))
+
+
+def _key(root: Path, train: _Listing, test: _Listing | None, resize: int | None) -> str:
+    """Return the cache key: names, sizes and times of the files, since reading them all is what we save."""
+    listed = []
+    for part in (train, test):
+        for path in part.files if part else ():
+            try:
+                status = path.stat()
+            except OSError as error:
+                raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+            listed.append((str(path.relative_to(root)), status.st_size, status.st_mtime_ns))
+    return cache.hash_words("folder", listed, test is None, resize)

@@ -1,0 +1,186 @@
+"""Image files in any common format to one uint8 array."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dilute.data.limits import check_size
+from dilute.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from tqdm import tqdm
+
+# What an image is called in messages, and its bytes or the file that holds them.
+Encoded = tuple[str, bytes | Path]
+
+_ITEMS_AT_ONCE = 2048
+_ITEMS_PER_TASK = 64
+_SMALL_IMAGE_BYTES = 8192
+
+
+def decode_all(
+    items: Iterable[Encoded], count: int, resize: int | None = None, origin: str = ""
+) -> NDArray[np.uint8]:
+    """Return the decoded images: uint8 `[N, C, H, W]`, C = 1 if all are greyscale, else 3.
+
+    Arguments:
+        items: name and content of each image.
+        count: how many there are, N.
+        resize: if given, each image's shorter side becomes this many pixels and the centre is cut
+            out as a square.
+        origin: the data set, for messages and the progress bar.
+
+    Errors: `DataError`, naming the image, for one that does not decode or whose size differs.
+    """
+    images: NDArray[np.uint8] | None = None
+    first = ""
+    with (
+        ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool,
+        _progress_bar(count) as bar,
+        warnings.catch_warnings(),
+    ):
+        # Pillow warns of odd metadata, which is no concern here, and of pictures so large that they
+        # are likely to be attacks, which is.
+        warnings.simplefilter("ignore")
+        _refuse_bombs()
+        for start, batch in _batches(items):
+            row = start
+            for decoded in _decode_batch(pool, batch, resize):
+                for image in decoded:
+                    name = batch[row - start][0]
+                    if images is None:
+                        images, first = _allocate(image, count, origin or name), name
+                    images = _with_channels(images, image)
+                    _check_same_size(images, first, image, name)
+                    images[row] = image
+                    row += 1
+            bar.update(len(batch))
+    if images is None:
+        raise DataError(f"{origin}: there are no images; at least one is needed")
+    return images
+
+
+def _progress_bar(count: int) -> tqdm[NoReturn]:
+    """Return a bar that shows on a terminal only, and only if decoding takes more than a second."""
+    from tqdm import tqdm
+
+    class Bar(tqdm):  # type: ignore[type-arg]
+        # No thread that watches the bar: it would outlive it, and threads make forking unsafe.
+        monitor_interval = 0
+
+    return Bar(total=count, desc="decoding", unit="image", disable=None, delay=1, leave=False)
+
+
+def _batches(items: Iterable[Encoded]) -> Iterator[tuple[int, list[Encoded]]]:
+    rest = iter(items)
+    start = 0
+    while batch := list(islice(rest, _ITEMS_AT_ONCE)):
+        yield start, batch
+        start += len(batch)
+
+
+def _decode_batch(
+    pool: ThreadPoolExecutor, batch: list[Encoded], resize: int | None
+) -> Iterable[list[NDArray[np.uint8]]]:
+    def decode(task: list[Encoded]) -> list[NDArray[np.uint8]]:
+        return [_decode(item, resize) for item in task]
+
+    tasks = [batch[at : at + _ITEMS_PER_TASK] for at in range(0, len(batch), _ITEMS_PER_TASK)]
+    # Measured: with thumbnails, nearly all time is spent in Python, and threads get in each other's way.
+    are_small = isinstance(batch[0][1], bytes) and len(batch[0][1]) < _SMALL_IMAGE_BYTES
+    return map(decode, tasks) if are_small else pool.map(decode, tasks)
+
+
+def _refuse_bombs() -> None:
+    from PIL import Image
+
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+
+def _decode(item: Encoded, resize: int | None) -> NDArray[np.uint8]:
+    """Return one image as uint8 `[C, H, W]`."""
+    from PIL import Image
+
+    name, content = item
+    try:
+        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
+            plain = _eight_bits(image)
+            if resize is not None:
+                plain = _square(plain, resize)
+            pixels: NDArray[np.uint8] = np.asarray(plain, dtype=np.uint8)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise DataError(f"{name}: the picture is too large to be honest ({error})") from error
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+    # Pillow's readers raise nearly anything on garbage (OSError, SyntaxError, struct.error, …).
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if "cannot identify image file" in reason:
+            reason = "it is no image of a known format"
+        raise DataError(f"{name} does not decode as an image: {reason}") from error
+    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _eight_bits(image: Image) -> Image:
+    """Return the image in mode L or RGB; transparency is dropped."""
+    from PIL import Image as module
+
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode in ("1", "LA", "La"):
+        return image.convert("L")
+    if image.mode.startswith("I;16"):
+        return module.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise DataError(
+            f"pixels of mode {image.mode} (32 bits) are not supported; convert it to 8 bits"
+        )
+    if image.mode == "P":
+        return image.convert("RGBA").convert("RGB")
+    return image.convert("RGB")
+
+
+def _square(image: Image, side: int) -> Image:
+    from PIL import Image as module
+
+    width, height = image.size
+    scale = side / min(width, height)
+    width, height = max(side, round(width * scale)), max(side, round(height * scale))
+    image = image.resize((width, height), module.Resampling.BILINEAR)
+    left, top = (width - side) // 2, (height - side) // 2
+    return image.crop((left, top, left + side, top + side))
+
+
+def _allocate(image: NDArray[np.uint8], count: int, where: str) -> NDArray[np.uint8]:
+    check_size(f"{where}: {count} images of {_size(image)}", count * image.nbytes)
+    return np.empty((count, *image.shape), dtype=np.uint8)
+
+
+def _with_channels(images: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return `images` with three channels if `image` is the first that has colour."""
+    if images.shape[1] == 1 and image.shape[0] == 3:
+        return np.repeat(images, 3, axis=1)
+    return images
+
+
+def _check_same_size(images: NDArray[Any], first: str, image: NDArray[Any], name: str) -> None:
+    if images.shape[2:] != image.shape[1:]:
+        raise DataError(
+            f"images have different sizes: {first} is {_size(images)}, {name} is {_size(image)}; "
+            "give `resize` (pixels, for example 32) to bring all to one square size"
+        )
+
+
+def _size(array: NDArray[Any]) -> str:
+    return f"{array.shape[-1]}×{array.shape[-2]}"

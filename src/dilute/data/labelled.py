@@ -1,0 +1,188 @@
+"""The type that every data source produces: inputs and labels, in arrays."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dilute.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledSet:
+    """Inputs with one label each.
+
+    Arguments:
+        inputs: uint8 images `[N, C, H, W]` (C is 1 or 3, values 0 to 255; often a memory map), or
+            float32 features `[N, …]`, all finite.
+        labels: int64 `[N]`, values 0 to K−1.
+        class_names: K names; K ≥ 2.
+        name: of the data set that it is the training or test part of, where it is part of one.
+
+    Errors: `DataError` for a wrong shape or dtype, labels out of range, fewer than two classes, or
+    features that are not finite.
+    """
+
+    inputs: NDArray[Any]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        _check_inputs(self.inputs)
+        object.__setattr__(self, "class_names", tuple(str(name) for name in self.class_names))
+        object.__setattr__(self, "labels", _checked_labels(self.labels, len(self.class_names)))
+        if len(self.inputs) != len(self.labels):
+            raise DataError(
+                f"{len(self.inputs)} inputs but {len(self.labels)} labels; there must be one label per input"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes K."""
+        return len(self.class_names)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one input: `(C, H, W)` for images, the feature shape otherwise."""
+        return tuple(self.inputs.shape[1:])
+
+    @property
+    def is_images(self) -> bool:
+        """Whether the inputs are uint8 images `[N, C, H, W]`; otherwise they are float features."""
+        return self.inputs.dtype == np.uint8
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Hex SHA-256 of inputs, labels and class names: equal content has equal hash, wherever it lies."""
+        digest = hashlib.sha256()
+        digest.update(repr((self.inputs.shape, self.inputs.dtype.str, self.class_names)).encode())
+        rows_at_once = max(1, 2**24 // max(1, self.inputs[:1].nbytes))
+        for start in range(0, len(self), rows_at_once):
+            digest.update(np.ascontiguousarray(self.inputs[start : start + rows_at_once]).tobytes())
+        digest.update(self.labels.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    def statistics(
+        self, rows: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return mean and standard deviation of the inputs: per channel `[C]` for images, else per feature.
+
+        Arguments:
+            rows: int64, the examples to use; all if None. For images the sums are exact, so that the
+                result is the same on every machine.
+        """
+        rows = np.arange(len(self)) if rows is None else rows
+        if not self.is_images:
+            return self.inputs[rows].mean(axis=0, dtype=np.float64), self.inputs[rows].std(
+                axis=0, dtype=np.float64
+            )
+        counts = np.zeros((self.input_shape[0], 256), dtype=np.int64)
+        for start in range(0, len(rows), 1000):
+            images = self.inputs[rows[start : start + 1000]]
+            for channel, histogram in enumerate(counts):
+                histogram += np.bincount(images[:, channel].ravel(), minlength=256)
+        levels = np.arange(256)
+        mean = counts @ levels / counts.sum(axis=1)
+        squares = counts @ levels**2 / counts.sum(axis=1)
+        return mean, np.sqrt(squares - mean**2)
+
+    def gather(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the inputs at `indices` (int64 `[B]`, each 0 to N−1): `[B, …]`, copied."""
+        return self.inputs[indices]
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """A data set as it was found: a training set, a test set if there is one, and where they came from.
+
+    Arguments:
+        name: what identifies the content in a `RunSpec`: `mnist`, or `folder@0123456789abcdef` (the
+            source's kind and a hash of the content) for the user's own; never a path.
+        train: the training set.
+        test: the test set, with the same classes and input shape, or None.
+        origin: where it was found, for people to read: a path, a package, an address.
+    """
+
+    name: str
+    train: LabelledSet
+    test: LabelledSet | None
+    origin: str
+
+    def __post_init__(self) -> None:
+        for part in (self.train, self.test):
+            if part is not None and not part.name:
+                object.__setattr__(part, "name", self.name)
+        missing = np.flatnonzero(
+            np.bincount(self.train.labels, minlength=self.train.num_classes) == 0
+        )
+        if len(missing):
+            names = ", ".join(self.train.class_names[k] for k in missing[:5])
+            raise DataError(
+                f"{self.name}: no training example of {len(missing)} of {self.train.num_classes} classes "
+                f"({names}); every class needs at least one"
+            )
+        if self.test is None:
+            return
+        if self.test.class_names != self.train.class_names:
+            unseen = sorted(set(self.test.class_names) - set(self.train.class_names))
+            raise DataError(
+                f"{self.name}: the test set's classes are not the training set's"
+                + (f" (only in test: {', '.join(unseen[:5])})" if unseen else "")
+                + "; both must have the same classes in the same order"
+            )
+        if self.test.inputs.dtype != self.train.inputs.dtype:
+            raise DataError(
+                f"{self.name}: test inputs are {self.test.inputs.dtype}, training inputs "
+                f"{self.train.inputs.dtype}; they must agree"
+            )
+        if self.test.input_shape != self.train.input_shape:
+            raise DataError(
+                f"{self.name}: test inputs have shape {self.test.input_shape}, training inputs "
+                f"{self.train.input_shape}; they must agree"
+            )
+
+
+def _check_inputs(inputs: NDArray[Any]) -> None:
+    if inputs.dtype == np.uint8:
+        if inputs.ndim != 4 or inputs.shape[1] not in (1, 3):
+            raise DataError(
+                f"uint8 inputs have shape {inputs.shape}; images must be [N, C, H, W] with C 1 or 3"
+            )
+    elif inputs.dtype == np.float32:
+        if inputs.ndim < 2:
+            raise DataError(f"float inputs have shape {inputs.shape}; features must be [N, …]")
+        finite = np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1)
+        if not finite.all():
+            row = int(np.flatnonzero(~finite)[0])
+            raise DataError(
+                f"{int((~finite).sum())} of {len(inputs)} feature rows hold NaN or infinity (first: row {row}); "
+                "fill or drop them"
+            )
+    else:
+        raise DataError(f"inputs are {inputs.dtype}; allowed are uint8 images and float32 features")
+    if len(inputs) == 0:
+        raise DataError("the set is empty; it needs at least one example")
+
+
+def _checked_labels(labels: NDArray[Any], num_classes: int) -> NDArray[np.int64]:
+    if num_classes < 2:
+        raise DataError(f"{num_classes} class; a classifier needs at least two")
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(
+            f"labels are {labels.dtype} of shape {labels.shape}; they must be integers of shape [N]"
+        )
+    if len(labels) and (labels.min() < 0 or labels.max() >= num_classes):
+        wrong = int(labels.min()) if labels.min() < 0 else int(labels.max())
+        raise DataError(
+            f"label {wrong} is out of range; with {num_classes} classes it must be 0 to {num_classes - 1}"
+        )
+    return labels.astype(np.int64, copy=False)

@@ -1,0 +1,162 @@
+"""What all sources share: classes from raw label values, one seeded split, a name from the content."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dilute import seeds
+from dilute.data.labelled import LabelledSet, Splits
+from dilute.errors import DataError
+
+TEST_FRACTION = 0.2
+# More classes than this do not fit the noise patterns' tables, and mean that numbers were meant.
+_MOST_CLASSES = 65_535
+
+
+def split_indices(
+    labels: NDArray[np.int64], test_fraction: float = TEST_FRACTION
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return indices of a training and a test part, each ascending, with every class cut alike.
+
+    The split is a function of the labels and their order alone, the same on every machine. At least
+    one example of each class stays in training; the test part may be empty if classes are tiny.
+
+    Arguments:
+        labels: int64 `[N]`.
+        test_fraction: 0 to 1, the part of each class that becomes test (rounded).
+    """
+    in_test = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        words = seeds.raw(0, "data", "split", int(label), count=len(members))
+        size = min(round(test_fraction * len(members)), len(members) - 1)
+        in_test[members[np.argsort(words, kind="stable")[:size]]] = True
+    return np.flatnonzero(~in_test), np.flatnonzero(in_test)
+
+
+def split_set(whole: LabelledSet) -> tuple[LabelledSet, LabelledSet | None]:
+    """Return the training and test part of a set that came in one piece; None if no class can spare any."""
+    train, test = split_indices(whole.labels)
+
+    def part(indices: NDArray[np.int64]) -> LabelledSet:
+        return LabelledSet(whole.inputs[indices], whole.labels[indices], whole.class_names)
+
+    return part(train), part(test) if len(test) else None
+
+
+def assemble(
+    kind: str,
+    origin: str,
+    train: tuple[NDArray[Any], NDArray[Any]],
+    test: tuple[NDArray[Any], NDArray[Any]] | None,
+    class_names: tuple[str, ...] | None = None,
+) -> Splits:
+    """Return the user's own data as `Splits` named `kind@<hash of content>`; split it if it has no test part.
+
+    Arguments:
+        kind: the kind of source, such as `folder`.
+        origin: where the data lie, for messages and for people.
+        train, test: inputs `[N, …]` and raw label values `[N]` (integers, strings, …) of each part.
+        class_names: names of the classes 0 to K−1 if the source has them; else from the label values.
+
+    Errors: `DataError`, beginning with `origin`, for whatever `LabelledSet` and `Splits` refuse.
+    """
+    try:
+        train_labels, test_labels, names = encode(
+            train[1], None if test is None else test[1], class_names
+        )
+        train_set = LabelledSet(train[0], train_labels, names)
+        if test is None or test_labels is None:
+            train_set, test_set = split_set(train_set)
+        else:
+            test_set = LabelledSet(test[0], test_labels, names)
+        return Splits(content_name(kind, train_set, test_set), train_set, test_set, origin)
+    except DataError as error:
+        raise DataError(f"{origin}: {error}") from error
+
+
+def content_name(kind: str, train: LabelledSet, test: LabelledSet | None) -> str:
+    """Return `kind@` and 16 hex digits of the hash of both parts' content."""
+    digest = hashlib.sha256(train.content_hash.encode())
+    if test is not None:
+        digest.update(test.content_hash.encode())
+    return f"{kind}@{digest.hexdigest()[:16]}"
+
+
+def encode(
+    train: NDArray[Any], test: NDArray[Any] | None, class_names: tuple[str, ...] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64] | None, tuple[str, ...]]:
+    """Return labels 0 to K−1 of training and test, and the class names, from raw label values.
+
+    Without `class_names` the sorted distinct training values become the classes and their names.
+
+    Errors: `DataError` for values that cannot be labels, negative ones, or a test class that training
+    lacks.
+    """
+    train = _plain(train)
+    test = None if test is None else _plain(test)
+    if class_names is not None:
+        for values in (train, test):
+            if values is not None:
+                _check_range(values, len(class_names))
+        return train, test, class_names
+    classes, train_labels = np.unique(train, return_inverse=True)
+    if len(classes) > _MOST_CLASSES:
+        raise DataError(
+            f"{len(classes)} different labels; at most {_MOST_CLASSES} classes are allowed: are these labels?"
+        )
+    names = tuple(str(value) for value in classes)
+    if test is None:
+        return train_labels.astype(np.int64), None, names
+    if (test.dtype.kind == "U") != (train.dtype.kind == "U"):
+        raise DataError(
+            f"training labels are {train.dtype} but test labels are {test.dtype}; both must be of one kind"
+        )
+    unseen = np.setdiff1d(test, classes)
+    if len(unseen):
+        raise DataError(
+            f"classes that only the test set has: {', '.join(map(str, unseen[:5]))}; "
+            "every test class needs training examples"
+        )
+    return train_labels.astype(np.int64), np.searchsorted(classes, test).astype(np.int64), names
+
+
+def _plain(values: NDArray[Any]) -> NDArray[Any]:
+    """Return label values as int64 or text `[N]`."""
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise DataError(
+            f"labels have shape {values.shape}; there must be one per example, shape [N]"
+        )
+    if len(values) == 0:
+        raise DataError("there are no labels; at least one example is needed")
+    if values.dtype.kind == "S":
+        return np.char.decode(values, "utf-8", "replace")
+    if values.dtype.kind == "U":
+        return values
+    if values.dtype.kind == "f" and np.isfinite(values).all() and (values == np.rint(values)).all():
+        values = values.astype(np.int64) if np.abs(values).max() < 2**53 else values
+    if values.dtype.kind not in "biu":
+        raise DataError(
+            f"labels are {values.dtype} (first: {values[0]}); they must be whole numbers or text"
+        )
+    if values.min() < 0 or int(values.max()) >= 2**63:
+        wrong = values.min() if values.min() < 0 else values.max()
+        raise DataError(
+            f"labels out of range: {wrong}; labels must be 0 or more (drop unlabelled examples)"
+        )
+    return values.astype(np.int64)
+
+
+def _check_range(values: NDArray[Any], num_classes: int) -> None:
+    if values.dtype.kind != "i":
+        raise DataError(f"labels are {values.dtype}, but the class names ask for whole numbers")
+    if values.max() >= num_classes:
+        raise DataError(
+            f"labels out of range: {values.max()}; with {num_classes} classes they must be 0 to {num_classes - 1}"
+        )

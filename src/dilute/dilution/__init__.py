@@ -1,0 +1,20 @@
+"""Clean examples diluted with noisy ones: labels in a table, images never copied."""
+
+from dilute.dilution.blocks import Block, ImageSource
+from dilute.dilution.diluted import DilutedSet, NoisySet, ReplacedSet
+from dilute.dilution.realisation import read_labels, write_labels
+from dilute.dilution.visits import Batch, Copies, Visits, in_order
+
+__all__ = [
+    "Batch",
+    "Block",
+    "Copies",
+    "DilutedSet",
+    "ImageSource",
+    "NoisySet",
+    "ReplacedSet",
+    "Visits",
+    "in_order",
+    "read_labels",
+    "write_labels",
+]

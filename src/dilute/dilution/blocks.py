@@ -1,0 +1,195 @@
+"""Labels in a table: which labels each image has, without a copy of any image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from dilute import seeds
+from dilute.errors import NoiseError
+
+Labels = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+class ImageSource(Protocol):
+    """Where inputs come from: a `LabelledSet` or `WhiteNoise`."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one input."""
+
+    def __len__(self) -> int: ...
+
+    def gather(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the inputs at `indices` (int64 `[B]`): `[B, …]`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Images of one source, each with one or more labels.
+
+    Image `i` has `labels[i, :full]`, and those listed in `extra` one label more, in the last column
+    (which means nothing for the others).
+
+    Arguments:
+        source: where the inputs are.
+        rows: int64 `[N]`: image `i` is `source[rows[i]]`.
+        labels: uint8 or uint16 `[N, full]`, or `[N, full + 1]` if `extra` is not empty.
+        extra: int64, ascending: the images with one label more.
+        is_own: bool `[N]`: whether the first label is the image's own rather than a drawn one.
+        laws: float64 `[R, K]`: the label distributions that occur.
+        law_of: int64 `[N]`: image `i`'s labels follow, averaged over all its slots, `laws[law_of[i]]`.
+    """
+
+    source: ImageSource
+    rows: NDArray[np.int64]
+    labels: Labels
+    extra: NDArray[np.int64]
+    is_own: NDArray[np.bool_]
+    laws: NDArray[np.float64]
+    law_of: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def full(self) -> int:
+        """The number of labels that every image has."""
+        return self.labels.shape[1] - (1 if len(self.extra) else 0)
+
+    @property
+    def num_examples(self) -> int:
+        """The number of image–label pairs."""
+        return len(self) * self.full + len(self.extra)
+
+    @property
+    def num_own(self) -> int:
+        """The number of examples that carry their image's own label."""
+        return int(self.is_own.sum())
+
+    @cached_property
+    def has_extra(self) -> NDArray[np.bool_]:
+        """bool `[N]`: which images have one label more."""
+        mask = np.zeros(len(self), dtype=bool)
+        mask[self.extra] = True
+        return mask
+
+    def lengths(self, images: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return int64 `[B]`, the number of labels of each of `images`."""
+        return self.full + self.has_extra[images].astype(np.int64)
+
+    def num_visits(self, group: int) -> int:
+        """Return how many visits of at most `group` labels show every label once."""
+        more = len(self.extra) if self.full % group == 0 else 0
+        return len(self) * -(-self.full // group) + more
+
+    def visit(
+        self, visits: NDArray[np.int64], group: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return image, first slot and number of labels, int64 `[M]` each, of `visits` (0 to num_visits − 1).
+
+        Visits are numbered slot by slot: first every image with its labels `0 … group − 1`, then
+        every image with the next ones. With `group = 1` a visit is an example.
+        """
+        turn, images = np.divmod(visits, len(self))
+        beyond = turn >= -(-self.full // group)
+        if beyond.any():
+            images[beyond] = self.extra[images[beyond]]
+        first = turn * group
+        return images, first, np.minimum(group, self.lengths(images) - first)
+
+    def counts(
+        self,
+        images: NDArray[np.int64],
+        first: NDArray[np.int64] | int = 0,
+        number: NDArray[np.int64] | None = None,
+    ) -> NDArray[np.int64]:
+        """Return int64 `[B, K]`: how often each label stands beside each of `images` (int64 `[B]`).
+
+        Only `number` slots from `first` on are counted (int64 `[B]` each); all where not given.
+        """
+        num_classes = self.laws.shape[1]
+        last = np.asarray(first) + (self.lengths(images) if number is None else number)
+        slots = np.arange(self.labels.shape[1])
+        used = (slots >= np.reshape(first, (-1, 1))) & (slots < last[:, None])
+        cells = self.labels[images] + num_classes * np.arange(len(images))[:, None]
+        counts = np.bincount(cells[used], minlength=len(images) * num_classes)
+        return counts.reshape(len(images), num_classes)
+
+    def take(self, images: NDArray[np.int64]) -> Block:
+        """Return the block of `images` (int64, ascending) alone, with all their labels."""
+        extra = np.flatnonzero(self.has_extra[images])
+        columns = self.full + (1 if len(extra) else 0)
+        return Block(
+            self.source,
+            self.rows[images],
+            self.labels[images, :columns],
+            extra,
+            self.is_own[images],
+            self.laws,
+            self.law_of[images],
+        )
+
+
+def label_dtype(num_classes: int) -> type[np.uint8] | type[np.uint16]:
+    """Return the smallest unsigned type that holds the labels `0 … num_classes − 1`."""
+    return np.uint8 if num_classes <= 256 else np.uint16
+
+
+def check_memory(num_images: int, alpha: float, num_classes: int) -> None:
+    """Refuse a label table that this machine's free memory cannot hold.
+
+    Errors: `NoiseError` with the memory needed and the largest `alpha` that fits.
+    """
+    itemsize = label_dtype(num_classes)().itemsize
+    needed = num_images * (1 + alpha) * itemsize
+    available = psutil.virtual_memory().available
+    if needed > available:
+        raise NoiseError(
+            f"alpha = {alpha:g} on {num_images:,} images needs a label table of {needed / 2**30:,.1f} GiB, but "
+            f"{available / 2**30:.1f} GiB are free; take alpha ≤ {max(0, available // (num_images * itemsize) - 1):,}"
+        )
+
+
+def draw_labels(
+    out: Labels,
+    true_labels: NDArray[np.int64],
+    images: NDArray[np.int64],
+    matrix: NDArray[np.float64],
+    seed: int,
+) -> None:
+    """Draw noisy labels into `out` (`[n, copies]`).
+
+    The label of copy `c` of image `i` depends on the seed, `c`, `images[i]` and row `true_labels[i]` of
+    `matrix` alone: a larger `alpha` or another subset keeps every label that both have.
+
+    Arguments:
+        out: uint8 or uint16 `[n, copies]`, written.
+        true_labels: int64 `[n]`.
+        images: int64 `[n]`: each image's index in the whole training set.
+        matrix: float64 `[K, K]`, row-stochastic.
+        seed: the run's seed.
+    """
+    num_words = int(images.max(initial=-1)) + 1
+    members = [np.flatnonzero(true_labels == y) for y in range(len(matrix))]
+    laws = [_thresholds(row) for row in matrix]
+    for copy in range(out.shape[1]):
+        words = seeds.raw(seed, "labels", copy, count=num_words)[images]
+        for where, (thresholds, support) in zip(members, laws, strict=True):
+            out[where, copy] = support[np.searchsorted(thresholds, words[where], side="right")]
+
+
+def _thresholds(row: NDArray[np.float64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Return the 64-bit words at which the inverse CDF of `row` steps, and the classes between the steps.
+
+    Only classes of positive probability are listed, so that rounding can never yield another.
+    """
+    support = np.flatnonzero(row > 0)
+    steps = np.cumsum(row[support])[:-1]
+    words = [min(int(step * 2.0**64), 2**64 - 1) for step in steps]
+    return np.array(words, dtype=np.uint64), support

@@ -1,0 +1,130 @@
+"""From a noisy set to batches: which image with which of its labels, in an endless, seeded order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dilute import seeds
+from dilute.dilution.blocks import Block
+from dilute.dilution.diluted import NoisySet
+from dilute.errors import SpecError
+
+Copies = int | Literal["all", "expected"]
+_ORDER_CHUNK = 2**14
+
+
+class Batch(NamedTuple):
+    """What one training step sees.
+
+    Fields:
+        inputs: `[B, …]`, uint8 images or float32 features.
+        targets: float32 `[B, K]`: each row a distribution over classes.
+        weights: float32 `[B]`: the number of labels behind each row over the mean number; a weighted
+            mean loss is then the mean over labels, whatever their grouping. The mean over an epoch is 1.
+    """
+
+    inputs: NDArray[Any]
+    targets: NDArray[np.float32]
+    weights: NDArray[np.float32]
+
+
+class Visits:
+    """An endless sequence of visits to the images of a noisy set, each with `copies` of the image's labels.
+
+    One epoch shows every label once. Visit `p` is a function of (set, copies, seed, p) alone, so that
+    batches of any size, from any number of processes, starting anywhere, cut the same sequence.
+
+    Arguments:
+        noisy: the training set.
+        copies: labels per visit: 1 (the paper's sampling), any g ≥ 1, `"all"` of the image's labels, or
+            `"expected"` for the distribution that they were drawn from.
+        seed: which order.
+
+    Errors: `SpecError` for other `copies`.
+    """
+
+    def __init__(self, noisy: NoisySet, copies: Copies, seed: int) -> None:
+        if not (copies in ("all", "expected") or (isinstance(copies, int) and copies >= 1)):
+            raise SpecError(
+                f"copies = {copies!r} cannot be; it must be a whole number ≥ 1, 'all' or 'expected'"
+            )
+        self.noisy = noisy
+        self.copies = copies
+        self.seed = seed
+        widest = max(block.labels.shape[1] for block in noisy.blocks)
+        self._group = copies if isinstance(copies, int) else widest
+        self._starts = np.cumsum([0, *(block.num_visits(self._group) for block in noisy.blocks)])
+        self._chunk: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, dtype=np.int64))
+
+    @property
+    def visits_per_epoch(self) -> int:
+        """The number of visits that show every label once."""
+        return int(self._starts[-1])
+
+    @property
+    def examples_per_visit(self) -> float:
+        """The mean number of image–label pairs behind a visit, ≥ 1 (for `"expected"`, as for `"all"`)."""
+        return len(self.noisy) / self.visits_per_epoch
+
+    def batch(self, start: int, stop: int) -> Batch:
+        """Return visits `start` to `stop` of the sequence."""
+        visits = self.order(start, stop)
+        if len(self.noisy.blocks) == 1:
+            return self._read(self.noisy.blocks[0], visits)
+        return self._read_several(visits)
+
+    def order(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Return int64 `[stop − start]`: which visit of its epoch stands at each position of the sequence."""
+        parts = []
+        while start < stop:
+            number, offset = divmod(start, _ORDER_CHUNK)
+            if self._chunk[0] != number:
+                self._chunk = (number, self._order_of_chunk(number))
+            part = self._chunk[1][offset : offset + stop - start]
+            parts.append(part)
+            start += len(part)
+        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+    def _order_of_chunk(self, number: int) -> NDArray[np.int64]:
+        epochs, positions = np.divmod(
+            np.arange(number * _ORDER_CHUNK, (number + 1) * _ORDER_CHUNK), self.visits_per_epoch
+        )
+        visits = np.empty_like(positions)
+        for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
+            here = epochs == epoch
+            shuffled = seeds.Permutation(self.visits_per_epoch, self.seed, "order", epoch)
+            visits[here] = shuffled(positions[here])
+        return visits
+
+    def _read(self, block: Block, visits: NDArray[np.int64]) -> Batch:
+        images, first, number = block.visit(visits, self._group)
+        inputs = block.source.gather(block.rows[images])
+        if self.copies == "expected":
+            targets = block.laws[block.law_of[images]]
+            weights = np.full(len(images), block.num_examples / len(block))
+        else:
+            targets = block.counts(images, first, number) / number[:, None]
+            weights = number.astype(np.float64)
+        scale = self.visits_per_epoch / len(self.noisy)
+        return Batch(inputs, targets.astype(np.float32), (weights * scale).astype(np.float32))
+
+    def _read_several(self, visits: NDArray[np.int64]) -> Batch:
+        which = np.searchsorted(self._starts, visits, side="right") - 1
+        parts = [
+            self._read(block, visits[which == number] - self._starts[number])
+            for number, block in enumerate(self.noisy.blocks)
+        ]
+        back = np.argsort(np.argsort(which, kind="stable"), kind="stable")
+        return Batch(*(np.concatenate(field)[back] for field in zip(*parts, strict=True)))
+
+
+def in_order(noisy: NoisySet, batch_size: int) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
+    """Yield every image once with all its labels: inputs `[B, …]` and counts int64 `[B, K]`."""
+    for block in noisy.blocks:
+        for start in range(0, len(block), batch_size):
+            images = np.arange(start, min(start + batch_size, len(block)))
+            yield block.source.gather(block.rows[images]), block.counts(images)

@@ -1,0 +1,155 @@
+"""Pictures of noisy sets and of runs, written as PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dilute.dilution import NoisySet
+from dilute.files import write_file
+from dilute.runs import RunRecord
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, which people with any colour vision tell apart.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+_WRONG, _RIGHT = "#B00020", "#00703C"
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write `figure` as PNG, wholly or not at all.
+
+    Errors: `StoreError` if it cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    write_file(path, lambda file: figure.savefig(file, format="png", dpi=150))
+
+
+def draw_labels(noisy: NoisySet, path: Path, *, rows: int = 3, columns: int = 4) -> None:
+    """Draw some images with their true label and the labels that training sees for them.
+
+    Arguments:
+        noisy: a set of images.
+        path: the PNG to write.
+        rows, columns: how many images; one of each class first.
+    """
+    from matplotlib.figure import Figure
+
+    block = noisy.blocks[0]
+    true_labels = noisy.true_labels
+    firsts = [int(np.flatnonzero(true_labels == k)[0]) for k in np.unique(true_labels)]
+    rest = [i for i in range(len(block)) if i not in set(firsts)]
+    figure = Figure(figsize=(2.4 * columns, 2.45 * rows + 0.7), layout="constrained")
+    figure.suptitle(
+        f"What training sees: one right label and {noisy.alpha:g} drawn at random for each image,\n"
+        "without being told which is which",
+        fontsize=12,
+    )
+    for axes, image in zip(
+        np.ravel(figure.subplots(rows, columns)), [*firsts, *rest][: rows * columns], strict=False
+    ):
+        _draw_image(axes, block.source.gather(block.rows[[image]])[0])
+        labels = block.labels[image, : int(block.lengths(np.array([image]))[0])]
+        axes.set_title(f"true label: {noisy.clean.class_names[true_labels[image]]}", fontsize=10)
+        _write_labels(
+            axes, [noisy.clean.class_names[k] for k in labels], true_labels[image] == labels
+        )
+    save(figure, path)
+
+
+def _write_labels(
+    axes: Axes, names: Sequence[str], is_right: Any, shown: int = 21, per_line: int = 11
+) -> None:
+    """Write label names under an image: the true class green, others red."""
+    spacing = 1.12 / per_line
+    for number, name in enumerate(names[:shown]):
+        line, column = divmod(number, per_line)
+        axes.text(
+            -0.02 + column * spacing,
+            -0.1 - 0.12 * line,
+            name[:4],
+            transform=axes.transAxes,
+            fontsize=9,
+            fontweight="bold" if is_right[number] else "normal",
+            color=_RIGHT if is_right[number] else _WRONG,
+        )
+    if len(names) > shown:
+        axes.text(
+            1,
+            -0.34,
+            f"… {len(names) - shown} more",
+            transform=axes.transAxes,
+            fontsize=7,
+            ha="right",
+        )
+
+
+def _draw_image(axes: Axes, image: Any) -> None:
+    if image.shape[0] == 1:
+        axes.imshow(image[0], cmap="gray_r", vmin=0, vmax=255)
+    else:
+        axes.imshow(np.moveaxis(image, 0, -1))
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def draw_curves(records: Sequence[RunRecord], path: Path, *, title: str) -> None:
+    """Draw test accuracy along each run, a colour per amount of noise, the selected model marked.
+
+    Arguments:
+        records: finished runs with a curve.
+        path: the PNG to write.
+        title: above the picture.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+    axes = figure.subplots()
+    alphas = sorted({record.spec["alpha"] for record in records})
+    for record in records:
+        number = alphas.index(record.spec["alpha"])
+        points = [point for point in record.curve if point.test_accuracy is not None]
+        steps = [point.step for point in points]
+        accuracies = [100 * (point.test_accuracy or 0.0) for point in points]
+        is_first = record is next(r for r in records if r.spec["alpha"] == record.spec["alpha"])
+        axes.plot(
+            steps,
+            accuracies,
+            color=COLOURS[number % len(COLOURS)],
+            marker=".",
+            label=noise_label(record.spec["alpha"]) if is_first else None,
+        )
+        chosen = [i for i, step in enumerate(steps) if step == record.selected_step]
+        axes.plot(
+            [steps[i] for i in chosen],
+            [accuracies[i] for i in chosen],
+            color=COLOURS[number % len(COLOURS)],
+            marker="o",
+            markersize=10,
+            markerfacecolor="none",
+            linestyle="none",
+        )
+    classes = len(records[0].curve) and records[0].num_test
+    axes.set_xlabel(f"steps (batches of {records[0].spec['batch_size']} images)")
+    axes.set_ylabel(f"test accuracy, % (n = {classes:,})")
+    axes.set_ylim(0, 101)
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.3)
+    axes.legend(
+        title="wrong-label examples per right one\n(circle: model chosen on held-out noisy labels)",
+        loc="lower right",
+    )
+    axes.set_title(title, fontsize=12)
+    save(figure, path)
+
+
+def noise_label(alpha: float) -> str:
+    """Return how a legend names an amount of dilution."""
+    return f"{alpha:g}" if alpha else "0 (clean)"

@@ -1,0 +1,33 @@
+"""Ctrl-C and SIGTERM as a question that a loop asks, so that it can save before it stops."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """Yield a function that tells whether the process was asked to stop; a second Ctrl-C stops at once.
+
+    Outside the main thread, where signals cannot be watched, it always answers no.
+    """
+    requested = threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if requested.is_set() and number == signal.SIGINT:
+            signal.default_int_handler(number, frame)
+        requested.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield requested.is_set
+        return
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield requested.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

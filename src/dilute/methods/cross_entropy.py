@@ -1,0 +1,19 @@
+"""Plain cross-entropy, as the paper trains."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross-entropy of each target distribution against the softmax of its logits.
+
+    Arguments:
+        logits: float `[B, K]`.
+        targets: float `[B, K]`, rows ≥ 0 that sum to 1.
+
+    Returns: float `[B]`, in nats. It is linear in the targets, so that the loss against an image's
+        label counts is the mean of the losses against its single labels.
+    """
+    return functional.cross_entropy(logits, targets, reduction="none")

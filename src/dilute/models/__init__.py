@@ -1,0 +1,61 @@
+"""Networks by name; input shape and number of classes come from the data."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+from torch import nn
+
+from dilute.errors import ModelError, unknown_name
+from dilute.models.convolutional import conv4, conv6
+from dilute.models.linear import mlp1, mlp2, mlp4, perceptron
+from dilute.models.residual import resnet18
+
+Builder = Callable[[tuple[int, ...], int], nn.Module]
+
+MODELS: dict[str, Builder] = {
+    "perceptron": perceptron,
+    "mlp1": mlp1,
+    "mlp2": mlp2,
+    "mlp4": mlp4,
+    "conv4": conv4,
+    "conv6": conv6,
+    "resnet18": resnet18,
+}
+
+
+def build(name: str, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """Return a freshly initialised network that maps float32 `[B, *input_shape]` to logits `[B, num_classes]`.
+
+    Arguments:
+        name: a key of `MODELS`, or `module:callable` for your own, called with the other two arguments.
+        input_shape: `(C, H, W)` for images, anything for features.
+        num_classes: K ≥ 2.
+
+    Errors: `ModelError` for an unknown name, a callable that cannot be imported or does not return an
+        `nn.Module`, or a network that does not fit the input shape.
+    """
+    builder = _imported(name) if ":" in name else MODELS.get(name)
+    if builder is None:
+        raise ModelError(unknown_name("model", name, MODELS) + "; or module:callable for your own")
+    model = builder(input_shape, num_classes)
+    if not isinstance(model, nn.Module):
+        raise ModelError(
+            f"model '{name}' returned a {type(model).__name__}; it must return a torch.nn.Module"
+        )
+    return model
+
+
+def _imported(name: str) -> Builder:
+    module_name, _, attribute = name.partition(":")
+    try:
+        builder = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ModelError(
+            f"model '{name}' cannot be imported: {error}; it must be module:callable, found on PYTHONPATH"
+        ) from None
+    if not callable(builder):
+        raise ModelError(f"model '{name}' is a {type(builder).__name__}; it must be callable")
+    answer: Builder = builder
+    return answer

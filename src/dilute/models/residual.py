@@ -1,0 +1,26 @@
+"""ResNet-18: torchvision's, with the stem usual for small images where images are small."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from dilute.models.convolutional import image_shape
+
+_SMALL_PIXELS = 64
+
+
+def resnet18(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """Return ResNet-18; for images up to 64 pixels a side the stem is one 3×3 convolution without pooling.
+
+    Source: section 3, *ResNet-18*; the stem for CIFAR is the one usual in the field.
+    """
+    from torchvision.models import resnet18 as torchvision_resnet18  # slow to import
+
+    channels, height, width = image_shape("resnet18", input_shape, smallest=8)
+    model: nn.Module = torchvision_resnet18(num_classes=num_classes)
+    if max(height, width) <= _SMALL_PIXELS:
+        model.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
+        model.maxpool = nn.Identity()
+    elif channels != 3:
+        model.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
+    return model

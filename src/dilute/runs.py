@@ -1,0 +1,337 @@
+"""A run: everything that changes its result (`RunSpec`), and everything that came of it (`RunRecord`)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+
+import dilute.data
+from dilute import seeds
+from dilute.data import LabelledSet, Splits, WhiteNoise
+from dilute.dilution import DilutedSet, ImageSource, NoisySet, ReplacedSet
+from dilute.environment import choose_device, code_hash, hardware, peak_memory_bytes, versions
+from dilute.errors import SpecError
+from dilute.models import build
+from dilute.noise import NoisePattern, Uniform
+from dilute.training import CurvePoint, Recipe, Scaled, Trained, train
+
+SCHEMA_VERSION = 1
+
+
+class RunSpec(Recipe):
+    """Everything that changes a run's result, and nothing else: no paths, devices or worker counts.
+
+    Arguments (besides those of `Recipe`):
+        data: a `Splits.name`: a known set's, or `kind@hash` for the user's own.
+        num_clean: images to train on, ≥ 1; all that held-out leaves if None.
+        heldout_fraction: share of the images taken that is held out, 0 to below 1. With `num_clean`
+            they come on top of it.
+        heldout_labels: whether the held-out images select the model by their `"noisy"` labels or,
+            where the user knows them, by their `"clean"` ones.
+        alpha: noisy examples per clean one, ≥ 0; or
+        rate: share of labels replaced, 0 to 1, for a set of fixed size.
+        noise: the pattern that noisy labels are drawn from.
+        noisy_images: `"same"`, `"white_noise"`, or the name of another data set.
+        labels_hash: the realisation's content hash, where it is not the one that `seed` draws.
+        model: a model's name or `module:callable`.
+        seed: from which subset, noise, held-out images, initialisation and order get streams of their own.
+    """
+
+    data: str
+    num_clean: int | None = Field(None, ge=1)
+    heldout_fraction: float = Field(0.05, ge=0, lt=1)
+    heldout_labels: Literal["noisy", "clean"] = "noisy"
+    alpha: float | None = Field(None, ge=0)
+    rate: float | None = Field(None, ge=0, le=1)
+    noise: NoisePattern = Uniform()
+    noisy_images: str = "same"
+    labels_hash: str | None = None
+    model: str
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _one_amount(self) -> RunSpec:
+        if self.alpha is None and self.rate is None:
+            object.__setattr__(self, "alpha", 0.0)
+        if self.alpha is not None and self.rate is not None:
+            raise ValueError(
+                f"noise is given as alpha = {self.alpha:g} and rate = {self.rate:g}; give one"
+            )
+        if self.rate is not None and self.noisy_images != "same":
+            raise ValueError(
+                f"noisy_images = {self.noisy_images} has no meaning with a rate; replacement keeps the images"
+            )
+        return self
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the spec as JSON-able values; what is None is left out, so that later fields change no key."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def key(self) -> str:
+        """Return 20 hex digits that identify the spec: a hash of its canonical JSON and the schema's version."""
+        text = json.dumps([SCHEMA_VERSION, self.canonical()], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+class Accuracy(BaseModel):
+    """Test accuracy, 0 to 1, of the run's last model and of the selected one; None where there is none."""
+
+    model_config = ConfigDict(frozen=True)
+
+    last: float | None = None
+    selected: float | None = None
+
+
+class RunRecord(BaseModel):
+    """What came of a run. Missing is None, never 0.
+
+    Attributes:
+        key, spec: what was run.
+        status: `done`, `diverged` (the loss left the finite numbers) or `failed` (`message` says why).
+        accuracy: on the test set, which chose nothing.
+        selected_by: `heldout_noisy_nll`, `heldout_clean_nll`, or None if nothing was held out.
+        selected_step: after how many steps the selected model was taken.
+        curve: what was measured along the run.
+        steps, images, examples: steps done, images that went through the network, image–label pairs
+            that they stood for.
+        seconds: all of it; of which training_seconds in steps. images_per_second and
+            examples_per_second are over the latter.
+        peak_memory_bytes: of the process (and of the GPU in `hardware`), as far as it is known.
+        num_clean, num_noisy: training examples with their own label, and with a drawn one.
+        num_heldout: images held out.
+        noise_rate: share of training examples that were added or replaced as noise, the true class
+            included; wrong_rate: share whose label is in fact wrong.
+        labels_hash: content hash of all the labels, held-out ones included.
+        data: content hash and origin of what was found under the spec's name.
+        versions, code, hardware: what it ran on. started: UTC.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    status: Literal["done", "failed", "diverged"]
+    message: str | None = None
+    spec: dict[str, Any]
+    accuracy: Accuracy = Accuracy()
+    selected_by: str | None = None
+    selected_step: int | None = None
+    curve: list[CurvePoint] = []
+    steps: int | None = None
+    images: int | None = None
+    examples: int | None = None
+    images_per_second: float | None = None
+    examples_per_second: float | None = None
+    seconds: float
+    training_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    num_clean: int | None = None
+    num_noisy: int | None = None
+    num_heldout: int | None = None
+    num_test: int | None = None
+    noise_rate: float | None = None
+    wrong_rate: float | None = None
+    labels_hash: str | None = None
+    data: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    code: str
+    hardware: dict[str, Any] = {}
+    started: str
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How to run, which changes no result: where, with what at hand, and whom to tell.
+
+    Arguments:
+        device: `cpu`, `cuda`, `mps`, …; None for a GPU if there is one.
+        threads: CPU threads; PyTorch's default if None. (Weights are bit-identical at one number only.)
+        data_dir: where named data sets are looked for.
+        checkpoint, checkpoint_every_steps, on_step, should_stop: as for `train`.
+    """
+
+    device: str | None = None
+    threads: int | None = None
+    data_dir: Path | None = None
+    checkpoint: Path | None = None
+    checkpoint_every_steps: int | None = None
+    on_step: Callable[[int, int, Trained], None] = lambda step, num_steps, trained: None
+    should_stop: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A record with the weights behind it: of the last model, and of the selected one (empty if none)."""
+
+    record: RunRecord
+    last_weights: dict[str, Tensor]
+    selected_weights: dict[str, Tensor]
+
+
+def run_one(
+    spec: RunSpec,
+    execution: Execution = Execution(),
+    *,
+    splits: Splits | None = None,
+    pool: ImageSource | None = None,
+    noisy: NoisySet | None = None,
+) -> Outcome:
+    """Train and judge what `spec` describes.
+
+    Arguments:
+        execution: where and how, which changes no result.
+        splits: the data, where `spec.data` is the user's own; otherwise loaded by name.
+        pool: the images for noisy examples, where `spec.noisy_images` is the user's own.
+        noisy: the noisy set, where `spec.labels_hash` names one.
+
+    Errors: `DiluteError`s for what the user can mend; `Interrupted` if asked to stop. A failure inside
+        training gives a record with status `failed`.
+    """
+    started, clock = datetime.now(UTC), time.perf_counter()
+    if execution.threads is not None:
+        torch.set_num_threads(execution.threads)
+    device = choose_device(execution.device)
+    splits = splits or dilute.data.load(spec.data, execution.data_dir)
+    noisy = noisy or noisy_set(spec, splits.train, pool, execution.data_dir)
+    train_set, heldout = noisy.split(spec.heldout_fraction, spec.seed)
+    if heldout is not None and spec.heldout_labels == "clean":
+        heldout = DilutedSet(heldout.clean, 0.0, rows=heldout.blocks[0].rows)
+    test = DilutedSet(splits.test, 0.0) if splits.test is not None else None
+    gpus = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
+        torch.manual_seed(seeds.word(spec.seed, "initialisation"))
+        model = scaled_model(spec.model, train_set).to(device, memory_format=torch.channels_last)
+        message = None
+        trained = Trained()
+        try:
+            trained = train(
+                model,
+                train_set,
+                spec,
+                seed=spec.seed,
+                device=device,
+                heldout=heldout,
+                test=test,
+                checkpoint=execution.checkpoint,
+                checkpoint_every_steps=execution.checkpoint_every_steps,
+                on_step=execution.on_step,
+                should_stop=execution.should_stop,
+            )
+        except (RuntimeError, MemoryError, ValueError, TypeError) as error:
+            message = f"{type(error).__name__}: {error}".splitlines()[0]
+    record = RunRecord(
+        key=spec.key(),
+        status="failed" if message else trained.status,
+        message=message,
+        spec=spec.canonical(),
+        seconds=time.perf_counter() - clock,
+        peak_memory_bytes=peak_memory_bytes(),
+        data={"content_hash": splits.train.content_hash, "origin": splits.origin},
+        versions=versions(),
+        code=code_hash(),
+        hardware=hardware(device),
+        started=started.isoformat(timespec="seconds"),
+        **_of_sets(noisy, train_set, heldout, test),
+        **_of_training(spec, trained, heldout),
+    )
+    return Outcome(record, model.state_dict(), trained.selected_weights)
+
+
+def noisy_set(
+    spec: RunSpec, clean: LabelledSet, pool: ImageSource | None = None, data_dir: Path | None = None
+) -> NoisySet:
+    """Return the noisy set that `spec` describes, held-out images included.
+
+    Arguments:
+        clean: the whole training set.
+        pool: the images for noisy examples; else loaded or made by `spec.noisy_images`.
+        data_dir: where named data sets are looked for.
+
+    Errors: `SpecError` for more images than there are; what the noise and the data raise.
+    """
+    if spec.labels_hash is not None:
+        raise SpecError(
+            f"the labels {spec.labels_hash[:16]} were read from a file; give that file again"
+        )
+    rows = _subset(spec, len(clean))
+    if spec.rate is not None:
+        return ReplacedSet(clean, spec.rate, spec.noise, spec.seed, rows=rows)
+    assert spec.alpha is not None
+    if pool is None and spec.noisy_images == "white_noise":
+        pool = WhiteNoise(clean, spec.seed, max(1, round(spec.alpha * len(rows))))
+    elif pool is None and spec.noisy_images != "same":
+        pool = dilute.data.load(spec.noisy_images, data_dir).train
+    return DilutedSet(clean, spec.alpha, spec.noise, spec.seed, images=pool, rows=rows)
+
+
+def _subset(spec: RunSpec, size: int) -> Any:
+    """Return which of `size` images are taken, int64 ascending: `num_clean` and those to hold out."""
+    if spec.num_clean is None:
+        return np.arange(size)
+    taken = round(spec.num_clean / (1 - spec.heldout_fraction))
+    if taken > size:
+        most = size - round(spec.heldout_fraction * size)
+        raise SpecError(
+            f"num_clean = {spec.num_clean:,} and a held-out share of {spec.heldout_fraction:g} need {taken:,} "
+            f"images, but {spec.data} has {size:,}; take num_clean ≤ {most:,} or hold out less"
+        )
+    return np.sort(seeds.Permutation(size, spec.seed, "subset")(np.arange(taken)))
+
+
+def scaled_model(name: str, noisy: NoisySet) -> Scaled:
+    """Return the network `name`, freshly initialised, behind the standardisation of `noisy`'s clean images."""
+    clean = noisy.clean
+    network: nn.Module = build(name, clean.input_shape, clean.num_classes)
+    return Scaled(network, *clean.statistics(noisy.blocks[0].rows))
+
+
+def _of_sets(
+    noisy: NoisySet, train_set: NoisySet, heldout: NoisySet | None, test: NoisySet | None
+) -> dict[str, Any]:
+    own = train_set.blocks[0]
+    wrong = len(train_set) - int(
+        own.counts(np.arange(len(own)))[np.arange(len(own)), train_set.true_labels].sum()
+    )
+    return {
+        "num_clean": train_set.num_clean,
+        "num_noisy": train_set.num_noisy,
+        "num_heldout": heldout.n if heldout else 0,
+        "num_test": test.n if test else None,
+        "noise_rate": train_set.num_noisy / len(train_set),
+        "wrong_rate": wrong / len(train_set),
+        "labels_hash": noisy.content_hash(),
+    }
+
+
+def _of_training(spec: RunSpec, trained: Trained, heldout: NoisySet | None) -> dict[str, Any]:
+    if not trained.curve:
+        return {"steps": trained.step}
+    last = trained.curve[-1]
+    chosen = trained.curve[trained.selected] if trained.selected is not None else None
+    finished = trained.status == "done"
+    images_per_second = last.images / trained.training_seconds
+    return {
+        "accuracy": Accuracy(
+            last=last.test_accuracy if finished else None,
+            selected=chosen.test_accuracy if chosen else None,
+        ),
+        "selected_by": f"heldout_{spec.heldout_labels}_nll" if heldout is not None else None,
+        "selected_step": chosen.step if chosen else None,
+        "curve": trained.curve,
+        "steps": trained.step,
+        "images": trained.step * spec.batch_size,
+        "examples": round(last.examples / last.step * trained.step),
+        "images_per_second": images_per_second,
+        "examples_per_second": images_per_second * last.examples / last.images,
+        "training_seconds": trained.training_seconds,
+    }

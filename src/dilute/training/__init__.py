@@ -1,0 +1,20 @@
+"""The one training loop, what it is told, how it judges, and how it resumes."""
+
+from dilute.training.checkpoints import load_weights, save_weights
+from dilute.training.evaluation import Score, evaluate
+from dilute.training.loop import CurvePoint, Interrupted, Trained, train
+from dilute.training.recipe import Recipe
+from dilute.training.scaling import Scaled
+
+__all__ = [
+    "CurvePoint",
+    "Interrupted",
+    "Recipe",
+    "Scaled",
+    "Score",
+    "Trained",
+    "evaluate",
+    "load_weights",
+    "save_weights",
+    "train",
+]

@@ -1,0 +1,232 @@
+"""The training loop, from top to bottom."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+# Fresh memory for large activations costs a page fault per 4 KiB, up to a third of a step on CPUs;
+# with huge pages it is one per 2 MiB. PyTorch reads this when it first allocates.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+import torch
+from torch import Tensor, nn
+
+from dilute import seeds
+from dilute.dilution import NoisySet, Visits
+from dilute.methods import METHODS
+from dilute.training import checkpoints
+from dilute.training.evaluation import evaluate
+from dilute.training.recipe import Recipe
+
+_CHECK_LOSS_EVERY_STEPS = 20
+_CHECKPOINT_EVERY_SECONDS = 60.0
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was asked to stop, and did, after writing its checkpoint."""
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """What was measured after `step` steps; None where it was not.
+
+    Attributes:
+        step: steps done.
+        images: images that went through the network.
+        examples: image–label pairs that they stood for.
+        train_loss: mean loss since the point before, in nats.
+        heldout_nll: mean negative log-likelihood of the held-out labels, in nats.
+        heldout_accuracy: share of held-out labels predicted, 0 to 1 (low where they are noisy).
+        test_accuracy: share of test labels predicted, 0 to 1.
+    """
+
+    step: int
+    images: int
+    examples: int
+    train_loss: float
+    heldout_nll: float | None = None
+    heldout_accuracy: float | None = None
+    test_accuracy: float | None = None
+
+
+@dataclass
+class Trained:
+    """What training gave, and all that a checkpoint must hold besides the weights.
+
+    Attributes:
+        status: `"done"`, or `"diverged"` if the loss became infinite or not a number.
+        step: steps done.
+        curve: the points measured.
+        selected: index in `curve` of the model with the lowest held-out NLL; None without held-out data.
+        training_seconds: time in steps.
+        evaluation_seconds: time in evaluations.
+        loss_sum: sum of the losses since the last curve point (on the device, between checks).
+        selected_weights: the weights at that point.
+    """
+
+    status: Literal["done", "diverged"] = "done"
+    step: int = 0
+    curve: list[CurvePoint] = field(default_factory=list)
+    selected: int | None = None
+    training_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    loss_sum: float | Tensor = 0.0
+    selected_weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+def train(
+    model: nn.Module,
+    noisy: NoisySet,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: torch.device,
+    heldout: NoisySet | None = None,
+    test: NoisySet | None = None,
+    checkpoint: Path | None = None,
+    checkpoint_every_steps: int | None = None,
+    on_step: Callable[[int, int, Trained], None] = lambda step, num_steps, trained: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Trained:
+    """Train `model` in place and return how it went.
+
+    Arguments:
+        model: maps raw inputs to logits, on `device`.
+        noisy: the training set.
+        recipe: method, batches, optimiser, schedule, budget.
+        seed: of the order of visits and of randomness inside the model, which is seeded anew at every
+            step, so that resuming needs the step's number and nothing else.
+        heldout: labels that select the model; never the test set.
+        test: judged at every curve point, and chooses nothing.
+        checkpoint: file to resume from if it exists, written every `checkpoint_every_steps` (every
+            minute if None) and when asked to stop.
+        on_step: called after each step with steps done, steps in all, and the state so far.
+        should_stop: asked after each step.
+
+    Errors: `Interrupted` if asked to stop; `StoreError` if the checkpoint cannot be read or written.
+    """
+    visits = Visits(noisy, recipe.copies, seed)
+    num_steps = recipe.num_steps(visits)
+    batch_size = recipe.batch_size
+    loss_of = METHODS[recipe.method]
+    optimizer = recipe.make_optimizer(model.parameters())
+    curve_steps = {
+        math.ceil(num_steps * k / recipe.curve_points) for k in range(1, recipe.curve_points + 1)
+    }
+    state = Trained()
+    if checkpoint is not None and checkpoint.exists():
+        state = _resume(checkpoint, model, optimizer)
+    saved_at = time.monotonic()
+    model.train()
+    while state.step < num_steps and state.status == "done":
+        started = time.perf_counter()
+        first = state.step * batch_size
+        inputs, targets, weights = (
+            torch.from_numpy(array).to(device) for array in visits.batch(first, first + batch_size)
+        )
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate_at(state.step, num_steps)
+        torch.manual_seed(seeds.word(seed, "step", state.step))
+        loss = (loss_of(model(inputs), targets) * weights).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        state.loss_sum += loss.detach()
+        state.step += 1
+
+        at_curve_point = state.step in curve_steps
+        if at_curve_point or state.step % _CHECK_LOSS_EVERY_STEPS == 0:
+            state.loss_sum = float(state.loss_sum)
+            state.status = "done" if math.isfinite(state.loss_sum) else "diverged"
+        state.training_seconds += time.perf_counter() - started
+        if at_curve_point and state.status == "done":
+            _judge(state, model, visits, batch_size, heldout, test, device)
+        on_step(state.step, num_steps, state)
+
+        stop = should_stop() and state.step < num_steps
+        if checkpoint is not None and (
+            stop or _is_due(state.step, checkpoint_every_steps, saved_at)
+        ):
+            _save(checkpoint, state, model, optimizer)
+            saved_at = time.monotonic()
+        if stop:
+            raise Interrupted(f"stopped after step {state.step} of {num_steps}")
+    return state
+
+
+def _judge(
+    state: Trained,
+    model: nn.Module,
+    visits: Visits,
+    batch_size: int,
+    heldout: NoisySet | None,
+    test: NoisySet | None,
+    device: torch.device,
+) -> None:
+    """Add a point to the curve, and keep the weights if they are the best so far on held-out labels."""
+    started = time.perf_counter()
+    images = state.step * batch_size
+    since = state.step - (state.curve[-1].step if state.curve else 0)
+    on_heldout = evaluate(model, heldout, device) if heldout is not None else None
+    on_test = evaluate(model, test, device) if test is not None else None
+    point = CurvePoint(
+        step=state.step,
+        images=images,
+        examples=round(images * visits.examples_per_visit),
+        train_loss=float(state.loss_sum) / since,
+        heldout_nll=on_heldout.nll if on_heldout else None,
+        heldout_accuracy=on_heldout.accuracy if on_heldout else None,
+        test_accuracy=on_test.accuracy if on_test else None,
+    )
+    state.loss_sum = 0.0
+    state.curve.append(point)
+    best = state.curve[state.selected].heldout_nll if state.selected is not None else None
+    if point.heldout_nll is not None and (best is None or point.heldout_nll < best):
+        state.selected = len(state.curve) - 1
+        state.selected_weights = {
+            name: t.detach().clone() for name, t in model.state_dict().items()
+        }
+    state.evaluation_seconds += time.perf_counter() - started
+
+
+def _is_due(step: int, every_steps: int | None, saved_at: float) -> bool:
+    if every_steps is not None:
+        return step % every_steps == 0
+    return time.monotonic() - saved_at > _CHECKPOINT_EVERY_SECONDS
+
+
+def _save(path: Path, state: Trained, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    tensors = {
+        **checkpoints.with_prefix("model", model.state_dict()),
+        **checkpoints.with_prefix("selected", state.selected_weights),
+        **checkpoints.with_prefix("optimizer", checkpoints.optimizer_tensors(optimizer)),
+        "loss_sum": torch.as_tensor(state.loss_sum),
+    }
+    description = {
+        "status": state.status,
+        "step": state.step,
+        "curve": [asdict(point) for point in state.curve],
+        "selected": state.selected,
+        "training_seconds": state.training_seconds,
+        "evaluation_seconds": state.evaluation_seconds,
+    }
+    checkpoints.save_weights(path, tensors, description)
+
+
+def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Trained:
+    tensors, description = checkpoints.load_weights(path)
+    checkpoints.put_weights(model, checkpoints.under_prefix("model", tensors))
+    checkpoints.put_optimizer_tensors(optimizer, checkpoints.under_prefix("optimizer", tensors))
+    curve = [CurvePoint(**point) for point in description.pop("curve")]
+    return Trained(
+        **description,
+        curve=curve,
+        loss_sum=tensors["loss_sum"].item(),
+        selected_weights=checkpoints.under_prefix("selected", tensors),
+    )

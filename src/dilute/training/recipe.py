@@ -1,0 +1,128 @@
+"""What the training loop is told: method, batches, optimiser, schedule and budget."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from dilute.dilution import Copies, Visits
+from dilute.errors import unknown_name
+from dilute.methods import METHODS
+
+Optimizer = Literal["adadelta", "sgd", "adamw"]
+_DEFAULTS: dict[str, dict[str, float]] = {
+    "adadelta": {"learning_rate": 1.0, "weight_decay": 0.0},
+    "sgd": {"learning_rate": 0.05, "weight_decay": 0.0, "momentum": 0.9},
+    "adamw": {"learning_rate": 1e-3, "weight_decay": 0.01},
+}
+_DEFAULT_BUDGET_STEPS = 1000
+
+
+class Recipe(BaseModel):
+    """How to train. What is not given is filled in, so that equal recipes compare equal.
+
+    Arguments:
+        method: what is minimised; a key of `METHODS`.
+        copies: labels per visit: 1, any g ≥ 1, `"all"` or `"expected"`.
+        batch_size: visits (images through the network) per step, ≥ 1.
+        optimizer: `"adadelta"`, `"sgd"` (with momentum) or `"adamw"`.
+        learning_rate: > 0; the peak, if scheduled. By optimiser: 1.0, 0.05, 0.001.
+        momentum: for `sgd` alone, 0 to below 1; 0.9 if not given.
+        weight_decay: ≥ 0; 0.01 for `adamw`, else 0.
+        schedule: `"constant"`, or `"linear"`: up over `warmup_steps`, then straight down to zero.
+        warmup_steps: ≥ 0, for `linear`.
+        budget_steps, budget_epochs, budget_examples: when to stop; exactly one (1,000 steps if none).
+            An epoch shows every label once; an example is one image–label pair.
+        curve_points: how often, evenly spaced, the model is judged (and may be selected), ≥ 1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    method: str = "cross_entropy"
+    copies: Copies = "all"
+    batch_size: int = Field(256, ge=1)
+    optimizer: Optimizer = "adamw"
+    learning_rate: float = Field(default=None, gt=0, validate_default=False)  # type: ignore[assignment]
+    momentum: float | None = Field(None, ge=0, lt=1)
+    weight_decay: float = Field(default=None, ge=0, validate_default=False)  # type: ignore[assignment]
+    schedule: Literal["constant", "linear"] = "linear"
+    warmup_steps: int = Field(50, ge=0)
+    budget_steps: int | None = Field(None, ge=1)
+    budget_epochs: float | None = Field(None, gt=0)
+    budget_examples: int | None = Field(None, ge=1)
+    curve_points: int = Field(10, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        given = {name: value for name, value in values.items() if value is not None}
+        if not any(name.startswith("budget_") for name in given):
+            given["budget_steps"] = _DEFAULT_BUDGET_STEPS
+        if given.get("schedule") == "constant":
+            given.setdefault("warmup_steps", 0)
+        return {**_DEFAULTS.get(given.get("optimizer", "adamw"), {}), **given}
+
+    @field_validator("method")
+    @classmethod
+    def _known_method(cls, value: str) -> str:
+        if value not in METHODS:
+            raise ValueError(unknown_name("method", value, METHODS))
+        return value
+
+    @field_validator("copies")
+    @classmethod
+    def _positive_copies(cls, value: Copies) -> Copies:
+        if isinstance(value, int) and value < 1:
+            raise ValueError("it must be a whole number ≥ 1, 'all' or 'expected'")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        budgets = {
+            name: value
+            for name in ("budget_steps", "budget_epochs", "budget_examples")
+            if (value := getattr(self, name)) is not None
+        }
+        if len(budgets) != 1:
+            raise ValueError(f"the budget is given as {' and '.join(budgets)}; give exactly one")
+        if self.momentum is not None and self.optimizer != "sgd":
+            raise ValueError(
+                f"momentum = {self.momentum:g} has no meaning for {self.optimizer}; it is for sgd"
+            )
+        if self.schedule == "constant" and self.warmup_steps:
+            raise ValueError(
+                f"warmup_steps = {self.warmup_steps} has no meaning with a constant schedule; take linear"
+            )
+        return self
+
+    def num_steps(self, visits: Visits) -> int:
+        """Return the number of steps that the budget allows on `visits`, ≥ 1; the last step may overshoot it."""
+        if self.budget_steps is not None:
+            return self.budget_steps
+        if self.budget_epochs is not None:
+            return math.ceil(self.budget_epochs * visits.visits_per_epoch / self.batch_size)
+        assert self.budget_examples is not None
+        return math.ceil(self.budget_examples / (self.batch_size * visits.examples_per_visit))
+
+    def learning_rate_at(self, step: int, num_steps: int) -> float:
+        """Return the learning rate of step `step`, 0 ≤ step < num_steps."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        warmup = min(self.warmup_steps, num_steps // 2)
+        if step < warmup:
+            return self.learning_rate * (step + 1) / warmup
+        return self.learning_rate * (num_steps - step) / (num_steps - warmup)
+
+    def make_optimizer(self, parameters: Any) -> torch.optim.Optimizer:
+        """Return the optimiser of `parameters`, at the peak learning rate."""
+        common = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
+        if self.optimizer == "adadelta":
+            return torch.optim.Adadelta(parameters, **common)
+        if self.optimizer == "sgd":
+            return torch.optim.SGD(parameters, momentum=self.momentum or 0.0, fused=True, **common)
+        return torch.optim.AdamW(parameters, fused=True, **common)
