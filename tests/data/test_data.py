@@ -23,6 +23,7 @@ def test_unknown_names_answer_with_the_nearest() -> None:
     ("name", "resize", "message"),
     [
         ("folder:", None, "give folder:DIR"),
+        ("folder:a\0b", None, "control characters"),
         ("folder:x", 0, "resize is 0"),
         ("npz:x", 8, "resize is not for npz:"),
         ("digits", 8, "resize is not for digits"),

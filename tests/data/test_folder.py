@@ -135,7 +135,14 @@ def test_resize_keeps_the_centre(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"garbage", encoded(picture())[:-30], b"\x89PNG\r\n\x1a\n" + bytes(30)]
+    "content",
+    [
+        b"",
+        b"garbage",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n",
+        encoded(picture())[:-30],
+        b"\x89PNG\r\n\x1a\n" + bytes(30),
+    ],
 )
 def test_an_image_that_does_not_decode_is_named(tmp_path: Path, content: bytes) -> None:
     write_folder(tmp_path)

@@ -13,7 +13,7 @@ from dilute.errors import DataError, StoreError
 
 def image_set(num_classes: int = 3, count: int = 30, channels: int = 3) -> data.LabelledSet:
     images = np.random.default_rng(0).integers(0, 256, (count, channels, 8, 8), np.uint8)
-    names = tuple(f"class {label}" for label in range(num_classes))
+    names = tuple(f"class {label}$_{{猫" for label in range(num_classes))
     return data.LabelledSet(images, np.arange(count) % num_classes, names)
 
 

@@ -95,6 +95,8 @@ def load(name: str, data_dir: Path | None = None, resize: int | None = None) -> 
         raise DataError(f"resize is {resize}; it must be a number of pixels, 1 or more")
     form, colon, argument = name.partition(":")
     if colon and form in OWN:
+        if any(letter < " " for letter in argument):
+            raise DataError(f"{name!r} is no path; it holds control characters")
         if not argument:
             raise DataError(
                 f"'{name}' lacks what comes after the colon; give {form}:{OWN[form].argument}"

@@ -98,7 +98,9 @@ def _why_not(origin: str, error: Exception) -> str:
         chain.append(type(cause).__name__)
         cause = cause.__cause__ or cause.__context__
     if kind == "DatasetNotFoundError":
-        return f"{origin} does not exist on the Hub, or needs a login (huggingface-cli login); check the name"
+        return (
+            f"{origin} does not exist on the Hub, or needs a login (hf auth login); check the name"
+        )
     if "Config name is missing" in text:
         return f"{origin} has several configurations; name one as {origin}/CONFIG: {text[:300]}"
     if any("Connect" in name or "Offline" in name or "Timeout" in name for name in chain):

@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # What an image is called in messages, and its bytes or the file that holds them.
 Encoded = tuple[str, bytes | Path]
 
+# Others are rare, and some of Pillow's readers start other programs (PostScript does).
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _ITEMS_AT_ONCE = 2048
 _ITEMS_PER_TASK = 64
 _SMALL_IMAGE_BYTES = 8192
@@ -54,20 +56,21 @@ def decode_all(
         # are likely to be attacks, which is.
         warnings.simplefilter("ignore")
         _refuse_bombs()
-        for start, batch in _batches(items):
-            row = start
-            for decoded in _decode_batch(pool, batch, resize):
-                for image in decoded:
-                    name = batch[row - start][0]
-                    if images is None:
-                        images, first = _allocate(image, count, origin or name), name
-                    images = _with_channels(images, image)
-                    _check_same_size(images, first, image, name)
-                    images[row] = image
-                    row += 1
+        row = 0
+        for batch in _batches(items):
+            names = iter([name for name, _ in batch])
+            for image in _decode_batch(pool, batch, resize):
+                name = next(names)
+                if images is None:
+                    images, first = _allocate(image, count, origin or name), name
+                images = _with_channels(images, image)
+                _check_same_size(images, first, image, name)
+                images[row] = image
+                row += 1
             bar.update(len(batch))
     if images is None:
         raise DataError(f"{origin}: there are no images; at least one is needed")
+    assert row == count, (row, count)
     return images
 
 
@@ -82,24 +85,22 @@ def _progress_bar(count: int) -> tqdm[NoReturn]:
     return Bar(total=count, desc="decoding", unit="image", disable=None, delay=1, leave=False)
 
 
-def _batches(items: Iterable[Encoded]) -> Iterator[tuple[int, list[Encoded]]]:
+def _batches(items: Iterable[Encoded]) -> Iterator[list[Encoded]]:
     rest = iter(items)
-    start = 0
     while batch := list(islice(rest, _ITEMS_AT_ONCE)):
-        yield start, batch
-        start += len(batch)
+        yield batch
 
 
 def _decode_batch(
     pool: ThreadPoolExecutor, batch: list[Encoded], resize: int | None
-) -> Iterable[list[NDArray[np.uint8]]]:
+) -> Iterator[NDArray[np.uint8]]:
     def decode(task: list[Encoded]) -> list[NDArray[np.uint8]]:
         return [_decode(item, resize) for item in task]
 
     tasks = [batch[at : at + _ITEMS_PER_TASK] for at in range(0, len(batch), _ITEMS_PER_TASK)]
     # Measured: with thumbnails, nearly all time is spent in Python, and threads get in each other's way.
     are_small = isinstance(batch[0][1], bytes) and len(batch[0][1]) < _SMALL_IMAGE_BYTES
-    return map(decode, tasks) if are_small else pool.map(decode, tasks)
+    return chain.from_iterable(map(decode, tasks) if are_small else pool.map(decode, tasks))
 
 
 def _refuse_bombs() -> None:
@@ -114,7 +115,8 @@ def _decode(item: Encoded, resize: int | None) -> NDArray[np.uint8]:
 
     name, content = item
     try:
-        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
+        source = io.BytesIO(content) if isinstance(content, bytes) else content
+        with Image.open(source, formats=_FORMATS) as image:
             plain = _eight_bits(image)
             if resize is not None:
                 plain = _square(plain, resize)

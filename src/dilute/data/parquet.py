@@ -178,8 +178,14 @@ def decode_rows(
                 )
             values.append(_label_values(labels))
             for cell in batch.column(image_column).to_pylist():
+                if row == rows.count:
+                    raise DataError(f"{rows.where} is corrupt: it holds more rows than it declares")
                 yield _encoded(rows, row, cell)
                 row += 1
+        if row != rows.count:
+            raise DataError(
+                f"{rows.where} is corrupt: it declares {rows.count} rows and holds {row}"
+            )
 
     if rows.count == 0:
         raise DataError(f"{rows.where} has no rows; at least one example is needed")

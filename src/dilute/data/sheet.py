@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -86,28 +87,29 @@ def contact_sheet(
     rows = [_row(labelled, int(label), images_per_class, seed) for label in shown]
     sheet = np.concatenate(rows, axis=0)
     height, width = (side + _gap(side) for side in labelled.input_shape[1:])
-    inches = 0.55
-    names = [_short(labelled.class_names[label]) for label in shown]
-    left, top = 0.3 + 0.085 * max(map(len, names)), 0.5
-    size = (
-        left + inches * images_per_class + 0.15,
-        top + inches * height / width * len(shown) + 0.15,
-    )
-    figure = Figure(figsize=size, dpi=150)
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes(
-        (left / size[0], 0.15 / size[1], 1 - (left + 0.15) / size[0], 1 - (top + 0.15) / size[1])
-    )
-    axes.imshow(sheet, interpolation="nearest" if height < 64 else "antialiased", aspect="auto")
-    axes.set_yticks([height * (row + 0.5) - 0.5 for row in range(len(shown))], names, fontsize=10)
-    axes.set_xticks([])
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
     title = f"{len(labelled):,} images {'×'.join(map(str, labelled.input_shape))}"
     if len(shown) < labelled.num_classes:
         title += f", {len(shown)} of {labelled.num_classes:,} classes"
-    figure.text(0.15 / size[0], 1 - 0.3 / size[1], title, fontsize=11, va="center")
-    write_file(Path(path), lambda file: figure.savefig(file, format="png"))
+    names = [_short(labelled.class_names[label]) for label in shown]
+    # In inches, with about 0.09 for a letter.
+    left, top, margin = 0.3 + 0.085 * max(map(len, names)), 0.5, 0.15
+    across, down = 0.55 * images_per_class, 0.55 * height / width * len(shown)
+    size = (max(left + across, 0.095 * len(title)) + margin, top + down + margin)
+    figure = Figure(figsize=size, dpi=150)
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes(
+        (left / size[0], margin / size[1], across / size[0], down / size[1]), frameon=False
+    )
+    axes.imshow(sheet, interpolation="nearest" if height < 64 else "antialiased", aspect="auto")
+    middles = [height * (row + 0.5) - 0.5 for row in range(len(shown))]
+    axes.set_yticks(middles, names, fontsize=10, parse_math=False)
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    figure.text(margin / size[0], 1 - 0.3 / size[1], title, fontsize=11, va="center")
+    with warnings.catch_warnings():
+        # A class name in a script that the font lacks is shown as boxes; that needs no warning.
+        warnings.filterwarnings("ignore", "Glyph")
+        write_file(Path(path), lambda file: figure.savefig(file, format="png"))
 
 
 def _shown_classes(num_classes: int, most: int) -> NDArray[np.int64]:

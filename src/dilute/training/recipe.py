@@ -74,10 +74,11 @@ class Recipe(BaseModel):
             raise ValueError(unknown_name("method", value, METHODS))
         return value
 
-    @field_validator("copies")
+    @field_validator("copies", mode="before")
     @classmethod
-    def _positive_copies(cls, value: Copies) -> Copies:
-        if isinstance(value, int) and value < 1:
+    def _possible_copies(cls, value: Any) -> Any:
+        is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if value not in ("all", "expected") and not is_number:
             raise ValueError("it must be a whole number ≥ 1, 'all' or 'expected'")
         return value
 

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from dilute.errors import ModelError
+from dilute.models import MODELS, build
+from dilute.models.convolutional import ByteDropout
+
+
+def parameters(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
+def test_logits_of_images(name: str, shape: tuple[int, ...]):
+    model = build(name, shape, 7).eval()
+    assert model(torch.randn(2, *shape)).shape == (2, 7)
+
+
+def test_sizes_are_those_of_the_papers_networks():
+    counts = {name: parameters(build(name, (1, 28, 28), 10)) for name in MODELS if name != "conv6"}
+    assert counts["perceptron"] == 7850
+    assert counts["mlp1"] == 784 * 512 + 512 + 512 * 10 + 10
+    assert counts["mlp2"] - counts["mlp1"] == 512 * 512 + 512
+    assert counts["mlp4"] - counts["mlp2"] == 2 * (512 * 512 + 512)
+    assert counts["conv4"] == 320 + 18_496 + 9216 * 128 + 128 + 1290
+    assert parameters(build("conv6", (3, 32, 32), 10)) == 896 + 9248 + 18_496 + 36_928 + 2304 * 512 + 512 + 5130
+    assert parameters(build("resnet18", (3, 224, 224), 1000)) == 11_689_512
+
+
+def test_resnet_has_a_small_stem_for_small_images():
+    assert build("resnet18", (3, 32, 32), 10).conv1.stride == (1, 1)
+    assert build("resnet18", (3, 96, 96), 10).conv1.stride == (2, 2)
+    assert build("resnet18", (1, 96, 96), 10)(torch.randn(2, 1, 96, 96)).shape == (2, 10)
+
+
+def test_pooling_before_relu_is_the_same_function():
+    values = torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(
+        torch.relu(nn.MaxPool2d(2)(values)), nn.MaxPool2d(2)(torch.relu(values)), rtol=0, atol=0
+    )
+
+
+@pytest.mark.parametrize("probability", [0.25, 0.5])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_dropout(probability: float, memory_format: torch.memory_format):
+    """Rates within five standard errors of 655,360 draws; neighbours independent; nothing in evaluation."""
+    torch.manual_seed(0)
+    dropout = ByteDropout(probability)
+    ones = torch.ones(16, 64, 32, 20).to(memory_format=memory_format)
+    dropped = dropout(ones)
+    assert dropped.is_contiguous(memory_format=memory_format)
+    assert dropped.unique().tolist() == [0.0, pytest.approx(1 / (1 - probability))]
+    gone = (dropped == 0).float()
+    error = (probability * (1 - probability) / gone.numel()) ** 0.5
+    assert abs(gone.mean().item() - probability) < 5 * error
+    both = (gone[..., 1:] * gone[..., :-1]).mean().item()
+    assert abs(both - probability**2) < 0.005
+    assert dropout.eval()(ones) is ones
+
+
+def test_dropout_passes_gradients_of_what_it_keeps():
+    torch.manual_seed(0)
+    values = torch.randn(4, 10, requires_grad=True)
+    dropped = ByteDropout(0.5)(values)
+    dropped.sum().backward()
+    assert values.grad is not None
+    torch.testing.assert_close(values.grad, (dropped != 0).float() * 2)
+
+
+def make_for_tests(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(torch.Size(input_shape).numel(), num_classes))
+
+
+def make_nothing(input_shape: tuple[int, ...], num_classes: int) -> None:
+    return None
+
+
+def test_own_model():
+    assert build(f"{__name__}:make_for_tests", (3,), 2)(torch.ones(1, 3)).shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "says"),
+    [
+        ("conv5", (1, 28, 28), "did you mean conv"),
+        ("conv4", (20,), "needs images"),
+        ("conv6", (12,), "take perceptron, mlp1, mlp2 or mlp4"),
+        ("resnet18", (2, 2), "needs images"),
+        ("conv6", (1, 8, 8), "at least 10×10 pixels, not 8×8"),
+        ("no_such_module:f", (3,), "cannot be imported"),
+        (f"{__name__}:no_such_function", (3,), "cannot be imported"),
+        (f"{__name__}:__doc__", (3,), "must be callable"),
+        (f"{__name__}:make_nothing", (3,), "must return a torch.nn.Module"),
+    ],
+)
+def test_models_that_cannot_be_built(name: str, shape: tuple[int, ...], says: str):
+    with pytest.raises(ModelError, match="^[^\n]*$") as caught:
+        build(name, shape, 2)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["perceptron", "mlp1", "mlp2", "mlp4"])
+def test_features_go_into_linear_models(name: str):
+    assert build(name, (13,), 3)(torch.randn(2, 13)).shape == (2, 3)

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from dilute.data import LabelledSet
+from dilute.dilution import DilutedSet, Visits
+from dilute.errors import validation_line
+from dilute.training import Recipe
+
+CLEAN = LabelledSet(np.zeros((100, 1, 2, 2), dtype=np.uint8), np.arange(100) % 2, ("a", "b"))
+
+
+def test_what_is_not_given_is_filled_in():
+    assert Recipe() == Recipe(optimizer="adamw", learning_rate=1e-3, weight_decay=0.01, budget_steps=1000)
+    assert Recipe(optimizer="sgd").momentum == 0.9
+    assert Recipe(optimizer="adadelta").learning_rate == 1.0
+    assert Recipe(schedule="constant").warmup_steps == 0
+    assert Recipe(learning_rate=None, warmup_steps=None) == Recipe()
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"budget_steps": 5, "budget_epochs": 2}, "budget_steps and budget_epochs; give exactly one"),
+        ({"budget_steps": 0}, "budget_steps = 0: it should be greater than or equal to 1"),
+        ({"learning_rate": -1}, "learning_rate = -1"),
+        ({"learning_rate": float("nan")}, "learning_rate = nan: it should be a finite number"),
+        ({"method": "cross_entropi"}, "did you mean cross_entropy"),
+        ({"copies": 0}, "must be a whole number ≥ 1, 'all' or 'expected'"),
+        ({"copies": "some"}, "copies = 'some'"),
+        ({"optimizer": "adam"}, "'adadelta', 'sgd' or 'adamw'"),
+        ({"momentum": 0.9}, "momentum = 0.9 has no meaning for adamw"),
+        ({"schedule": "constant", "warmup_steps": 5}, "has no meaning with a constant schedule"),
+        ({"batchsize": 5}, "batchsize = 5"),
+    ],
+)
+def test_recipes_that_cannot_be(fields: dict, says: str):
+    with pytest.raises(ValidationError) as caught:
+        Recipe(**fields)
+    line = validation_line(caught.value)
+    assert says in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("fields", "steps"),
+    [
+        ({"budget_steps": 7}, 7),
+        ({"budget_epochs": 3}, 8),  # 3 × 100 visits in batches of 40
+        ({"budget_epochs": 3, "copies": 1}, 38),  # 3 × 500 visits
+        ({"budget_epochs": 0.5}, 2),
+        ({"budget_examples": 1000}, 5),  # 200 examples a batch
+        ({"budget_examples": 1001}, 6),
+        ({"budget_examples": 1000, "copies": 1}, 25),
+    ],
+)
+def test_budgets(fields: dict, steps: int):
+    recipe = Recipe(batch_size=40, **fields)
+    assert recipe.num_steps(Visits(DilutedSet(CLEAN, 4.0), recipe.copies, seed=0)) == steps
+
+
+def test_linear_schedule():
+    recipe = Recipe(learning_rate=1.0, warmup_steps=4)
+    rates = [recipe.learning_rate_at(step, 14) for step in range(14)]
+    assert rates[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    np.testing.assert_allclose(np.diff(rates[4:]), -0.1)
+    assert rates[-1] == pytest.approx(0.1)
+    assert max(recipe.learning_rate_at(step, 2) for step in range(2)) == 1.0
+
+
+def test_constant_schedule():
+    assert Recipe(schedule="constant", learning_rate=0.3).learning_rate_at(99, 100) == 0.3
+
+
+@pytest.mark.parametrize("name", ["adadelta", "sgd", "adamw"])
+def test_optimizers_lower_a_loss(name: str):
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = Recipe(optimizer=name, learning_rate=0.1).make_optimizer([weight])
+    for _ in range(5):
+        optimizer.zero_grad()
+        (weight**2).sum().backward()
+        optimizer.step()
+    assert (weight.detach() < 1).all()

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from dilute.data import Splits
+from dilute.errors import StoreError
+from dilute.runs import Execution, RunSpec, run_one
+from dilute.store import Store
+from dilute.training import Interrupted, load_weights
+
+SPEC = RunSpec(data="digits", model="mlp1", alpha=2, batch_size=32, budget_steps=30, curve_points=3)
+
+
+def test_a_run_that_is_there_is_not_run_again(tmp_path: Path):
+    store = Store(tmp_path / "runs")
+    record, was_there = store.run(SPEC)
+    assert not was_there
+    again, was_there = store.run(SPEC)
+    assert was_there
+    assert again == record
+    forced, was_there = store.run(SPEC, force=True)
+    assert not was_there
+    assert forced.curve == record.curve
+    assert forced.started >= record.started
+
+
+def test_files_of_a_finished_run(tmp_path: Path):
+    store = Store(tmp_path)
+    store.run(SPEC)
+    names = {path.name.removeprefix(SPEC.key()) for path in tmp_path.iterdir()}
+    assert names == {".json", ".last.safetensors", ".selected.safetensors"}
+
+
+def test_the_trained_model_can_be_had(tmp_path: Path, digits: Splits):
+    store = Store(tmp_path)
+    record, _ = store.run(SPEC)
+    model = store.load_model(SPEC.key(), digits.train, "last")
+    with torch.inference_mode():
+        predicted = model(torch.from_numpy(digits.test.inputs[:].copy())).argmax(dim=1).numpy()
+    assert (predicted == digits.test.labels).mean() == pytest.approx(record.accuracy.last)
+    with pytest.raises(StoreError, match="has no run 0123"):
+        store.load_model("0123", digits.train)
+
+
+def test_table_has_a_column_per_field(tmp_path: Path):
+    store = Store(tmp_path)
+    for alpha in (0, 1):
+        store.run(SPEC.model_copy(update={"alpha": float(alpha), "budget_steps": 2}), keep_weights=False)
+    table = store.table()
+    assert sorted(table["spec.alpha"]) == [0.0, 1.0]
+    assert {"key", "status", "accuracy.last", "spec.model", "hardware.threads"} <= set(table.columns)
+
+
+def test_a_damaged_record_is_reported_by_name(tmp_path: Path):
+    store = Store(tmp_path)
+    path = tmp_path / f"{SPEC.key()}.json"
+    path.write_text('{"key": "cut off')
+    with pytest.raises(StoreError, match=rf"^record .*{path.name} cannot be read [^\n]*delete it to run again$"):
+        store.run(SPEC)
+
+
+def test_a_failed_run_is_run_again(tmp_path: Path):
+    store = Store(tmp_path)
+    record, _ = store.run(SPEC)
+    store.put(record.model_copy(update={"status": "failed", "message": "out of memory"}))
+    assert store.run(SPEC) [0].status == "done"
+
+
+def test_a_store_that_cannot_be_written(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"^cannot write .*choose another folder$"):
+        Store(tmp_path / "file" / "runs")
+
+
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path):
+    undisturbed = run_one(SPEC)
+    store = Store(tmp_path)
+
+    def interrupt(step: int, num_steps: int, trained) -> None:
+        if step == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match="stopped after step 7 of 30"):
+        store.run(SPEC, Execution(on_step=interrupt))
+    assert [path.name for path in tmp_path.iterdir()] == [f"{SPEC.key()}.checkpoint.safetensors"]
+    steps = []
+    record, _ = store.run(SPEC, Execution(on_step=lambda step, *_: steps.append(step)))
+    assert steps[0] == 8
+    assert record.curve == undisturbed.record.curve
+    weights, _ = load_weights(tmp_path / f"{SPEC.key()}.last.safetensors")
+    for name, tensor in undisturbed.last_weights.items():
+        assert torch.equal(weights[name], tensor), name
+    assert not list(tmp_path.glob("*checkpoint*"))
+
+
+def test_signals_are_as_they_were_afterwards(tmp_path: Path):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    Store(tmp_path).run(SPEC)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def run_command(store: Path, *more: str) -> list[str]:
+    options = "--model mlp1 --alpha 3 --batch-size 64 --steps 400 --checkpoint-every 5 --threads 1 --json".split()
+    return [sys.executable, "-m", "dilute", "run", "digits", *options, "--store", str(store), *more]
+
+
+def test_a_real_kill_loses_nothing(tmp_path: Path):
+    """SIGKILL at two moments, then SIGINT, then to the end: the same weights as undisturbed."""
+    disturbed, undisturbed = tmp_path / "a", tmp_path / "b"
+    subprocess.run(run_command(undisturbed), check=True, capture_output=True)
+
+    def latest() -> int:
+        found = list(disturbed.glob("*.checkpoint.safetensors"))
+        return load_weights(found[0])[1]["step"] if found else 0
+
+    for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT):
+        already = latest()
+        process = subprocess.Popen(run_command(disturbed), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        wait_for(lambda already=already, process=process: latest() > already or process.poll() is not None)
+        process.send_signal(number)
+        _, message = process.communicate(timeout=60)
+        assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL), message
+    assert b"interrupted: stopped after step" in message
+    assert not list(disturbed.glob("*.json")), "must have been stopped before the end"
+    done = subprocess.run(run_command(disturbed), check=True, capture_output=True)
+    record = json.loads(done.stdout)
+    expected = Store(undisturbed).get(record["key"])
+    assert expected is not None
+    assert record["curve"] == json.loads(expected.model_dump_json())["curve"]
+    for which in ("last", "selected"):
+        first, _ = load_weights(disturbed / f"{record['key']}.{which}.safetensors")
+        second, _ = load_weights(undisturbed / f"{record['key']}.{which}.safetensors")
+        assert all(torch.equal(first[name], second[name]) for name in second)

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dilute import seeds
+from dilute.data import LabelledSet, Splits
+from dilute.dilution import DilutedSet, NoisySet
+from dilute.errors import ModelError, StoreError
+from dilute.models import build
+from dilute.noise import Uniform
+from dilute.training import Interrupted, Recipe, Scaled, Trained, evaluate, load_weights, train
+
+CPU = torch.device("cpu")
+RECIPE = Recipe(batch_size=16, budget_steps=12, curve_points=3, warmup_steps=2)
+
+
+def fresh(clean: LabelledSet, name: str = "conv4") -> Scaled:
+    torch.manual_seed(seeds.word(0, "initialisation"))
+    model = Scaled(build(name, clean.input_shape, clean.num_classes), *clean.statistics())
+    return model.to(memory_format=torch.channels_last)
+
+
+def trained_weights(noisy: NoisySet, recipe: Recipe, name: str = "conv4", **options) -> tuple[dict, Trained]:
+    model = fresh(noisy.clean, name)
+    outcome = train(model, noisy, recipe, seed=0, device=CPU, **options)
+    return model.state_dict(), outcome
+
+
+def assert_same_bits(first: dict, second: dict) -> None:
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+@pytest.fixture(scope="module")
+def noisy(digits: Splits) -> NoisySet:
+    return DilutedSet(digits.train, 3.0, seed=0, rows=np.arange(0, 1000, 5))
+
+
+@pytest.fixture(scope="module")
+def heldout(digits: Splits) -> NoisySet:
+    return DilutedSet(digits.train, 3.0, seed=0, rows=np.arange(1, 1000, 9))
+
+
+def test_repeats_bit_by_bit(noisy: NoisySet, heldout: NoisySet):
+    first, first_outcome = trained_weights(noisy, RECIPE, heldout=heldout)
+    torch.rand(17)  # what others draw in between changes nothing
+    second, second_outcome = trained_weights(noisy, RECIPE, heldout=heldout)
+    assert_same_bits(first, second)
+    assert first_outcome.curve == second_outcome.curve
+
+
+def interrupted_at(step: int):
+    calls = 0
+
+    def should_stop() -> bool:
+        nonlocal calls
+        calls += 1
+        return calls == step
+
+    return should_stop
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adadelta", "sgd"])
+@pytest.mark.parametrize("step", [1, 4, 7, 11])
+def test_resumes_bit_by_bit(noisy, heldout, tmp_path: Path, optimizer: str, step: int):
+    recipe = Recipe(batch_size=16, budget_steps=12, curve_points=3, optimizer=optimizer, copies=2)
+    whole, whole_outcome = trained_weights(noisy, recipe, heldout=heldout)
+    path = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(Interrupted, match=f"stopped after step {step} of 12"):
+        trained_weights(noisy, recipe, heldout=heldout, checkpoint=path, should_stop=interrupted_at(step))
+    resumed, outcome = trained_weights(noisy, recipe, heldout=heldout, checkpoint=path)
+    assert_same_bits(whole, resumed)
+    assert outcome.curve == whole_outcome.curve
+    assert outcome.selected == whole_outcome.selected
+    assert_same_bits(outcome.selected_weights, whole_outcome.selected_weights)
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("step", [3, 5, 9])
+def test_a_kill_between_checkpoints_loses_only_what_came_since(noisy, tmp_path: Path, step: int):
+    whole, _ = trained_weights(noisy, RECIPE)
+    path = tmp_path / "checkpoint.safetensors"
+
+    def kill(done: int, num_steps: int, trained: Trained) -> None:
+        if done == step:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        trained_weights(noisy, RECIPE, checkpoint=path, checkpoint_every_steps=2, on_step=kill)
+    _, description = load_weights(path)
+    assert description["step"] == (step - 1) // 2 * 2
+    resumed, _ = trained_weights(noisy, RECIPE, checkpoint=path)
+    assert_same_bits(whole, resumed)
+
+
+def test_resnet_resumes_with_its_running_statistics(digits: Splits, tmp_path: Path):
+    noisy = DilutedSet(digits.train, 1.0, rows=np.arange(32))
+    recipe = Recipe(batch_size=8, budget_steps=3, curve_points=1)
+    whole, _ = trained_weights(noisy, recipe, "resnet18")
+    path = tmp_path / "c.safetensors"
+    with pytest.raises(Interrupted):
+        trained_weights(noisy, recipe, "resnet18", checkpoint=path, should_stop=interrupted_at(2))
+    resumed, _ = trained_weights(noisy, recipe, "resnet18", checkpoint=path)
+    assert_same_bits(whole, resumed)
+
+
+def test_a_damaged_checkpoint_is_said(noisy: NoisySet, tmp_path: Path):
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(b"\x00" * 50)
+    with pytest.raises(StoreError, match=r"cannot be read .*; delete the file to start again"):
+        trained_weights(noisy, RECIPE, checkpoint=path)
+
+
+def test_a_checkpoint_of_another_model_is_said(noisy: NoisySet, tmp_path: Path):
+    path = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(Interrupted):
+        trained_weights(noisy, RECIPE, "mlp1", checkpoint=path, should_stop=interrupted_at(1))
+    with pytest.raises(ModelError, match=r"^the weights are those of another model[^\n]*$"):
+        trained_weights(noisy, RECIPE, "conv4", checkpoint=path)
+
+
+def test_one_label_a_visit_and_all_have_the_same_mean_gradient(digits: Splits):
+    """Over an epoch, with the weights held still, every grouping sums to the same gradient."""
+    noisy = DilutedSet(digits.train, 2.6, seed=1, rows=np.arange(40))
+    other = LabelledSet(digits.train.inputs[500:520], digits.train.labels[500:520], digits.train.class_names)
+    for noisy_set in (noisy, DilutedSet(digits.train, 2.6, rows=np.arange(40), images=other)):
+        gradients = [epoch_gradient(noisy_set, copies) for copies in (1, 2, "all")]
+        for gradient in gradients[1:]:
+            torch.testing.assert_close(gradient, gradients[0], rtol=1e-4, atol=1e-6)
+
+
+def epoch_gradient(noisy: NoisySet, copies) -> torch.Tensor:
+    from dilute.dilution import Visits
+    from dilute.methods import METHODS
+
+    visits = Visits(noisy, copies, seed=0)
+    model = fresh(noisy.clean, "mlp1")
+    inputs, targets, weights = (torch.from_numpy(a) for a in visits.batch(0, visits.visits_per_epoch))
+    loss = (METHODS["cross_entropy"](model(inputs), targets) * weights).mean()
+    loss.backward()
+    return torch.cat([p.grad.flatten() for p in model.parameters()])
+
+
+def test_expected_is_the_limit_of_all(digits: Splits):
+    """With 50,000 labels for each image, their mean gradient is near the one of the law (about 4 % off)."""
+    noisy = DilutedSet(digits.train, 50_000.0, Uniform(), rows=np.arange(20))
+    drawn, law = epoch_gradient(noisy, "all"), epoch_gradient(noisy, "expected")
+    assert (drawn - law).norm() < 0.1 * drawn.norm()
+
+
+def test_learns_digits_through_noise(digits: Splits):
+    noisy = DilutedSet(digits.train, 5.0)
+    test = DilutedSet(digits.test, 0.0)
+    recipe = Recipe(batch_size=64, budget_steps=150, curve_points=2)
+    _, outcome = trained_weights(noisy, recipe, "mlp1", test=test)
+    assert outcome.curve[-1].test_accuracy > 0.8
+
+
+def test_selects_the_model_with_the_lowest_heldout_nll(noisy, heldout):
+    recipe = Recipe(batch_size=50, budget_steps=200, curve_points=8, schedule="constant", learning_rate=3e-3)
+    weights, outcome = trained_weights(noisy, recipe, "mlp1", heldout=heldout)
+    nlls = [point.heldout_nll for point in outcome.curve]
+    assert outcome.selected == int(np.argmin(nlls)) < 7, "a small noisy set is memorised in the end"
+    model = fresh(noisy.clean, "mlp1")
+    model.load_state_dict(outcome.selected_weights)
+    assert evaluate(model, heldout, CPU).nll == pytest.approx(min(nlls))
+
+
+def test_nothing_held_out_selects_nothing(noisy: NoisySet):
+    _, outcome = trained_weights(noisy, RECIPE)
+    assert outcome.selected is None
+    assert outcome.selected_weights == {}
+    assert [point.heldout_nll for point in outcome.curve] == [None] * 3
+
+
+def test_curve_counts_images_and_examples(noisy: NoisySet):
+    _, outcome = trained_weights(noisy, RECIPE)
+    assert [(p.step, p.images, p.examples) for p in outcome.curve] == [(4, 64, 256), (8, 128, 512), (12, 192, 768)]
+
+
+def test_divergence_is_noticed(noisy: NoisySet):
+    recipe = Recipe(batch_size=16, budget_steps=500, optimizer="sgd", learning_rate=1e30, warmup_steps=0)
+    _, outcome = trained_weights(noisy, recipe, "mlp2")
+    assert outcome.status == "diverged"
+    assert outcome.step <= 20
+    json.dumps([math.isfinite(p.train_loss) for p in outcome.curve])
+
+
+def test_evaluation_is_exact_on_a_fixed_model(digits: Splits):
+    class Always3(nn.Module):
+        def forward(self, inputs):
+            logits = torch.zeros(len(inputs), 10)
+            logits[:, 3] = 1.0
+            return logits
+
+    score = evaluate(Always3(), DilutedSet(digits.test, 0.0), CPU)
+    labels = digits.test.labels
+    assert score.accuracy == pytest.approx((labels == 3).mean())
+    normaliser = math.log(9 + math.e)
+    assert score.nll == pytest.approx(normaliser - (labels == 3).mean())
+    assert score.num_labels == len(labels)
+
+
+def test_scaling_standardises(digits: Splits):
+    scaled = Scaled(nn.Identity(), *digits.train.statistics())
+    values = scaled(torch.from_numpy(digits.train.inputs[:].copy()))
+    assert values.mean().item() == pytest.approx(0, abs=1e-4)
+    assert values.std().item() == pytest.approx(1, abs=1e-3)
+
+
+def test_features_are_standardised_and_left_unchanged():
+    features = np.random.default_rng(0).normal(5, 3, (50, 4)).astype(np.float32)
+    features[:, 3] = 2.0
+    clean = LabelledSet(features, np.arange(50) % 2, ("a", "b"))
+    scaled = Scaled(nn.Identity(), *clean.statistics())
+    before = features.copy()
+    values = scaled(torch.from_numpy(features)).numpy()
+    np.testing.assert_array_equal(features, before)
+    np.testing.assert_allclose(values[:, :3].std(axis=0), 1, rtol=1e-4)
+    np.testing.assert_array_equal(values[:, 3], 0)
