@@ -30,6 +30,8 @@ def big() -> LabelledSet:
 @pytest.fixture(scope="session")
 def small() -> LabelledSet:
     """90 images of 8×8 pixels, three classes in unequal numbers, each image's pixels telling its index."""
-    images = np.zeros((90, 1, 8, 8), dtype=np.uint8) + np.arange(90, dtype=np.uint8)[:, None, None, None]
+    images = (
+        np.zeros((90, 1, 8, 8), dtype=np.uint8) + np.arange(90, dtype=np.uint8)[:, None, None, None]
+    )
     labels = np.array([0] * 50 + [1] * 30 + [2] * 10)
     return LabelledSet(images, labels, ("ant", "bee", "cat"))

@@ -13,7 +13,9 @@ from dilute.dilution import DilutedSet, NoisySet, ReplacedSet, read_labels, writ
 from dilute.errors import DataError, NoiseError
 from dilute.noise import Asymmetric, Confusion, Pair, Structured, Uniform, UniformOther
 
-SMALL_IMAGES = np.zeros((90, 1, 8, 8), dtype=np.uint8) + np.arange(90, dtype=np.uint8)[:, None, None, None]
+SMALL_IMAGES = (
+    np.zeros((90, 1, 8, 8), dtype=np.uint8) + np.arange(90, dtype=np.uint8)[:, None, None, None]
+)
 SMALL = LabelledSet(SMALL_IMAGES, np.array([0] * 50 + [1] * 30 + [2] * 10), ("ant", "bee", "cat"))
 OTHER = LabelledSet(255 - SMALL_IMAGES[:40], np.arange(40) % 3, ("x", "y", "z"))
 
@@ -23,17 +25,25 @@ PATTERNS = [
     Pair(),
     Asymmetric(class_map="mnist"),
     Structured(delta=0.7, order="random", order_seed=4),
-    Confusion(rows=tuple(tuple(float(1 + (3 * i + j * j) % 7) for j in range(10)) for i in range(10))),
+    Confusion(
+        rows=tuple(tuple(float(1 + (3 * i + j * j) % 7) for j in range(10)) for i in range(10))
+    ),
 ]
 
 
 def test_labels_of_a_seed_are_pinned():
     """Known answers, for ever: two people with one seed train on the very same wrong labels."""
     diluted = DilutedSet(SMALL, 4.0, seed=0)
-    assert diluted.blocks[0].labels[:3].tolist() == [[0, 2, 1, 2, 0], [0, 2, 1, 2, 0], [0, 2, 1, 1, 1]]
+    assert diluted.blocks[0].labels[:3].tolist() == [
+        [0, 2, 1, 2, 0],
+        [0, 2, 1, 2, 0],
+        [0, 2, 1, 1, 1],
+    ]
     structured = DilutedSet(SMALL, 4.0, Structured(delta=1, order="random"), seed=1)
     assert structured.blocks[0].labels[88:].tolist() == [[2, 0, 0, 2, 0], [2, 0, 0, 0, 0]]
-    assert diluted.content_hash() == '7a557712528dcccaf21c920520ee99972246dc96068eef9d4376b7d1594f7373'
+    assert (
+        diluted.content_hash() == "7a557712528dcccaf21c920520ee99972246dc96068eef9d4376b7d1594f7373"
+    )
     replaced = ReplacedSet(SMALL, 0.4, UniformOther(), seed=3)
     assert replaced.blocks[0].labels[:12, 0].tolist() == [0, 0, 0, 2, 0, 0, 1, 2, 0, 0, 0, 0]
 
@@ -59,7 +69,11 @@ def test_frequencies_follow_the_matrix(big: LabelledSet, pattern):
 def test_copies_are_independent(big: LabelledSet):
     """Labels of two copies, and of neighbouring images, form a 10×10 table without association."""
     drawn = DilutedSet(big, 20.0, seed=2).blocks[0].labels[:, 1:]
-    for first, second in ((drawn[:, ::2], drawn[:, 1::2]), (drawn[:-1], drawn[1:]), (drawn[:-4], drawn[4:])):
+    for first, second in (
+        (drawn[:, ::2], drawn[:, 1::2]),
+        (drawn[:-1], drawn[1:]),
+        (drawn[:-4], drawn[4:]),
+    ):
         table = np.histogram2d(first.ravel(), second.ravel(), bins=10, range=[[0, 10], [0, 10]])[0]
         assert stats.chi2_contingency(table).pvalue > 1e-5
 
@@ -72,7 +86,9 @@ def test_a_label_depends_on_seed_image_and_copy_alone(big: LabelledSet):
     part = DilutedSet(big, 8.0, seed=5, rows=rows)
     np.testing.assert_array_equal(part.blocks[0].labels, many.blocks[0].labels[rows])
     other = DilutedSet(big, 8.0, seed=6)
-    assert (other.blocks[0].labels[:, 1:] == many.blocks[0].labels[:, 1:]).mean() == pytest.approx(0.1, abs=0.01)
+    assert (other.blocks[0].labels[:, 1:] == many.blocks[0].labels[:, 1:]).mean() == pytest.approx(
+        0.1, abs=0.01
+    )
 
 
 def noisy_sets() -> st.SearchStrategy[NoisySet]:
@@ -99,7 +115,9 @@ def test_the_three_views_agree(noisy: NoisySet):
     offset = 0
     index = 0
     for block in noisy.blocks:
-        images = {block.source.gather(block.rows[[i]]).tobytes(): offset + i for i in range(len(block))}
+        images = {
+            block.source.gather(block.rows[[i]]).tobytes(): offset + i for i in range(len(block))
+        }
         for _ in range(block.num_examples):
             image, label = noisy.example(index)
             rebuilt[images[image.tobytes()], label] += 1
@@ -180,7 +198,9 @@ def test_replacement_replaces_exactly_that_many():
     np.testing.assert_allclose(replaced.expected()[0], [0.6, 0.2, 0.2])
 
 
-@pytest.mark.parametrize("noisy", [DilutedSet(SMALL, 2.7), ReplacedSet(SMALL, 0.5), DilutedSet(SMALL, 9.1, images=OTHER)])
+@pytest.mark.parametrize(
+    "noisy", [DilutedSet(SMALL, 2.7), ReplacedSet(SMALL, 0.5), DilutedSet(SMALL, 9.1, images=OTHER)]
+)
 def test_split_keeps_each_images_labels_together(noisy: NoisySet):
     kept, held = noisy.split(0.2, seed=1)
     assert held is not None
@@ -191,7 +211,9 @@ def test_split_keeps_each_images_labels_together(noisy: NoisySet):
         assert not set(part.rows) & set(rest.rows)
         for block in (part, rest):
             where = [int(np.flatnonzero(whole.rows == row)[0]) for row in block.rows]
-            np.testing.assert_array_equal(block.counts(np.arange(len(block))), whole.counts(np.array(where)))
+            np.testing.assert_array_equal(
+                block.counts(np.arange(len(block))), whole.counts(np.array(where))
+            )
 
 
 def test_split_of_nothing_and_of_all():
@@ -247,7 +269,9 @@ def test_alpha_that_cannot_be(alpha: float):
 
 
 def test_absurd_alpha_tells_the_memory_it_would_need():
-    with pytest.raises(NoiseError, match=r"needs a label table of 83,\d\d\d\.\d GiB.* take alpha ≤ "):
+    with pytest.raises(
+        NoiseError, match=r"needs a label table of 83,\d\d\d\.\d GiB.* take alpha ≤ "
+    ):
         DilutedSet(SMALL, 1e12)
 
 

@@ -46,7 +46,11 @@ def imports(path: Path) -> set[str]:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path}: relative import"
-            names = [node.module] if node.module != "dilute" else [f"dilute.{a.name}" for a in node.names]
+            names = (
+                [node.module]
+                if node.module != "dilute"
+                else [f"dilute.{a.name}" for a in node.names]
+            )
         found |= {name.split(".")[1] for name in names if name.startswith("dilute.")}
     return found - {"__version__"}
 
@@ -71,5 +75,7 @@ def test_public_names_are_all_there():
 def test_heavy_libraries_wait_until_they_are_needed():
     heavy = {"torch", "numpy", "pandas", "datasets", "matplotlib", "pydantic", "PIL", "sklearn"}
     code = "import sys, dilute, dilute.cli; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert not heavy & set(loaded.stdout.split())

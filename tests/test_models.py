@@ -27,7 +27,10 @@ def test_sizes_are_those_of_the_papers_networks():
     assert counts["mlp2"] - counts["mlp1"] == 512 * 512 + 512
     assert counts["mlp4"] - counts["mlp2"] == 2 * (512 * 512 + 512)
     assert counts["conv4"] == 320 + 18_496 + 9216 * 128 + 128 + 1290
-    assert parameters(build("conv6", (3, 32, 32), 10)) == 896 + 9248 + 18_496 + 36_928 + 2304 * 512 + 512 + 5130
+    assert (
+        parameters(build("conv6", (3, 32, 32), 10))
+        == 896 + 9248 + 18_496 + 36_928 + 2304 * 512 + 512 + 5130
+    )
     assert parameters(build("resnet18", (3, 224, 224), 1000)) == 11_689_512
 
 
@@ -98,7 +101,7 @@ def test_own_model():
     ],
 )
 def test_models_that_cannot_be_built(name: str, shape: tuple[int, ...], says: str):
-    with pytest.raises(ModelError, match="^[^\n]*$") as caught:
+    with pytest.raises(ModelError, match=r"^[^\n]*$") as caught:
         build(name, shape, 2)
     assert says in str(caught.value)
 

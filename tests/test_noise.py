@@ -19,6 +19,7 @@ from dilute.noise import (
     UniformOther,
     alpha_from_rate,
     alpha_from_wrong_rate,
+    label_laws,
     majority_is_true,
     make_pattern,
     noise_rate,
@@ -51,7 +52,9 @@ def test_uniform():
 
 
 def test_uniform_other_never_gives_the_true_class():
-    np.testing.assert_array_equal(UniformOther().matrix(3, 1), [[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+    np.testing.assert_array_equal(
+        UniformOther().matrix(3, 1), [[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]
+    )
 
 
 def test_pair_is_the_next_class():
@@ -86,11 +89,11 @@ def test_structured_ramp(num_classes: int, delta: float, excess: float, order: s
 def test_at_delta_1_the_first_wrong_class_equals_the_right_one():
     alpha = 20.0
     matrix = Structured(delta=1, class_order=tuple(range(10))).matrix(10, alpha)
-    in_set = (np.eye(10) + alpha * matrix) / (1 + alpha)
-    np.testing.assert_allclose(in_set[5, 0], in_set[5, 5])
-    assert not majority_is_true(alpha, matrix).any()
+    laws = label_laws(alpha, matrix)
+    np.testing.assert_allclose(laws[5, 0], laws[5, 5])
+    assert not majority_is_true(laws).any()
     just_below = Structured(delta=0.99, class_order=tuple(range(10))).matrix(10, alpha)
-    assert majority_is_true(alpha, just_below).all()
+    assert majority_is_true(label_laws(alpha, just_below)).all()
 
 
 def test_orders():
@@ -108,18 +111,28 @@ def test_orders():
 @pytest.mark.parametrize(
     ("pattern", "num_classes", "alpha", "says"),
     [
-        (Structured(delta=1, order="random"), 10, 5, "needs alpha ≥ 10, not 5; raise alpha or take delta ≤ 0.5"),
+        (
+            Structured(delta=1, order="random"),
+            10,
+            5,
+            "needs alpha ≥ 10, not 5; raise alpha or take delta ≤ 0.5",
+        ),
         (Structured(delta=0.1, order="random"), 2, 50, "at least 3 classes"),
         (Structured(delta=0.1), 10, 50, "needs a confusion matrix or a class order"),
         (Structured(delta=0.1, class_order=(0, 1)), 3, 50, "does not fit 3 classes"),
         (Structured(delta=0.1, confusion=CONFUSION), 4, 50, "3×3; with 4 classes it must be 4×4"),
-        (Asymmetric(class_map={0: 9}), 3, 1, "0→9 is out of range; with 3 classes both must be 0 to 2"),
+        (
+            Asymmetric(class_map={0: 9}),
+            3,
+            1,
+            "0→9 is out of range; with 3 classes both must be 0 to 2",
+        ),
         (Confusion(rows=((1, 0), (0, 0))), 2, 1, "row 1 is"),
         (Confusion(rows=((1, -1), (0, 1))), 2, 1, "entries must be ≥ 0"),
     ],
 )
 def test_impossible_patterns_state_the_bound(pattern, num_classes, alpha, says):
-    with pytest.raises(NoiseError, match="^[^\n]*$") as caught:
+    with pytest.raises(NoiseError, match=r"^[^\n]*$") as caught:
         pattern.matrix(num_classes, alpha)
     assert says in str(caught.value)
 
@@ -135,7 +148,7 @@ def test_impossible_patterns_state_the_bound(pattern, num_classes, alpha, says):
     ],
 )
 def test_make_pattern_refuses(name, options, says):
-    with pytest.raises(NoiseError, match="^[^\n]*$") as caught:
+    with pytest.raises(NoiseError, match=r"^[^\n]*$") as caught:
         make_pattern(name, **options)
     assert says in str(caught.value)
 
@@ -165,7 +178,7 @@ def test_bad_matrix_files(tmp_path: Path, name, content, says):
     path = tmp_path / name
     if content is not None:
         path.write_text(content)
-    with pytest.raises(NoiseError, match="^[^\n]*$") as caught:
+    with pytest.raises(NoiseError, match=r"^[^\n]*$") as caught:
         read_matrix(path)
     assert says in str(caught.value)
 

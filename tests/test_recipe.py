@@ -14,7 +14,9 @@ CLEAN = LabelledSet(np.zeros((100, 1, 2, 2), dtype=np.uint8), np.arange(100) % 2
 
 
 def test_what_is_not_given_is_filled_in():
-    assert Recipe() == Recipe(optimizer="adamw", learning_rate=1e-3, weight_decay=0.01, budget_steps=1000)
+    assert Recipe() == Recipe(
+        optimizer="adamw", learning_rate=1e-3, weight_decay=0.01, budget_steps=1000
+    )
     assert Recipe(optimizer="sgd").momentum == 0.9
     assert Recipe(optimizer="adadelta").learning_rate == 1.0
     assert Recipe(schedule="constant").warmup_steps == 0
@@ -24,7 +26,10 @@ def test_what_is_not_given_is_filled_in():
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"budget_steps": 5, "budget_epochs": 2}, "budget_steps and budget_epochs; give exactly one"),
+        (
+            {"budget_steps": 5, "budget_epochs": 2},
+            "budget_steps and budget_epochs; give exactly one",
+        ),
         ({"budget_steps": 0}, "budget_steps = 0: it should be greater than or equal to 1"),
         ({"learning_rate": -1}, "learning_rate = -1"),
         ({"learning_rate": float("nan")}, "learning_rate = nan: it should be a finite number"),

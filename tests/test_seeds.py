@@ -11,14 +11,21 @@ from dilute import seeds
 
 def test_known_words():
     """Pinned for ever: changing these changes every result that was ever stored."""
-    assert seeds.raw(0, "labels", 0, count=4).tolist() == [13184311359423006754, 17654321690936702151, 14669097218072949968, 7651937679829659547]
+    assert seeds.raw(0, "labels", 0, count=4).tolist() == [
+        13184311359423006754,
+        17654321690936702151,
+        14669097218072949968,
+        7651937679829659547,
+    ]
     assert seeds.word(7, "step", 3) == 7174174467041177334
 
 
 @given(start=st.integers(0, 200), count=st.integers(0, 50))
 def test_any_part_of_a_stream_can_be_had_alone(start: int, count: int):
     whole = seeds.raw(3, "a", count=300)
-    np.testing.assert_array_equal(seeds.raw(3, "a", start=start, count=count), whole[start : start + count])
+    np.testing.assert_array_equal(
+        seeds.raw(3, "a", start=start, count=count), whole[start : start + count]
+    )
 
 
 def test_streams_of_other_names_and_seeds_share_no_word():

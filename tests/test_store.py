@@ -54,17 +54,23 @@ def test_the_trained_model_can_be_had(tmp_path: Path, digits: Splits):
 def test_table_has_a_column_per_field(tmp_path: Path):
     store = Store(tmp_path)
     for alpha in (0, 1):
-        store.run(SPEC.model_copy(update={"alpha": float(alpha), "budget_steps": 2}), keep_weights=False)
+        store.run(
+            SPEC.model_copy(update={"alpha": float(alpha), "budget_steps": 2}), keep_weights=False
+        )
     table = store.table()
     assert sorted(table["spec.alpha"]) == [0.0, 1.0]
-    assert {"key", "status", "accuracy.last", "spec.model", "hardware.threads"} <= set(table.columns)
+    assert {"key", "status", "accuracy.last", "spec.model", "hardware.threads"} <= set(
+        table.columns
+    )
 
 
 def test_a_damaged_record_is_reported_by_name(tmp_path: Path):
     store = Store(tmp_path)
     path = tmp_path / f"{SPEC.key()}.json"
     path.write_text('{"key": "cut off')
-    with pytest.raises(StoreError, match=rf"^record .*{path.name} cannot be read [^\n]*delete it to run again$"):
+    with pytest.raises(
+        StoreError, match=rf"^record .*{path.name} cannot be read [^\n]*delete it to run again$"
+    ):
         store.run(SPEC)
 
 
@@ -72,7 +78,7 @@ def test_a_failed_run_is_run_again(tmp_path: Path):
     store = Store(tmp_path)
     record, _ = store.run(SPEC)
     store.put(record.model_copy(update={"status": "failed", "message": "out of memory"}))
-    assert store.run(SPEC) [0].status == "done"
+    assert store.run(SPEC)[0].status == "done"
 
 
 def test_a_store_that_cannot_be_written(tmp_path: Path):
@@ -116,7 +122,21 @@ def wait_for(condition, seconds: float = 60) -> None:
 
 
 def run_command(store: Path, *more: str) -> list[str]:
-    options = "--model mlp1 --alpha 3 --batch-size 64 --steps 400 --checkpoint-every 5 --threads 1 --json".split()
+    options = [
+        "--model",
+        "mlp1",
+        "--alpha",
+        "3",
+        "--batch-size",
+        "64",
+        "--steps",
+        "400",
+        "--checkpoint-every",
+        "5",
+        "--threads",
+        "1",
+        "--json",
+    ]
     return [sys.executable, "-m", "dilute", "run", "digits", *options, "--store", str(store), *more]
 
 
@@ -131,8 +151,14 @@ def test_a_real_kill_loses_nothing(tmp_path: Path):
 
     for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT):
         already = latest()
-        process = subprocess.Popen(run_command(disturbed), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        wait_for(lambda already=already, process=process: latest() > already or process.poll() is not None)
+        process = subprocess.Popen(
+            run_command(disturbed), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        wait_for(
+            lambda already=already, process=process: (
+                latest() > already or process.poll() is not None
+            )
+        )
         process.send_signal(number)
         _, message = process.communicate(timeout=60)
         assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL), message

@@ -27,7 +27,9 @@ def fresh(clean: LabelledSet, name: str = "conv4") -> Scaled:
     return model.to(memory_format=torch.channels_last)
 
 
-def trained_weights(noisy: NoisySet, recipe: Recipe, name: str = "conv4", **options) -> tuple[dict, Trained]:
+def trained_weights(
+    noisy: NoisySet, recipe: Recipe, name: str = "conv4", **options
+) -> tuple[dict, Trained]:
     model = fresh(noisy.clean, name)
     outcome = train(model, noisy, recipe, seed=0, device=CPU, **options)
     return model.state_dict(), outcome
@@ -75,7 +77,9 @@ def test_resumes_bit_by_bit(noisy, heldout, tmp_path: Path, optimizer: str, step
     whole, whole_outcome = trained_weights(noisy, recipe, heldout=heldout)
     path = tmp_path / "checkpoint.safetensors"
     with pytest.raises(Interrupted, match=f"stopped after step {step} of 12"):
-        trained_weights(noisy, recipe, heldout=heldout, checkpoint=path, should_stop=interrupted_at(step))
+        trained_weights(
+            noisy, recipe, heldout=heldout, checkpoint=path, should_stop=interrupted_at(step)
+        )
     resumed, outcome = trained_weights(noisy, recipe, heldout=heldout, checkpoint=path)
     assert_same_bits(whole, resumed)
     assert outcome.curve == whole_outcome.curve
@@ -133,7 +137,9 @@ def test_a_checkpoint_of_another_model_is_said(noisy: NoisySet, tmp_path: Path):
 def test_one_label_a_visit_and_all_have_the_same_mean_gradient(digits: Splits):
     """Over an epoch, with the weights held still, every grouping sums to the same gradient."""
     noisy = DilutedSet(digits.train, 2.6, seed=1, rows=np.arange(40))
-    other = LabelledSet(digits.train.inputs[500:520], digits.train.labels[500:520], digits.train.class_names)
+    other = LabelledSet(
+        digits.train.inputs[500:520], digits.train.labels[500:520], digits.train.class_names
+    )
     for noisy_set in (noisy, DilutedSet(digits.train, 2.6, rows=np.arange(40), images=other)):
         gradients = [epoch_gradient(noisy_set, copies) for copies in (1, 2, "all")]
         for gradient in gradients[1:]:
@@ -146,7 +152,9 @@ def epoch_gradient(noisy: NoisySet, copies) -> torch.Tensor:
 
     visits = Visits(noisy, copies, seed=0)
     model = fresh(noisy.clean, "mlp1")
-    inputs, targets, weights = (torch.from_numpy(a) for a in visits.batch(0, visits.visits_per_epoch))
+    inputs, targets, weights = (
+        torch.from_numpy(a) for a in visits.batch(0, visits.visits_per_epoch)
+    )
     loss = (METHODS["cross_entropy"](model(inputs), targets) * weights).mean()
     loss.backward()
     return torch.cat([p.grad.flatten() for p in model.parameters()])
@@ -168,8 +176,10 @@ def test_learns_digits_through_noise(digits: Splits):
 
 
 def test_selects_the_model_with_the_lowest_heldout_nll(noisy, heldout):
-    recipe = Recipe(batch_size=50, budget_steps=200, curve_points=8, schedule="constant", learning_rate=3e-3)
-    weights, outcome = trained_weights(noisy, recipe, "mlp1", heldout=heldout)
+    recipe = Recipe(
+        batch_size=50, budget_steps=200, curve_points=8, schedule="constant", learning_rate=3e-3
+    )
+    _, outcome = trained_weights(noisy, recipe, "mlp1", heldout=heldout)
     nlls = [point.heldout_nll for point in outcome.curve]
     assert outcome.selected == int(np.argmin(nlls)) < 7, "a small noisy set is memorised in the end"
     model = fresh(noisy.clean, "mlp1")
@@ -186,11 +196,17 @@ def test_nothing_held_out_selects_nothing(noisy: NoisySet):
 
 def test_curve_counts_images_and_examples(noisy: NoisySet):
     _, outcome = trained_weights(noisy, RECIPE)
-    assert [(p.step, p.images, p.examples) for p in outcome.curve] == [(4, 64, 256), (8, 128, 512), (12, 192, 768)]
+    assert [(p.step, p.images, p.examples) for p in outcome.curve] == [
+        (4, 64, 256),
+        (8, 128, 512),
+        (12, 192, 768),
+    ]
 
 
 def test_divergence_is_noticed(noisy: NoisySet):
-    recipe = Recipe(batch_size=16, budget_steps=500, optimizer="sgd", learning_rate=1e30, warmup_steps=0)
+    recipe = Recipe(
+        batch_size=16, budget_steps=500, optimizer="sgd", learning_rate=1e30, warmup_steps=0
+    )
     _, outcome = trained_weights(noisy, recipe, "mlp2")
     assert outcome.status == "diverged"
     assert outcome.step <= 20

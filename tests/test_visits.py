@@ -9,7 +9,9 @@ from dilute.data import LabelledSet
 from dilute.dilution import DilutedSet, NoisySet, Visits, in_order
 from dilute.errors import SpecError
 
-IMAGES = np.zeros((30, 1, 2, 2), dtype=np.uint8) + np.arange(30, dtype=np.uint8)[:, None, None, None]
+IMAGES = (
+    np.zeros((30, 1, 2, 2), dtype=np.uint8) + np.arange(30, dtype=np.uint8)[:, None, None, None]
+)
 CLEAN = LabelledSet(IMAGES, np.arange(30) % 3, ("a", "b", "c"))
 OTHER = LabelledSet(IMAGES[:7] + 100, np.arange(7) % 3, ("x", "y", "z"))
 SETS = [
@@ -25,7 +27,11 @@ any_copies = st.sampled_from([1, 2, 3, 5, 100, "all"])
 
 def totals(noisy: NoisySet) -> dict[int, np.ndarray]:
     """Label counts by image, the image known by its pixels."""
-    return {int(i[0, 0, 0]): c for images, counts in in_order(noisy, 8) for i, c in zip(images, counts, strict=True)}
+    return {
+        int(i[0, 0, 0]): c
+        for images, counts in in_order(noisy, 8)
+        for i, c in zip(images, counts, strict=True)
+    }
 
 
 @settings(deadline=None)
@@ -47,7 +53,9 @@ def test_an_epoch_shows_every_label_once(noisy: NoisySet, copies, epoch: int):
         np.testing.assert_allclose(counts, expected[name], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(("copies", "per_epoch"), [(1, 150), (2, 90), (4, 60), (5, 30), (9, 30), ("all", 30)])
+@pytest.mark.parametrize(
+    ("copies", "per_epoch"), [(1, 150), (2, 90), (4, 60), (5, 30), (9, 30), ("all", 30)]
+)
 def test_visits_per_epoch(copies, per_epoch: int):
     assert Visits(DilutedSet(CLEAN, 4.0), copies, seed=0).visits_per_epoch == per_epoch
 
@@ -59,7 +67,9 @@ def test_visits_per_epoch(copies, per_epoch: int):
     cuts=st.lists(st.integers(1, 70), min_size=1, max_size=5),
     start=st.integers(0, 300),
 )
-def test_the_sequence_is_the_same_however_it_is_cut(noisy: NoisySet, copies, cuts: list[int], start: int):
+def test_the_sequence_is_the_same_however_it_is_cut(
+    noisy: NoisySet, copies, cuts: list[int], start: int
+):
     visits = Visits(noisy, copies, seed=4)
     whole = visits.batch(start, start + sum(cuts))
     elsewhere = Visits(noisy, copies, seed=4)  # another process, or a resumed one
@@ -76,12 +86,27 @@ def test_the_sequence_crosses_chunks_and_epochs():
     order = visits.order(0, 150 * 250)
     for epoch in range(250):
         assert len(set(order[150 * epoch : 150 * (epoch + 1)])) == 150
-    np.testing.assert_array_equal(Visits(visits.noisy, 1, seed=0).order(16_000, 17_000), order[16_000:17_000])
+    np.testing.assert_array_equal(
+        Visits(visits.noisy, 1, seed=0).order(16_000, 17_000), order[16_000:17_000]
+    )
     assert (order[:150] != order[150:300]).mean() > 0.9
 
 
 def test_order_is_pinned():
-    assert Visits(DilutedSet(CLEAN, 4.0), "all", seed=0).order(0, 12).tolist() == [9, 26, 11, 12, 27, 20, 28, 8, 13, 4, 3, 14]
+    assert Visits(DilutedSet(CLEAN, 4.0), "all", seed=0).order(0, 12).tolist() == [
+        9,
+        26,
+        11,
+        12,
+        27,
+        20,
+        28,
+        8,
+        13,
+        4,
+        3,
+        14,
+    ]
 
 
 def test_single_copies_are_the_examples():

@@ -209,7 +209,8 @@ class Confusion(_Pattern):
             raise NoiseError(
                 f"confusion matrix row {row} is {rows[row].tolist()}; entries must be ≥ 0 and a row's sum > 0"
             )
-        return rows / sums[:, None]
+        shares: Matrix = rows / sums[:, None]
+        return shares
 
 
 NoisePattern = Annotated[
@@ -226,7 +227,7 @@ PATTERNS: dict[str, type[_Pattern]] = {
 }
 
 
-def make_pattern(name: str, **options: Any) -> Any:
+def make_pattern(name: str, **options: Any) -> NoisePattern:
     """Return the pattern `name` with the given options.
 
     Errors: `NoiseError` for an unknown name, an option that the pattern lacks or has no use for, or a
@@ -249,7 +250,8 @@ def make_pattern(name: str, **options: Any) -> Any:
     if missing:
         raise NoiseError(f"{name} noise needs {' and '.join(missing)}; give it")
     try:
-        return PATTERNS[name](**options)
+        pattern: NoisePattern = PATTERNS[name](**options)  # type: ignore[assignment]
+        return pattern
     except ValidationError as error:
         raise NoiseError(f"{name} noise: {validation_line(error)}") from None
 
@@ -336,14 +338,24 @@ def alpha_from_wrong_rate(
     return alpha_from_rate(rate / reachable)
 
 
-def majority_is_true(alpha: float, matrix: Matrix) -> NDArray[np.bool_]:
-    """Return bool `[K]`: whether the true class is still the single most frequent label of its images.
+def label_laws(alpha: float, matrix: Matrix) -> Matrix:
+    """Return float64 `[K, K]`: by true class, the distribution of all labels, own and noisy together.
+
+    Arguments:
+        alpha: noisy examples per clean one, ≥ 0, or infinite.
+        matrix: float64 `[K, K]`, the pattern's matrix.
+    """
+    rate = noise_rate(alpha)
+    return (1 - rate) * np.eye(len(matrix)) + rate * matrix
+
+
+def majority_is_true(laws: Matrix) -> NDArray[np.bool_]:
+    """Return bool `[K]`: whether the true class is the single most frequent label, given `label_laws`.
 
     Where it is not, no amount of data lets plain training recover the class.
     """
-    rates = (np.eye(len(matrix)) + alpha * matrix) / (1 + alpha)
-    off_diagonal = np.where(np.eye(len(matrix), dtype=bool), -np.inf, rates)
-    answer: NDArray[np.bool_] = np.diag(rates) > off_diagonal.max(axis=1) + 1e-12
+    others = np.where(np.eye(len(laws), dtype=bool), -np.inf, laws)
+    answer: NDArray[np.bool_] = np.diag(laws) > others.max(axis=1) + 1e-12
     return answer
 
 
@@ -358,5 +370,6 @@ def _square(rows: Any, num_classes: int, what: str) -> Matrix:
 
 def _without_true_class(order: NDArray[np.int64]) -> NDArray[np.int64]:
     """Drop from row `y` of int64 `[K, K]` the entry `y`, keeping the order of the rest: `[K, K−1]`."""
-    num_classes = len(order)
-    return order[order != np.arange(num_classes)[:, None]].reshape(num_classes, num_classes - 1)
+    is_wrong = order != np.arange(len(order))[:, None]
+    wrong: NDArray[np.int64] = order[is_wrong].reshape(len(order), len(order) - 1)
+    return wrong

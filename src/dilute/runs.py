@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
@@ -210,7 +211,8 @@ def run_one(
     gpus = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus):
         torch.manual_seed(seeds.word(spec.seed, "initialisation"))
-        model = scaled_model(spec.model, train_set).to(device, memory_format=torch.channels_last)
+        model = scaled_model(spec.model, splits.train, train_set.blocks[0].rows)
+        model = model.to(device).to(memory_format=torch.channels_last)
         message = None
         trained = Trained()
         try:
@@ -288,11 +290,10 @@ def _subset(spec: RunSpec, size: int) -> Any:
     return np.sort(seeds.Permutation(size, spec.seed, "subset")(np.arange(taken)))
 
 
-def scaled_model(name: str, noisy: NoisySet) -> Scaled:
-    """Return the network `name`, freshly initialised, behind the standardisation of `noisy`'s clean images."""
-    clean = noisy.clean
+def scaled_model(name: str, clean: LabelledSet, rows: NDArray[np.int64] | None = None) -> Scaled:
+    """Return the network `name`, freshly initialised, behind the standardisation of the images at `rows`."""
     network: nn.Module = build(name, clean.input_shape, clean.num_classes)
-    return Scaled(network, *clean.statistics(noisy.blocks[0].rows))
+    return Scaled(network, *clean.statistics(rows))
 
 
 def _of_sets(

@@ -9,15 +9,24 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dilute.dilution import NoisySet
     from dilute.runs import RunRecord
     from dilute.training import Trained
-
-OnStep = "Callable[[int, int, Trained], None]"
 
 
 def say(text: str) -> None:
     """Print a line on standard error, which is for people."""
     print(text, file=sys.stderr, flush=True)
+
+
+def say_lost_classes(noisy: NoisySet) -> None:
+    """Say which classes plain training cannot learn, if any."""
+    lost = noisy.lost_classes()
+    if lost:
+        say(
+            f"note: for {len(lost)} of {noisy.num_classes} classes ({', '.join(lost[:5])}{', …' if len(lost) > 5 else ''}) "
+            "the true label is not the most frequent one; plain training cannot recover them"
+        )
 
 
 def print_json(document: Any) -> None:

@@ -33,12 +33,9 @@ def labels(
     Example: `dilute labels mnist --alpha 20 --noise structured --order random --delta 0.5 --out labels.parquet`
     """
     chosen = options.pattern(noise, delta, order, order_seed, class_order, class_map, confusion)
-    import numpy as np
-
     from dilute.data import WhiteNoise, load
-    from dilute.dilution import DilutedSet, ImageSource, ReplacedSet, write_labels
+    from dilute.dilution import DilutedSet, ImageSource, NoisySet, ReplacedSet, write_labels
     from dilute.errors import NoiseError
-    from dilute.noise import majority_is_true
 
     clean = load(data, data_dir, resize).train
     if rate is not None:
@@ -46,7 +43,7 @@ def labels(
             raise NoiseError(
                 "--rate replaces labels on the same images; leave out --alpha and --noisy-images"
             )
-        noisy = ReplacedSet(clean, rate, chosen, seed)
+        noisy: NoisySet = ReplacedSet(clean, rate, chosen, seed)
     else:
         alpha = alpha or 0.0
         pool: ImageSource | None = None
@@ -56,17 +53,7 @@ def labels(
             pool = load(noisy_images, data_dir, resize).train
         noisy = DilutedSet(clean, alpha, chosen, seed, images=pool)
     content_hash = write_labels(noisy, out)
-    matrix = (
-        chosen.matrix(clean.num_classes, noisy.alpha)
-        if noisy.num_noisy
-        else np.eye(clean.num_classes)
-    )
-    lost = np.flatnonzero(~majority_is_true(noisy.alpha, matrix)) if noisy.num_noisy else []
-    if len(lost):
-        console.say(
-            f"note: for {len(lost)} of {clean.num_classes} classes the true label is no longer the most frequent one; "
-            "plain training cannot recover them"
-        )
+    console.say_lost_classes(noisy)
     document = {
         "out": str(out),
         "content_hash": content_hash,

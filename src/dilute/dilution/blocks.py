@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dilute import seeds
 from dilute.errors import NoiseError
 
-Labels = NDArray[np.uint8] | NDArray[np.uint16]
+Labels = NDArray[np.uint8 | np.uint16]
 
 
 class ImageSource(Protocol):
@@ -60,7 +60,8 @@ class Block:
     @property
     def full(self) -> int:
         """The number of labels that every image has."""
-        return self.labels.shape[1] - (1 if len(self.extra) else 0)
+        columns: int = self.labels.shape[1]
+        return columns - (1 if len(self.extra) else 0)
 
     @property
     def num_examples(self) -> int:
@@ -136,9 +137,9 @@ class Block:
         )
 
 
-def label_dtype(num_classes: int) -> type[np.uint8] | type[np.uint16]:
+def label_dtype(num_classes: int) -> np.dtype[np.uint8 | np.uint16]:
     """Return the smallest unsigned type that holds the labels `0 … num_classes − 1`."""
-    return np.uint8 if num_classes <= 256 else np.uint16
+    return np.dtype(np.uint8) if num_classes <= 256 else np.dtype(np.uint16)
 
 
 def check_memory(num_images: int, alpha: float, num_classes: int) -> None:
@@ -146,7 +147,7 @@ def check_memory(num_images: int, alpha: float, num_classes: int) -> None:
 
     Errors: `NoiseError` with the memory needed and the largest `alpha` that fits.
     """
-    itemsize = label_dtype(num_classes)().itemsize
+    itemsize = label_dtype(num_classes).itemsize
     needed = num_images * (1 + alpha) * itemsize
     available = psutil.virtual_memory().available
     if needed > available:

@@ -20,7 +20,7 @@ from dilute.dilution.blocks import (
     label_dtype,
 )
 from dilute.errors import DataError, NoiseError
-from dilute.noise import NoisePattern, Uniform, alpha_from_rate, noise_rate
+from dilute.noise import NoisePattern, Uniform, alpha_from_rate, label_laws, majority_is_true
 
 Kind = Literal["dilution", "replacement"]
 
@@ -121,6 +121,11 @@ class NoisySet:
         """
         return np.concatenate([block.laws[block.law_of] for block in self.blocks])
 
+    def lost_classes(self) -> list[str]:
+        """Return the names of the classes whose true label is not the most frequent one on their images."""
+        laws = self.blocks[0].laws
+        return [self.clean.class_names[k] for k in np.flatnonzero(~majority_is_true(laws))]
+
     def content_hash(self) -> str:
         """Return hex SHA-256 of which image has which labels: two equal realisations have equal hashes."""
         digest = hashlib.sha256(f"{self.kind}/{self.num_classes}/{len(self.blocks)}".encode())
@@ -209,7 +214,7 @@ class DilutedSet(NoisySet):
         extra = _chosen(len(rows), num_noisy % len(rows), seed, "extra copy")
         everywhere = np.ones(len(rows), dtype=bool)
         if images is None:
-            laws = label_laws(noise_rate(alpha), matrix)
+            laws = label_laws(alpha, matrix)
             blocks: tuple[Block, ...] = (Block(clean, rows, table, extra, everywhere, laws, own),)
         else:
             _check_shape(images, clean)
@@ -251,22 +256,17 @@ class ReplacedSet(NoisySet):
         num_noisy = round(rate * len(rows))
         matrix = noise.matrix(clean.num_classes, alpha) if alpha else np.eye(clean.num_classes)
         own = clean.labels[rows]
-        table = own.astype(label_dtype(clean.num_classes))[:, None]
+        table: Labels = own.astype(label_dtype(clean.num_classes))[:, None]
         replaced = _chosen(len(rows), num_noisy, seed, "replaced")
-        drawn = np.empty((num_noisy, 1), dtype=table.dtype)
+        drawn: Labels = np.empty((num_noisy, 1), dtype=table.dtype)
         draw_labels(drawn, own[replaced], rows[replaced], matrix, seed)
         table[replaced] = drawn
-        laws = label_laws(rate, matrix)
+        laws = label_laws(alpha, matrix)
         is_own = np.ones(len(rows), dtype=bool)
         is_own[replaced] = False
         alone = np.empty(0, dtype=np.int64)
         block = Block(clean, rows, table, alone, is_own, laws, own)
         super().__init__(clean, "replacement", alpha, noise, seed, (block,))
-
-
-def label_laws(rate: float, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return float64 `[K, K]`: the label distribution by true class when a share `rate` of labels is noisy."""
-    return (1 - rate) * np.eye(len(matrix)) + rate * matrix
 
 
 def pool_law(own: NDArray[np.int64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,10 +12,10 @@ from pydantic import TypeAdapter
 
 from dilute.data.labelled import LabelledSet
 from dilute.dilution.blocks import Block, ImageSource, label_dtype
-from dilute.dilution.diluted import NoisySet, label_laws, pool_law
+from dilute.dilution.diluted import NoisySet, pool_law
 from dilute.errors import DataError
 from dilute.files import write_file
-from dilute.noise import NoisePattern, noise_rate
+from dilute.noise import NoisePattern, label_laws
 
 _FORMAT = 1
 _COLUMNS = ("part", "image", "slot", "label", "own")
@@ -82,9 +82,7 @@ def read_labels(path: Path, clean: LabelledSet, *, images: ImageSource | None = 
     first, rest = (_part(columns, number) for number in (0, 1))
     own = clean.labels[first["image"][first["slot"] == 0]]
     if not len(rest["image"]):
-        blocks: tuple[Block, ...] = (
-            _block(first, clean, label_laws(noise_rate(alpha), matrix), own),
-        )
+        blocks: tuple[Block, ...] = (_block(first, clean, label_laws(alpha, matrix), own),)
     elif images is None:
         raise DataError(f"{path} has noisy examples on images from elsewhere; give their source")
     else:

@@ -135,7 +135,7 @@ def train(
         torch.manual_seed(seeds.word(seed, "step", state.step))
         loss = (loss_of(model(inputs), targets) * weights).mean()
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         state.loss_sum += loss.detach()
         state.step += 1

@@ -121,9 +121,12 @@ class Recipe(BaseModel):
 
     def make_optimizer(self, parameters: Any) -> torch.optim.Optimizer:
         """Return the optimiser of `parameters`, at the peak learning rate."""
-        common = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
+        rate, decay = self.learning_rate, self.weight_decay
         if self.optimizer == "adadelta":
-            return torch.optim.Adadelta(parameters, **common)
+            return torch.optim.Adadelta(parameters, lr=rate, weight_decay=decay)
         if self.optimizer == "sgd":
-            return torch.optim.SGD(parameters, momentum=self.momentum or 0.0, fused=True, **common)
-        return torch.optim.AdamW(parameters, fused=True, **common)
+            momentum = self.momentum or 0.0
+            return torch.optim.SGD(
+                parameters, lr=rate, momentum=momentum, weight_decay=decay, fused=True
+            )
+        return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)

@@ -1,0 +1,37 @@
+# Every target sets up what it needs: a virtual environment in .venv with the package and its tools.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-slow bench results clean
+
+demo: .venv/ready
+	$(BIN)/dilute demo
+
+test: .venv/ready-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+test-slow: .venv/ready-dev
+	$(BIN)/pytest -m slow
+
+bench: .venv/ready
+	$(BIN)/python benchmarks/run.py results/benchmarks.md
+
+results: .venv/ready
+	$(BIN)/python results/headline.py
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dilute needs Python 3.11 or newer; name one with PYTHON=…")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+.venv/ready-dev: .venv/ready pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
