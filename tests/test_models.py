@@ -34,6 +34,11 @@ def test_sizes_are_those_of_the_papers_networks():
     assert parameters(build("resnet18", (3, 224, 224), 1000)) == 11_689_512
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_networks_start_at_the_uniform_distribution(name: str):
+    assert (build(name, (3, 32, 32), 7).eval()(torch.randn(2, 3, 32, 32)) == 0).all()
+
+
 def test_resnet_has_a_small_stem_for_small_images():
     assert build("resnet18", (3, 32, 32), 10).conv1.stride == (1, 1)
     assert build("resnet18", (3, 96, 96), 10).conv1.stride == (2, 2)

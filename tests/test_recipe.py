@@ -15,7 +15,7 @@ CLEAN = LabelledSet(np.zeros((100, 1, 2, 2), dtype=np.uint8), np.arange(100) % 2
 
 def test_what_is_not_given_is_filled_in():
     assert Recipe() == Recipe(
-        optimizer="adamw", learning_rate=1e-3, weight_decay=0.01, budget_steps=1000
+        optimizer="adamw", learning_rate=1e-3, weight_decay=0.01, budget_steps=600
     )
     assert Recipe(optimizer="sgd").momentum == 0.9
     assert Recipe(optimizer="adadelta").learning_rate == 1.0

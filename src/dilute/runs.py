@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import dilute.data
 from dilute import seeds
-from dilute.data import LabelledSet, Splits, WhiteNoise
+from dilute.data import LabelledSet, Splits
 from dilute.dilution import DilutedSet, ImageSource, NoisySet, ReplacedSet
 from dilute.environment import choose_device, code_hash, hardware, peak_memory_bytes, versions
 from dilute.errors import SpecError
@@ -269,10 +269,11 @@ def noisy_set(
     if spec.rate is not None:
         return ReplacedSet(clean, spec.rate, spec.noise, spec.seed, rows=rows)
     assert spec.alpha is not None
-    if pool is None and spec.noisy_images == "white_noise":
-        pool = WhiteNoise(clean, spec.seed, max(1, round(spec.alpha * len(rows))))
-    elif pool is None and spec.noisy_images != "same":
-        pool = dilute.data.load(spec.noisy_images, data_dir).train
+    if pool is None:
+        num_noisy = round(spec.alpha * len(rows))
+        pool = dilute.data.load_pool(
+            spec.noisy_images, clean, max(1, num_noisy), spec.seed, data_dir
+        )
     return DilutedSet(clean, spec.alpha, spec.noise, spec.seed, images=pool, rows=rows)
 
 

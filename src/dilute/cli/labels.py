@@ -33,8 +33,8 @@ def labels(
     Example: `dilute labels mnist --alpha 20 --noise structured --order random --delta 0.5 --out labels.parquet`
     """
     chosen = options.pattern(noise, delta, order, order_seed, class_order, class_map, confusion)
-    from dilute.data import WhiteNoise, load
-    from dilute.dilution import DilutedSet, ImageSource, NoisySet, ReplacedSet, write_labels
+    from dilute.data import load, load_pool
+    from dilute.dilution import DilutedSet, NoisySet, ReplacedSet, write_labels
     from dilute.errors import NoiseError
 
     clean = load(data, data_dir, resize).train
@@ -46,11 +46,8 @@ def labels(
         noisy: NoisySet = ReplacedSet(clean, rate, chosen, seed)
     else:
         alpha = alpha or 0.0
-        pool: ImageSource | None = None
-        if noisy_images == "white_noise":
-            pool = WhiteNoise(clean, seed, max(1, round(alpha * len(clean))))
-        elif noisy_images != "same":
-            pool = load(noisy_images, data_dir, resize).train
+        num_noisy = round(alpha * len(clean))
+        pool = load_pool(noisy_images, clean, max(1, num_noisy), seed, data_dir, resize)
         noisy = DilutedSet(clean, alpha, chosen, seed, images=pool)
     content_hash = write_labels(noisy, out)
     console.say_lost_classes(noisy)

@@ -64,7 +64,7 @@ def run(
     warmup_steps: Annotated[
         int | None, typer.Option(help="linear: steps of warm-up, default 50.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Budget in steps. Default 1000.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Budget in steps. Default 600.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Budget in passes over all labels.")] = None,
     examples: Annotated[int | None, typer.Option(help="Budget in image–label pairs.")] = None,
     curve_points: Annotated[int, typer.Option(help="How often the model is judged.")] = 10,

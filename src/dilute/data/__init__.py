@@ -25,6 +25,7 @@ __all__ = [
     "fetch",
     "known",
     "load",
+    "load_pool",
 ]
 
 
@@ -118,6 +119,30 @@ def load(name: str, data_dir: Path | None = None, resize: int | None = None) -> 
     if found is None:
         raise DataError(f"{name} was fetched into {place} but cannot be found there")
     return found
+
+
+def load_pool(
+    name: str,
+    like: LabelledSet,
+    size: int,
+    seed: int,
+    data_dir: Path | None = None,
+    resize: int | None = None,
+) -> LabelledSet | WhiteNoise | None:
+    """Return where the images of noisy examples come from: None for the clean images themselves.
+
+    Arguments:
+        name: `same`, `white_noise`, or a data set as for `load`, whose training images are taken.
+        like: the clean set, whose mean and variance white noise takes.
+        size: how many white-noise images there are, ≥ 1.
+        seed: of white noise.
+        data_dir, resize: as for `load`; `resize` is for the user's own data alone.
+    """
+    if name == "same":
+        return None
+    if name == "white_noise":
+        return WhiteNoise(like, seed, size)
+    return load(name, data_dir, resize if ":" in name else None).train
 
 
 def fetch(name: str, data_dir: Path | None = None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -85,15 +86,16 @@ class LabelledSet:
             return self.inputs[rows].mean(axis=0, dtype=np.float64), self.inputs[rows].std(
                 axis=0, dtype=np.float64
             )
-        counts = np.zeros((self.input_shape[0], 256), dtype=np.int64)
-        for start in range(0, len(rows), 1000):
-            images = self.inputs[rows[start : start + 1000]]
-            for channel, histogram in enumerate(counts):
-                histogram += np.bincount(images[:, channel].ravel(), minlength=256)
         levels = np.arange(256)
+        counts = np.zeros((self.input_shape[0], len(levels)), dtype=np.int64)
+        at_once = max(1, 2**22 // math.prod(self.input_shape))
+        for start in range(0, len(rows), at_once):
+            images = self.inputs[rows[start : start + at_once]]
+            for channel, histogram in enumerate(counts):
+                histogram += np.bincount(images[:, channel].ravel(), minlength=len(levels))
         mean = counts @ levels / counts.sum(axis=1)
-        squares = counts @ levels**2 / counts.sum(axis=1)
-        return mean, np.sqrt(squares - mean**2)
+        squares = (counts * (levels - mean[:, None]) ** 2).sum(axis=1)
+        return mean, np.sqrt(squares / counts.sum(axis=1))
 
     def gather(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """Return the inputs at `indices` (int64 `[B]`, each 0 to N−1): `[B, …]`, copied."""

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from dilute import seeds
 from dilute.data.labelled import LabelledSet, Splits
-from dilute.data.white_noise import channel_moments
 from dilute.errors import DataError
 from dilute.files import write_file
 
@@ -40,17 +39,17 @@ def describe(splits: Splits) -> dict[str, Any]:
 def _describe_part(part: LabelledSet) -> dict[str, Any]:
     counts = np.bincount(part.labels, minlength=part.num_classes)
     if part.is_images:
-        mean, variance = channel_moments(part.inputs)
+        mean, deviation = part.statistics()
     else:
         mean = part.inputs.mean(dtype=np.float64, keepdims=True).reshape(-1)
-        variance = part.inputs.var(dtype=np.float64, keepdims=True).reshape(-1)
+        deviation = part.inputs.std(dtype=np.float64, keepdims=True).reshape(-1)
     return {
         "examples": len(part),
         "class_counts": counts.tolist(),
         "smallest_class": int(counts.min()),
         "largest_class": int(counts.max()),
         "mean": [float(value) for value in mean],
-        "standard_deviation": [float(value) for value in np.sqrt(variance)],
+        "standard_deviation": [float(value) for value in deviation],
         "content_hash": part.content_hash,
     }
 

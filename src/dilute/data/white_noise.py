@@ -47,9 +47,12 @@ class WhiteNoise:
         self._length = int(np.prod(like.input_shape))
         if like.is_images:
             values_per_word = 4
-            means, variances = channel_moments(like.inputs)
+            means, deviations = like.statistics()
             self._tables = np.stack(
-                [_table(level_probabilities(*pair)) for pair in zip(means, variances, strict=True)]
+                [
+                    _table(level_probabilities(*pair))
+                    for pair in zip(means, deviations**2, strict=True)
+                ]
             )
         else:
             values_per_word = 2
@@ -113,24 +116,6 @@ class WhiteNoise:
         values = ndtri((draws + 0.5) / 2**32) * self._deviation + self._mean
         shaped: NDArray[np.float32] = values.astype(np.float32).reshape(-1, *self.input_shape)
         return shaped
-
-
-def channel_moments(images: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and variance of each channel, float64 `[C]`, in units of pixel values (0 to 255).
-
-    Arguments:
-        images: uint8 `[N, C, H, W]`.
-    """
-    counts = np.zeros((images.shape[1], _LEVELS), dtype=np.int64)
-    at_once = max(1, 2**22 // max(1, images[:1].nbytes))
-    for start in range(0, len(images), at_once):
-        for channel in range(images.shape[1]):
-            pixels = images[start : start + at_once, channel].reshape(-1)
-            counts[channel] += np.bincount(pixels, minlength=_LEVELS)
-    levels = np.arange(_LEVELS)
-    means = counts @ levels / counts.sum(axis=1)
-    centred = (levels - means[:, None]) ** 2
-    return means, (counts * centred).sum(axis=1) / counts.sum(axis=1)
 
 
 def level_probabilities(mean: float, variance: float) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dilute.errors import ModelError
+from dilute.models.output import output_layer
 
 
 def conv4(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
@@ -27,7 +28,7 @@ def conv4(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
         nn.Linear(pooled, 128),
         nn.ReLU(inplace=True),
         ByteDropout(0.5),
-        nn.Linear(128, num_classes),
+        output_layer(128, num_classes),
     )
 
 
@@ -54,7 +55,7 @@ def conv6(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
         nn.Linear(pooled, 512),
         nn.ReLU(inplace=True),
         ByteDropout(0.5),
-        nn.Linear(512, num_classes),
+        output_layer(512, num_classes),
     )
 
 

@@ -6,6 +6,8 @@ import math
 
 from torch import nn
 
+from dilute.models.output import output_layer
+
 _HIDDEN_UNITS = 512
 
 
@@ -35,4 +37,4 @@ def _multilayer(input_shape: tuple[int, ...], num_classes: int, hidden_layers: i
     for _ in range(hidden_layers):
         layers += [nn.Linear(width, _HIDDEN_UNITS), nn.ReLU(inplace=True)]
         width = _HIDDEN_UNITS
-    return nn.Sequential(*layers, nn.Linear(width, num_classes))
+    return nn.Sequential(*layers, output_layer(width, num_classes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from dilute.models.convolutional import image_shape
+from dilute.models.output import output_layer
 
 _SMALL_PIXELS = 64
 
@@ -17,10 +18,12 @@ def resnet18(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
     from torchvision.models import resnet18 as torchvision_resnet18  # slow to import
 
     channels, height, width = image_shape("resnet18", input_shape, smallest=8)
-    model: nn.Module = torchvision_resnet18(num_classes=num_classes)
+    model = torchvision_resnet18(num_classes=num_classes)
+    assert isinstance(model, nn.Module)
     if max(height, width) <= _SMALL_PIXELS:
         model.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
         model.maxpool = nn.Identity()
     elif channels != 3:
         model.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
+    model.fc = output_layer(512, num_classes)
     return model

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
-
-# Fresh memory for large activations costs a page fault per 4 KiB, up to a third of a step on CPUs;
-# with huge pages it is one per 2 MiB. PyTorch reads this when it first allocates.
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +17,7 @@ from dilute.dilution import NoisySet, Visits
 from dilute.methods import METHODS
 from dilute.training import checkpoints
 from dilute.training.evaluation import evaluate
+from dilute.training.memory import keep_freed_memory
 from dilute.training.recipe import Recipe
 
 _CHECK_LOSS_EVERY_STEPS = 20
@@ -111,6 +107,7 @@ def train(
 
     Errors: `Interrupted` if asked to stop; `StoreError` if the checkpoint cannot be read or written.
     """
+    keep_freed_memory()
     visits = Visits(noisy, recipe.copies, seed)
     num_steps = recipe.num_steps(visits)
     batch_size = recipe.batch_size

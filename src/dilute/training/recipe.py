@@ -18,7 +18,7 @@ _DEFAULTS: dict[str, dict[str, float]] = {
     "sgd": {"learning_rate": 0.05, "weight_decay": 0.0, "momentum": 0.9},
     "adamw": {"learning_rate": 1e-3, "weight_decay": 0.01},
 }
-_DEFAULT_BUDGET_STEPS = 1000
+_DEFAULT_BUDGET_STEPS = 600
 
 
 class Recipe(BaseModel):
@@ -34,7 +34,7 @@ class Recipe(BaseModel):
         weight_decay: ≥ 0; 0.01 for `adamw`, else 0.
         schedule: `"constant"`, or `"linear"`: up over `warmup_steps`, then straight down to zero.
         warmup_steps: ≥ 0, for `linear`.
-        budget_steps, budget_epochs, budget_examples: when to stop; exactly one (1,000 steps if none).
+        budget_steps, budget_epochs, budget_examples: when to stop; exactly one (600 steps if none).
             An epoch shows every label once; an example is one image–label pair.
         curve_points: how often, evenly spaced, the model is judged (and may be selected), ≥ 1.
     """
