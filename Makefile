@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow bench results clean
+.PHONY: demo test test-slow bench headline clean
 
 demo: .venv/ready
 	$(BIN)/dilute demo
@@ -18,10 +18,10 @@ test-slow: .venv/ready-dev
 	$(BIN)/pytest -m slow
 
 bench: .venv/ready
-	$(BIN)/python benchmarks/run.py results/benchmarks.md
+	$(BIN)/python benchmarks/run.py
 
-results: .venv/ready
-	$(BIN)/python results/headline.py
+headline: .venv/ready
+	$(BIN)/python benchmarks/headline.py
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

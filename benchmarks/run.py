@@ -10,6 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from readme import write_table
+
+from dilute.files import write_file
+
 HERE = Path(__file__).parent
 ROUNDS = 5
 TIME_LIMIT_FACTOR = 15.0
@@ -53,18 +57,29 @@ def overhead() -> list[tuple[str, str, str]]:
 
 
 def time_to_target() -> list[tuple[str, str, str]]:
-    ours = measure("time_to_target_ours")
-    theirs = measure("time_to_target_plain", TIME_LIMIT_FACTOR * ours["seconds"])
-    bound = "" if theirs["accuracy"] >= 0.9 else "> "
-    reached = "" if theirs["accuracy"] >= 0.9 else f" (stopped there at {theirs['accuracy']:.1%})"
+    ours = [measure("time_to_target_ours", seed) for seed in range(3)]
+    assert all(found["accuracy"] >= 0.9 for found in ours), ours
+    median = statistics.median(found["seconds"] for found in ours)
+    theirs = measure("time_to_target_plain", TIME_LIMIT_FACTOR * median)
+    is_there = theirs["accuracy"] >= 0.9
+    bound = "" if is_there else "> "
+    note = "" if is_there else f" (stopped there, at {theirs['accuracy']:.1%})"
     return [
         (
-            "Time to 90 % on MNIST at `alpha = 20`: plain script over dilute with `copies = all`",
-            f"{bound}{theirs['seconds'] / ours['seconds']:.1f} (n = 1)",
+            "Training time to 90 % on MNIST at `alpha = 20`: plain script over dilute with `copies = all`",
+            f"{bound}{theirs['seconds'] / median:.1f}",
             "≥ 10",
         ),
-        ("  dilute, s", f"{ours['seconds']:.0f}", ""),
-        ("  plain script, s", f"{bound}{theirs['seconds']:.0f}{reached}", ""),
+        (
+            "  dilute, s (batch 128, AdamW, warm-up and linear decay over 600 steps)",
+            spread([found["seconds"] for found in ours], "{:.0f}"),
+            "",
+        ),
+        (
+            "  plain script, s (batch 128, AdamW, constant 0.001)",
+            f"{bound}{theirs['seconds']:.0f}{note} (n = 1)",
+            "",
+        ),
     ]
 
 
@@ -124,8 +139,8 @@ def main() -> None:
         [*lines, "", f"Median (lowest to highest of n rounds). Machine: {machine()}.", ""]
     )
     print(text)
-    if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(text)
+    write_file(HERE.parent / "results" / "benchmarks.md", text.encode())
+    write_table("bench", text)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,8 @@ def test_labels_of_a_seed_are_pinned():
 def test_frequencies_follow_the_matrix(big: LabelledSet, pattern):
     """Chi-square per class on 600 images × 20 copies = 12,000 labels.
 
-    Power: in a cell of probability 0.1 a deviation by 0.015 shows with probability > 0.99.
+    Power: one of ten cells at 0.12 instead of 0.1, the others making up for it, is found at the level of
+    1e-3 with probability above 0.98, as the last line computes.
     """
     diluted = DilutedSet(big, 20.0, pattern, seed=11)
     matrix = pattern.matrix(10, 20.0)
@@ -63,11 +64,19 @@ def test_frequencies_follow_the_matrix(big: LabelledSet, pattern):
         assert counts[~possible].sum() == 0
         if possible.sum() > 1:
             expected = 12_000 * matrix[true_class, possible]
-            assert stats.chisquare(counts[possible], expected).pvalue > 1e-5
+            assert stats.chisquare(counts[possible], expected).pvalue > 1e-3
+    shift = np.full(10, -0.02 / 9)
+    shift[0] = 0.02
+    non_centrality = (12_000 * shift**2 / 0.1).sum()
+    assert stats.ncx2.sf(stats.chi2.isf(1e-3, 9), 9, non_centrality) > 0.98
 
 
 def test_copies_are_independent(big: LabelledSet):
-    """Labels of two copies, and of neighbouring images, form a 10×10 table without association."""
+    """Labels of two copies, and of neighbouring images, form a 10×10 table without association.
+
+    Power: if 3 % of the labels repeated their partner's, 60,000 pairs would show it at the level of 1e-3
+    with probability above 0.99, as the last lines compute.
+    """
     drawn = DilutedSet(big, 20.0, seed=2).blocks[0].labels[:, 1:]
     for first, second in (
         (drawn[:, ::2], drawn[:, 1::2]),
@@ -75,7 +84,10 @@ def test_copies_are_independent(big: LabelledSet):
         (drawn[:-4], drawn[4:]),
     ):
         table = np.histogram2d(first.ravel(), second.ravel(), bins=10, range=[[0, 10], [0, 10]])[0]
-        assert stats.chi2_contingency(table).pvalue > 1e-5
+        assert stats.chi2_contingency(table).pvalue > 1e-3
+    shift = 0.03 * (np.eye(10) / 10 - 0.01)
+    non_centrality = (60_000 * shift**2 / 0.01).sum()
+    assert stats.ncx2.sf(stats.chi2.isf(1e-3, 81), 81, non_centrality) > 0.99
 
 
 def test_a_label_depends_on_seed_image_and_copy_alone(big: LabelledSet):
@@ -150,6 +162,33 @@ def test_the_first_examples_are_the_clean_ones():
     assert len(diluted) == 90 + 225
     with pytest.raises(IndexError, match="there are 315"):
         diluted[315]
+
+
+def test_an_edited_description_is_noticed(tmp_path: Path):
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "labels.parquet"
+    write_labels(DilutedSet(SMALL, 1.0), path)
+    table = pq.read_table(path)
+    changed = table.schema.metadata[b"dilute"].replace(b'"amount": 1.0', b'"amount": 2.0')
+    pq.write_table(table.replace_schema_metadata({b"dilute": changed}), path)
+    with pytest.raises(DataError, match="its description was changed"):
+        read_labels(path, SMALL)
+
+
+def test_labels_on_other_images_need_those_images(tmp_path: Path):
+    path = tmp_path / "labels.parquet"
+    write_labels(DilutedSet(SMALL, 1.0, images=OTHER), path)
+    for wrong in (None, SMALL):
+        with pytest.raises(DataError, match="give that source"):
+            read_labels(path, SMALL, images=wrong)
+
+
+def test_white_noise_needs_no_giving(tmp_path: Path):
+    noisy = DilutedSet(SMALL, 1.5, images=WhiteNoise(SMALL, 5))
+    write_labels(noisy, tmp_path / "labels.parquet")
+    back = read_labels(tmp_path / "labels.parquet", SMALL)
+    np.testing.assert_array_equal(back.example(100)[0], noisy.example(100)[0])
 
 
 def test_is_a_map_style_data_set():
@@ -258,7 +297,7 @@ def test_an_edited_label_file_is_noticed(tmp_path: Path):
     labels = table["label"].to_numpy().copy()
     labels[100] = (labels[100] + 1) % 3
     pq.write_table(table.set_column(3, "label", [labels]), path)
-    with pytest.raises(DataError, match="is damaged"):
+    with pytest.raises(DataError, match="do not match its content hash"):
         read_labels(path, SMALL)
 
 

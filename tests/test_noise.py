@@ -76,7 +76,8 @@ def test_asymmetric_of_the_literature():
 )
 def test_structured_ramp(num_classes: int, delta: float, excess: float, order: str):
     alpha = max(num_classes * delta * excess, 1.0)
-    pattern = Structured(delta=delta, order=order, class_order=tuple(range(num_classes)))
+    class_order = None if order == "random" else tuple(range(num_classes))
+    pattern = Structured(delta=delta, order=order, class_order=class_order)
     matrix = pattern.matrix(num_classes, alpha)
     np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-9)
     np.testing.assert_allclose(np.diag(matrix), 1 / num_classes)
@@ -145,6 +146,16 @@ def test_impossible_patterns_state_the_bound(pattern, num_classes, alpha, says):
         ("structured", {}, "structured noise needs delta"),
         ("structured", {"delta": -1}, "delta = -1"),
         ("asymmetric", {"class_map": "mnits"}, "did you mean mnist"),
+        (
+            "structured",
+            {"delta": 0, "order_seed": 3},
+            "order_seed has no meaning with order confusing",
+        ),
+        (
+            "structured",
+            {"delta": 0, "order": "random", "class_order": (0, 1)},
+            "class_order has no meaning",
+        ),
     ],
 )
 def test_make_pattern_refuses(name, options, says):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,9 @@ def test_key_tells_what_differs_and_nothing_else():
         RunSpec.model_validate_json(json.dumps(base.canonical())),
     ]
     assert {spec.key() for spec in same} == {base.key()}
+    clean = RunSpec(**QUICK)
+    for same_as_clean in ({"alpha": -0.0}, {"noise": Pair()}, {"noisy_images": "white_noise"}):
+        assert RunSpec(**QUICK, **same_as_clean).key() == clean.key()
     others = [
         {"alpha": 3}, {"seed": 1}, {"learning_rate": 0.1}, {"copies": 1}, {"noise": Pair()}, {"num_clean": 5},
         {"model": "mlp1"}, {"heldout_fraction": 0.1}, {"heldout_labels": "clean"}, {"curve_points": 3},
@@ -96,11 +100,16 @@ def test_num_clean_is_what_is_trained_on(digits: Splits):
 
 
 def test_too_many_clean_images_states_the_bound(digits: Splits):
-    size = len(digits.train)
-    most = size - round(0.05 * size)
-    with pytest.raises(SpecError, match=f"take num_clean ≤ {most:,}"):
-        noisy_set(RunSpec(**QUICK, num_clean=size), digits.train)
-    noisy_set(RunSpec(**QUICK, num_clean=most), digits.train)
+    for size in (290, 291, 292, 1000):
+        part = LabelledSet(
+            digits.train.inputs[:size], digits.train.labels[:size], digits.train.class_names
+        )
+        with pytest.raises(SpecError, match="take num_clean ≤") as caught:
+            noisy_set(RunSpec(**QUICK, num_clean=size), part)
+        most = int(re.search(r"≤ ([\d,]+)", str(caught.value))[1].replace(",", ""))
+        noisy_set(RunSpec(**QUICK, num_clean=most), part)
+        with pytest.raises(SpecError):
+            noisy_set(RunSpec(**QUICK, num_clean=most + 1), part)
 
 
 def test_the_record_is_complete():
@@ -115,7 +124,7 @@ def test_the_record_is_complete():
     assert [point["step"] for point in document["curve"]] == [10, 20]
     assert (document["steps"], document["images"], document["examples"]) == (20, 640, 1920)
     assert document["num_noisy"] == 2 * document["num_clean"]
-    assert document["num_clean"] + document["num_heldout"] == 1437
+    assert document["num_clean"] + document["num_heldout"] == 1438
     assert document["noise_rate"] == pytest.approx(2 / 3)
     assert document["wrong_rate"] == pytest.approx(0.6, abs=0.02)
     for name in ("images_per_second", "examples_per_second", "seconds", "peak_memory_bytes"):
@@ -137,7 +146,7 @@ def test_selection_by_clean_labels_where_they_are_known():
 def test_replacement_and_foreign_images_run():
     replaced = run_one(RunSpec(**QUICK, rate=0.5, noise=Pair())).record
     assert replaced.noise_rate == pytest.approx(0.5, abs=0.02)
-    assert replaced.num_clean + replaced.num_noisy == 1437 - replaced.num_heldout
+    assert replaced.num_clean + replaced.num_noisy == 1438 - replaced.num_heldout
     foreign = run_one(RunSpec(**QUICK, alpha=2, noisy_images="white_noise")).record
     assert foreign.status == "done"
     assert foreign.num_noisy == pytest.approx(2 * foreign.num_clean, rel=0.01)
@@ -155,6 +164,17 @@ def test_a_failure_in_training_is_recorded(tmp_path: Path, monkeypatch: pytest.M
     assert record.message == "RuntimeError: no memory for this"
     assert record.accuracy.last is None
     assert record.images_per_second is None
+    assert record.steps is None
+
+
+def test_a_late_failure_keeps_the_curve():
+    def fail(step: int, num_steps: int, trained) -> None:
+        if step == 15:
+            raise RuntimeError("late")
+
+    record = run_one(RunSpec(**QUICK, alpha=1), Execution(on_step=fail)).record
+    assert (record.status, record.steps, len(record.curve)) == ("failed", 15, 1)
+    assert record.accuracy.last is None
 
 
 def test_divergence_is_recorded():

@@ -81,6 +81,58 @@ def test_a_failed_run_is_run_again(tmp_path: Path):
     assert store.run(SPEC)[0].status == "done"
 
 
+def test_a_failure_replaces_no_result(tmp_path: Path):
+    store = Store(tmp_path)
+    record, _ = store.run(SPEC)
+
+    def fail(step: int, num_steps: int, trained) -> None:
+        raise RuntimeError("no luck")
+
+    failed, _ = store.run(SPEC, Execution(on_step=fail), force=True)
+    assert failed.status == "failed"
+    assert store.get(SPEC.key()) == record
+
+
+def test_a_checkpoint_of_other_code_is_not_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
+):
+    def interrupt(step: int, num_steps: int, trained) -> None:
+        if step == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    store = Store(tmp_path)
+    with pytest.raises(Interrupted):
+        store.run(SPEC, Execution(on_step=interrupt))
+    monkeypatch.setattr("dilute.training.loop.code_hash", lambda: "other")
+    steps = []
+    store.run(SPEC, Execution(on_step=lambda step, *_: steps.append(step)))
+    assert steps[0] == 1
+    assert "is of another version of this package; starting again" in caplog.text
+
+
+def test_a_stop_in_the_last_step_stops_what_comes_after(tmp_path: Path):
+    def interrupt(step: int, num_steps: int, trained) -> None:
+        if step == num_steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    store = Store(tmp_path)
+    with pytest.raises(Interrupted, match="was finished and kept"):
+        store.run(SPEC, Execution(on_step=interrupt))
+    assert store.get(SPEC.key()).status == "done"
+
+
+def test_time_before_an_interruption_counts(tmp_path: Path):
+    def interrupt(step: int, num_steps: int, trained) -> None:
+        if step == 20:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    store = Store(tmp_path)
+    with pytest.raises(Interrupted):
+        store.run(SPEC, Execution(on_step=interrupt))
+    record, _ = store.run(SPEC)
+    assert record.seconds > record.training_seconds
+
+
 def test_a_store_that_cannot_be_written(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"^cannot write .*choose another folder$"):

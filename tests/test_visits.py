@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import hashlib
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dilute.data import LabelledSet
+from dilute.data import LabelledSet, load
 from dilute.dilution import DilutedSet, NoisySet, Visits, in_order
 from dilute.errors import SpecError
 
@@ -79,6 +83,30 @@ def test_the_sequence_is_the_same_however_it_is_cut(
         position += size
     for field, pieces in zip(whole, zip(*parts, strict=True), strict=True):
         np.testing.assert_array_equal(field, np.concatenate(pieces))
+
+
+def test_two_processes_cut_the_same_sequence():
+    """Each of two processes reads every other batch; together they have what one process has."""
+    code = (
+        "import sys, hashlib, numpy as np; from dilute.data import load; "
+        "from dilute.dilution import DilutedSet, Visits; which = int(sys.argv[1]); "
+        "visits = Visits(DilutedSet(load('digits').train, 4.3, seed=2), 3, seed=2); "
+        "[print(hashlib.sha256(b''.join(a.tobytes() for a in visits.batch(s, s + 50))).hexdigest()) "
+        "for s in range(50 * which, 3000, 100)]"
+    )
+    halves = [
+        subprocess.run(
+            [sys.executable, "-c", code, str(which)], check=True, capture_output=True, text=True
+        )
+        for which in (0, 1)
+    ]
+    visits = Visits(DilutedSet(load("digits").train, 4.3, seed=2), 3, seed=2)
+    for which, half in enumerate(halves):
+        alone = [
+            b"".join(a.tobytes() for a in visits.batch(s, s + 50))
+            for s in range(50 * which, 3000, 100)
+        ]
+        assert half.stdout.split() == [hashlib.sha256(content).hexdigest() for content in alone]
 
 
 def test_the_sequence_crosses_chunks_and_epochs():

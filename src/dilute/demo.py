@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dilute.figures import draw_curves, draw_labels
@@ -19,11 +19,12 @@ OnStep = Callable[[int, int, Trained], None]
 
 @dataclass(frozen=True)
 class Demonstration:
-    """What the demonstration found, and the pictures that it drew."""
+    """What the demonstration found, the pictures that it drew, and how many runs the store answered."""
 
     sentence: str
     records: list[RunRecord]
     pictures: list[Path]
+    num_known: int
 
 
 def demonstrate(
@@ -49,16 +50,15 @@ def demonstrate(
     pictures = [out / "labels.png", out / "curves.png"]
     draw_labels(noisy_set(specs[-1], splits.train), pictures[0])
     records = []
+    num_known = 0
     for spec in specs:
         with progress(f"alpha = {spec.alpha:g}") as on_step:
-            told = Execution(
-                device=execution.device if execution else None,
-                threads=execution.threads if execution else None,
-                on_step=on_step,
-            )
-            records.append(store.run(spec, told, splits=splits)[0])
+            told = replace(execution or Execution(), on_step=on_step)
+            record, was_there = store.run(spec, told, splits=splits)
+        records.append(record)
+        num_known += was_there
     draw_curves(records, pictures[1], title="Reading digits from labels that are mostly wrong")
-    return Demonstration(_sentence(records), records, pictures)
+    return Demonstration(_sentence(records), records, pictures, num_known)
 
 
 def demo_spec(alpha: float) -> RunSpec:
@@ -69,9 +69,10 @@ def demo_spec(alpha: float) -> RunSpec:
 
 
 def _sentence(records: list[RunRecord]) -> str:
+    for record in records:
+        if record.accuracy.selected is None:
+            return f"The run at alpha = {record.spec['alpha']:g} gave no model: {record.message or record.status}."
     clean, last = records[0], records[-1]
-    if last.accuracy.selected is None or clean.accuracy.selected is None:
-        return f"The run at alpha = {last.spec['alpha']:g} gave no model ({last.status})."
     return (
         f"With {last.spec['alpha']:g} randomly labelled examples for each rightly labelled one ({last.wrong_rate:.0%} of "
         f"all labels wrong), the network reads {last.accuracy.selected:.1%} of {last.num_test:,} unseen digits; "

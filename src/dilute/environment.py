@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import sys
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -73,6 +74,11 @@ def peak_memory_bytes() -> int | None:
     """Return the most memory that this process has held so far, where the platform tells."""
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
+    with suppress(
+        OSError, StopIteration
+    ):  # what getrusage tells on Linux includes the process's parent
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) * 1024
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -10,11 +10,12 @@ import numpy as np
 
 from dilute.dilution import NoisySet
 from dilute.files import write_file
-from dilute.runs import RunRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from dilute.runs import RunRecord
 
 # Okabe and Ito's colours, which people with any colour vision tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
@@ -136,9 +137,8 @@ def draw_curves(records: Sequence[RunRecord], path: Path, *, title: str) -> None
             markerfacecolor="none",
             linestyle="none",
         )
-    classes = len(records[0].curve) and records[0].num_test
     axes.set_xlabel(f"steps (batches of {records[0].spec['batch_size']} images)")
-    axes.set_ylabel(f"test accuracy, % (n = {classes:,})")
+    axes.set_ylabel(f"test accuracy, % (n = {records[0].num_test or 0:,})")
     axes.set_ylim(0, 101)
     axes.set_xlim(left=0)
     axes.grid(alpha=0.3)

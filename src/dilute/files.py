@@ -45,8 +45,20 @@ def make_folder(path: Path) -> Path:
     """
     with _as_store_error(path):
         path.mkdir(parents=True, exist_ok=True)
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise StoreError(f"cannot write to {path}: permission denied; choose another folder")
+    return check_writable(path)
+
+
+def check_writable(path: Path) -> Path:
+    """Return `path`, a folder that exists and may be written to, or that could be created.
+
+    Errors: `StoreError` if not.
+    """
+    with _as_store_error(path):
+        existing = next(place for place in (path, *path.absolute().parents) if place.exists())
+        if not existing.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "not a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise StoreError(f"cannot write to {existing}: permission denied; choose another folder")
     return path
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dilute import seeds
 from dilute.errors import NoiseError, unknown_name, validation_line
@@ -122,7 +122,7 @@ class Structured(_Pattern):
         confusion: for the first two, a `[K, K]` confusion matrix (counts or rates; row: true class).
         class_order: instead of `confusion`, the classes from most to least confused: K of them, one
             order for all, or K rows of the K−1 wrong classes.
-        order_seed: which random order.
+        order_seed: which random order; 0 if not given.
 
     Source: section 3.2, *structured noise*; the ramp between the two ends is our reading.
     """
@@ -132,7 +132,16 @@ class Structured(_Pattern):
     order: Literal["confusing", "reverse", "random"] = "confusing"
     confusion: tuple[tuple[float, ...], ...] | None = None
     class_order: tuple[int, ...] | tuple[tuple[int, ...], ...] | None = None
-    order_seed: int = 0
+    order_seed: int | None = None
+
+    @model_validator(mode="after")
+    def _only_what_is_used(self) -> Structured:
+        is_random = self.order == "random"
+        unused = ("confusion", "class_order") if is_random else ("order_seed",)
+        for field in unused:
+            if getattr(self, field) is not None:
+                raise ValueError(f"{field} has no meaning with order {self.order}; leave it out")
+        return self
 
     def matrix(self, num_classes: int, alpha: float) -> Matrix:
         """Return the ramp in the chosen order; see the class."""
@@ -157,7 +166,7 @@ class Structured(_Pattern):
         if self.order == "random":
             words = np.stack(
                 [
-                    seeds.raw(self.order_seed, "class order", y, count=num_classes)
+                    seeds.raw(self.order_seed or 0, "class order", y, count=num_classes)
                     for y in range(num_classes)
                 ]
             )

@@ -22,7 +22,7 @@ from dilute import seeds
 from dilute.data import LabelledSet, Splits
 from dilute.dilution import DilutedSet, ImageSource, NoisySet, ReplacedSet
 from dilute.environment import choose_device, code_hash, hardware, peak_memory_bytes, versions
-from dilute.errors import SpecError
+from dilute.errors import DiluteError, SpecError
 from dilute.models import build
 from dilute.noise import NoisePattern, Uniform
 from dilute.training import CurvePoint, Recipe, Scaled, Trained, train
@@ -44,7 +44,8 @@ class RunSpec(Recipe):
         rate: share of labels replaced, 0 to 1, for a set of fixed size.
         noise: the pattern that noisy labels are drawn from.
         noisy_images: `"same"`, `"white_noise"`, or the name of another data set.
-        labels_hash: the realisation's content hash, where it is not the one that `seed` draws.
+        labels_hash: the realisation's content hash, where it was given and not drawn from `seed`.
+        heldout_hash: content hash of the clean set that selects the model, where one was given.
         model: a model's name or `module:callable`.
         seed: from which subset, noise, held-out images, initialisation and order get streams of their own.
     """
@@ -58,6 +59,7 @@ class RunSpec(Recipe):
     noise: NoisePattern = Uniform()
     noisy_images: str = "same"
     labels_hash: str | None = None
+    heldout_hash: str | None = None
     model: str
     seed: int = Field(0, ge=0)
 
@@ -65,6 +67,12 @@ class RunSpec(Recipe):
     def _one_amount(self) -> RunSpec:
         if self.alpha is None and self.rate is None:
             object.__setattr__(self, "alpha", 0.0)
+        if self.heldout_hash is not None and (
+            self.heldout_fraction or self.heldout_labels != "clean"
+        ):
+            raise ValueError(
+                "a held-out set of its own goes with heldout_fraction = 0 and heldout_labels = clean"
+            )
         if self.alpha is not None and self.rate is not None:
             raise ValueError(
                 f"noise is given as alpha = {self.alpha:g} and rate = {self.rate:g}; give one"
@@ -76,8 +84,16 @@ class RunSpec(Recipe):
         return self
 
     def canonical(self) -> dict[str, Any]:
-        """Return the spec as JSON-able values; what is None is left out, so that later fields change no key."""
-        return self.model_dump(mode="json", exclude_none=True)
+        """Return the spec as JSON-able values, equal for equal runs.
+
+        What is None is left out, so that later fields change no key; what has no effect because there
+        is no noise has its default.
+        """
+        values = self.model_dump(mode="json", exclude_none=True)
+        if not (self.alpha or self.rate):
+            values |= {"noise": Uniform().model_dump(mode="json"), "noisy_images": "same"}
+            values |= {name: 0.0 for name in ("alpha", "rate") if name in values}  # of either sign
+        return values
 
     def key(self) -> str:
         """Return 20 hex digits that identify the spec: a hash of its canonical JSON and the schema's version."""
@@ -106,9 +122,11 @@ class RunRecord(BaseModel):
         curve: what was measured along the run.
         steps, images, examples: steps done, images that went through the network, image–label pairs
             that they stood for.
-        seconds: all of it; of which training_seconds in steps. images_per_second and
-            examples_per_second are over the latter.
-        peak_memory_bytes: of the process (and of the GPU in `hardware`), as far as it is known.
+        seconds: all of it, reading data and what an interrupted run had spent in steps and evaluation
+            included; of which training_seconds in steps. images_per_second and examples_per_second
+            are over the latter.
+        peak_memory_bytes: of the process since it started, earlier runs in it included (of the GPU: in
+            `hardware`), as far as it is known.
         num_clean, num_noisy: training examples with their own label, and with a drawn one.
         num_heldout: images held out.
         noise_rate: share of training examples that were added or replaced as noise, the true class
@@ -186,6 +204,7 @@ def run_one(
     splits: Splits | None = None,
     pool: ImageSource | None = None,
     noisy: NoisySet | None = None,
+    heldout: LabelledSet | None = None,
 ) -> Outcome:
     """Train and judge what `spec` describes.
 
@@ -194,59 +213,84 @@ def run_one(
         splits: the data, where `spec.data` is the user's own; otherwise loaded by name.
         pool: the images for noisy examples, where `spec.noisy_images` is the user's own.
         noisy: the noisy set, where `spec.labels_hash` names one.
+        heldout: the clean set that selects the model, where `spec.heldout_hash` names one.
+
+    Sets the process's number of threads, if one is asked for.
 
     Errors: `DiluteError`s for what the user can mend; `Interrupted` if asked to stop. A failure inside
         training gives a record with status `failed`.
     """
-    started, clock = datetime.now(UTC), time.perf_counter()
+    started, clock, code = datetime.now(UTC), time.perf_counter(), code_hash()
     if execution.threads is not None:
         torch.set_num_threads(execution.threads)
     device = choose_device(execution.device)
     splits = splits or dilute.data.load(spec.data, execution.data_dir)
     noisy = noisy or noisy_set(spec, splits.train, pool, execution.data_dir)
-    train_set, heldout = noisy.split(spec.heldout_fraction, spec.seed)
-    if heldout is not None and spec.heldout_labels == "clean":
-        heldout = DilutedSet(heldout.clean, 0.0, rows=heldout.blocks[0].rows)
+    train_set, judges = _judges(spec, noisy, heldout)
     test = DilutedSet(splits.test, 0.0) if splits.test is not None else None
-    gpus = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=gpus):
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    trained = Trained()
+    message = None
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seeds.word(spec.seed, "initialisation"))
         model = scaled_model(spec.model, splits.train, train_set.blocks[0].rows)
         model = model.to(device).to(memory_format=torch.channels_last)
-        message = None
-        trained = Trained()
         try:
-            trained = train(
+            train(
                 model,
                 train_set,
                 spec,
                 seed=spec.seed,
                 device=device,
-                heldout=heldout,
+                state=trained,
+                heldout=judges,
                 test=test,
                 checkpoint=execution.checkpoint,
                 checkpoint_every_steps=execution.checkpoint_every_steps,
                 on_step=execution.on_step,
                 should_stop=execution.should_stop,
             )
-        except (RuntimeError, MemoryError, ValueError, TypeError) as error:
-            message = f"{type(error).__name__}: {error}".splitlines()[0]
+        except DiluteError:
+            raise
+        except (
+            Exception
+        ) as error:  # the model may be the user's: whatever it raises is the run's failure
+            message = " ".join(f"{type(error).__name__}: {error}".split())
     record = RunRecord(
         key=spec.key(),
         status="failed" if message else trained.status,
         message=message,
         spec=spec.canonical(),
-        seconds=time.perf_counter() - clock,
+        seconds=time.perf_counter() - clock + trained.earlier_seconds,
         peak_memory_bytes=peak_memory_bytes(),
         data={"content_hash": splits.train.content_hash, "origin": splits.origin},
         versions=versions(),
-        code=code_hash(),
+        code=code,
         hardware=hardware(device),
         started=started.isoformat(timespec="seconds"),
-        **_of_sets(noisy, train_set, heldout, test),
-        **_of_training(spec, trained, heldout),
+        **_of_sets(noisy, train_set, judges, test),
+        **_of_training(
+            spec, trained, judges, finished=message is None and trained.status == "done"
+        ),
     )
     return Outcome(record, model.state_dict(), trained.selected_weights)
+
+
+def _judges(
+    spec: RunSpec, noisy: NoisySet, heldout: LabelledSet | None
+) -> tuple[NoisySet, NoisySet | None]:
+    """Return the set to train on, and the one that selects the model."""
+    if spec.heldout_hash is not None:
+        if heldout is None or heldout.content_hash != spec.heldout_hash:
+            raise SpecError(
+                f"the held-out set {spec.heldout_hash[:16]} of this run was not given; give it again"
+            )
+        return noisy, DilutedSet(heldout, 0.0)
+    train_set, judges = noisy.split(spec.heldout_fraction, spec.seed)
+    if judges is not None and spec.heldout_labels == "clean":
+        judges = DilutedSet(judges.clean, 0.0, rows=judges.blocks[0].rows)
+    return train_set, judges
 
 
 def noisy_set(
@@ -270,10 +314,7 @@ def noisy_set(
         return ReplacedSet(clean, spec.rate, spec.noise, spec.seed, rows=rows)
     assert spec.alpha is not None
     if pool is None:
-        num_noisy = round(spec.alpha * len(rows))
-        pool = dilute.data.load_pool(
-            spec.noisy_images, clean, max(1, num_noisy), spec.seed, data_dir
-        )
+        pool = dilute.data.load_pool(spec.noisy_images, clean, spec.seed, data_dir)
     return DilutedSet(clean, spec.alpha, spec.noise, spec.seed, images=pool, rows=rows)
 
 
@@ -283,7 +324,9 @@ def _subset(spec: RunSpec, size: int) -> Any:
         return np.arange(size)
     taken = round(spec.num_clean / (1 - spec.heldout_fraction))
     if taken > size:
-        most = size - round(spec.heldout_fraction * size)
+        most = int(size * (1 - spec.heldout_fraction)) + 1
+        while round(most / (1 - spec.heldout_fraction)) > size:
+            most -= 1
         raise SpecError(
             f"num_clean = {spec.num_clean:,} and a held-out share of {spec.heldout_fraction:g} need {taken:,} "
             f"images, but {spec.data} has {size:,}; take num_clean ≤ {most:,} or hold out less"
@@ -300,40 +343,38 @@ def scaled_model(name: str, clean: LabelledSet, rows: NDArray[np.int64] | None =
 def _of_sets(
     noisy: NoisySet, train_set: NoisySet, heldout: NoisySet | None, test: NoisySet | None
 ) -> dict[str, Any]:
-    own = train_set.blocks[0]
-    wrong = len(train_set) - int(
-        own.counts(np.arange(len(own)))[np.arange(len(own)), train_set.true_labels].sum()
-    )
     return {
         "num_clean": train_set.num_clean,
         "num_noisy": train_set.num_noisy,
         "num_heldout": heldout.n if heldout else 0,
         "num_test": test.n if test else None,
         "noise_rate": train_set.num_noisy / len(train_set),
-        "wrong_rate": wrong / len(train_set),
+        "wrong_rate": train_set.num_wrong() / len(train_set),
         "labels_hash": noisy.content_hash(),
     }
 
 
-def _of_training(spec: RunSpec, trained: Trained, heldout: NoisySet | None) -> dict[str, Any]:
-    if not trained.curve:
-        return {"steps": trained.step}
-    last = trained.curve[-1]
+def _of_training(
+    spec: RunSpec, trained: Trained, heldout: NoisySet | None, *, finished: bool
+) -> dict[str, Any]:
+    if not trained.step:
+        return {}
+    last = trained.curve[-1] if trained.curve else None
     chosen = trained.curve[trained.selected] if trained.selected is not None else None
-    finished = trained.status == "done"
-    images_per_second = last.images / trained.training_seconds
+    images = trained.step * spec.batch_size
+    images_per_second = images / trained.training_seconds
     return {
         "accuracy": Accuracy(
-            last=last.test_accuracy if finished else None,
+            last=last.test_accuracy if last and finished else None,
             selected=chosen.test_accuracy if chosen else None,
         ),
         "selected_by": f"heldout_{spec.heldout_labels}_nll" if heldout is not None else None,
         "selected_step": chosen.step if chosen else None,
         "curve": trained.curve,
         "steps": trained.step,
-        "images": trained.step * spec.batch_size,
-        "examples": round(last.examples / last.step * trained.step),
+        "images": images,
+        "examples": round(images * trained.examples_per_visit),
         "images_per_second": images_per_second,
-        "examples_per_second": images_per_second * last.examples / last.images,
+        "examples_per_second": images_per_second * trained.examples_per_visit,
         "training_seconds": trained.training_seconds,
     }

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from dilute.data import LabelledSet, Splits
 from dilute.dilution import ImageSource, NoisySet
 from dilute.errors import StoreError
-from dilute.files import make_folder, write_file
+from dilute.files import check_writable, write_file
 from dilute.interruption import stop_requests
-from dilute.runs import Execution, RunRecord, RunSpec, run_one, scaled_model
-from dilute.training import Scaled, load_weights, save_weights
+from dilute.runs import Execution, Outcome, RunRecord, RunSpec, run_one, scaled_model
+from dilute.training import Interrupted, Scaled, load_weights, save_weights
 from dilute.training.checkpoints import put_weights
 
 
@@ -27,13 +27,13 @@ class Store:
     (weights) and, while a run is unfinished, `KEY.checkpoint.safetensors`.
 
     Arguments:
-        folder: created if missing.
+        folder: created, if missing, when the first file is written.
 
     Errors: `StoreError` if it cannot be written to.
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self.folder = make_folder(Path(folder))
+        self.folder = check_writable(Path(folder))
 
     def get(self, key: str) -> RunRecord | None:
         """Return the record of `key`, or None.
@@ -78,23 +78,32 @@ class Store:
         splits: Splits | None = None,
         pool: ImageSource | None = None,
         noisy: NoisySet | None = None,
+        heldout: LabelledSet | None = None,
         force: bool = False,
         keep_weights: bool = True,
     ) -> tuple[RunRecord, bool]:
         """Return the record of `spec`, and whether it was there; if not, run it, from its checkpoint if it has one.
 
         Arguments:
-            execution, splits, pool, noisy: as for `run_one`.
+            execution, splits, pool, noisy, heldout: as for `run_one`.
             force: run even if the record is there, from the start.
             keep_weights: also write the weights of the last and the selected model.
 
-        A run that is there as `failed` is run again. Ctrl-C and SIGTERM write a checkpoint first.
+        A run that is there as `failed` is run again, as is one that had no test set if there is one
+        now. Ctrl-C and SIGTERM write a checkpoint first.
 
         Errors: those of `run_one`; `StoreError` if something cannot be written.
         """
         key = spec.key()
         found = self.get(key)
-        if found is not None and found.status != "failed" and not force:
+        has_test = splits is not None and splits.test is not None
+        is_answer = found is not None and found.status != "failed"
+        if (
+            found is not None
+            and is_answer
+            and not force
+            and (found.num_test is not None or not has_test)
+        ):
             return found, True
         checkpoint = self.folder / f"{key}.checkpoint.safetensors"
         if force:
@@ -106,15 +115,31 @@ class Store:
                 splits=splits,
                 pool=pool,
                 noisy=noisy,
+                heldout=heldout,
             )
-        if keep_weights and outcome.record.status == "done":
-            for which in ("last", "selected"):
-                weights = getattr(outcome, f"{which}_weights")
-                if weights:
-                    save_weights(self._weights(key, which), weights, {"key": key, "which": which})
-        self.put(outcome.record)
-        checkpoint.unlink(missing_ok=True)
+            self._keep(outcome, found, keep_weights)
+            if should_stop():
+                raise Interrupted(f"run {key} was finished and kept; nothing was begun after it")
         return outcome.record, False
+
+    def _keep(self, outcome: Outcome, found: RunRecord | None, keep_weights: bool) -> None:
+        """Write what came of a run; a failure replaces no result, and leaves the checkpoint for another try."""
+        record = outcome.record
+        if record.status == "failed":
+            if found is None or found.status == "failed":
+                self.put(record)
+            return
+        for which, weights in (
+            ("last", outcome.last_weights),
+            ("selected", outcome.selected_weights),
+        ):
+            path = self._weights(record.key, which)
+            if keep_weights and weights and record.status == "done":
+                save_weights(path, weights, {"key": record.key, "which": which})
+            else:
+                path.unlink(missing_ok=True)
+        self.put(record)
+        (self.folder / f"{record.key}.checkpoint.safetensors").unlink(missing_ok=True)
 
     def load_model(self, key: str, clean: LabelledSet, which: str = "selected") -> Scaled:
         """Return the trained model of run `key`, in evaluation mode: raw inputs `[B, …]` to logits `[B, K]`.

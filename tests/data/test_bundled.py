@@ -25,4 +25,3 @@ def test_bundled_sets_are_the_same_everywhere(name, sizes, shape, hashes) -> Non
     if name == "mnist5k":
         assert splits.test is not None
         assert (np.bincount(splits.test.labels) == 100).all()
-    assert data.is_bundled(name)

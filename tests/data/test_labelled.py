@@ -65,3 +65,21 @@ def test_a_class_without_training_examples_is_refused() -> None:
 def test_a_test_set_unlike_training_is_refused(test: LabelledSet, message: str) -> None:
     with pytest.raises(DataError, match=message):
         Splits("set", LabelledSet(IMAGES, LABELS, ("a", "b")), test, "here")
+
+
+def test_statistics_of_images() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (50, 3, 9, 7)).astype(np.uint8)
+    images[:, 2] = 200
+    labelled = LabelledSet(images, np.arange(50) % 2, ("a", "b"))
+    mean, deviation = labelled.statistics()
+    np.testing.assert_allclose(mean, images.mean(axis=(0, 2, 3)))
+    np.testing.assert_allclose(deviation, images.std(axis=(0, 2, 3)), atol=1e-9)
+    mean, _ = labelled.statistics(np.array([3, 5]))
+    np.testing.assert_allclose(mean, images[[3, 5]].mean(axis=(0, 2, 3)))
+
+
+def test_statistics_of_features() -> None:
+    features = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    mean, deviation = LabelledSet(features, np.arange(50) % 2, ("a", "b")).statistics()
+    np.testing.assert_allclose(mean, features.mean(axis=0), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(deviation, features.std(axis=0), rtol=1e-5)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dilute import seeds
 from dilute.data.labelled import LabelledSet
-from dilute.data.white_noise import WhiteNoise, channel_moments, level_probabilities
+from dilute.data.white_noise import WhiteNoise, level_probabilities
 from dilute.errors import DataError
 
 LEVELS = np.arange(256)
@@ -55,8 +55,9 @@ def test_mean_and_variance_of_what_is_drawn() -> None:
     drawn = noise.gather(np.arange(4000))
     assert drawn.shape == (4000, 3, 8, 8)
     assert drawn.dtype == np.uint8
-    mean, variance = channel_moments(images)
-    drawn_mean, drawn_variance = channel_moments(drawn)
+    mean, deviation = image_set(images).statistics()
+    drawn_mean, drawn_deviation = image_set(drawn).statistics()
+    variance, drawn_variance = deviation**2, drawn_deviation**2
     pixels = 4000 * 64
     # Six standard errors; that of a variance is at most variance·sqrt(kurtosis/n), kurtosis < 10 here.
     assert np.abs(drawn_mean - mean) == pytest.approx(0, abs=6 * np.sqrt(variance.max() / pixels))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 
 import typer
-from typer.exceptions import TyperException
+from typer.exceptions import Exit, TyperException
 
 from dilute.cli import data, demo, labels, run
-from dilute.errors import DiluteError
+from dilute.errors import DiluteError, validation_line
 
 app = typer.Typer(
     name="dilute",
@@ -40,9 +39,15 @@ def _version(
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 an error that the user can mend, 130 interrupted."""
     try:
-        app(arguments, standalone_mode=False)
+        _invoke(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except Exit as error:
+        return error.exit_code
     except TyperException as error:
-        return _fail(f"{error.format_message().rstrip('.')}; see dilute --help")
+        message = error.format_message().rstrip(".")
+        return (
+            _fail(f"{message}; see dilute --help") if message else 0
+        )  # without arguments: help was shown
     except DiluteError as error:
         return _fail(str(error))
     except KeyboardInterrupt as error:
@@ -52,16 +57,22 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        return _fail(f"the disk is full ({error.filename or 'while writing'}); free some space")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it fails again at exit
+        return _fail(
+            f"cannot read or write {error.filename or 'the output'}: {error.strerror or error}"
+        )
     except ValueError as error:
         if type(error).__name__ != "ValidationError":  # pydantic's, whose import is slow
             raise
-        from dilute.errors import validation_line
-
         return _fail(validation_line(error))
     return 0
+
+
+def _invoke(arguments: list[str]) -> None:
+    """Run the command without typer's own handling of interrupts, which would lose what they say."""
+    command = typer.main.get_command(app)
+    with command.make_context("dilute", list(arguments)) as context:
+        command.invoke(context)
 
 
 def _fail(message: str) -> int:

@@ -75,18 +75,21 @@ def _bar(title: str) -> Iterator[Callable[[int, int, Trained], None]]:
 
 
 def _lines(title: str) -> Callable[[int, int, Trained], None]:
-    shown = -1
+    shown = 0
     started = time.monotonic()
     first_step = None
 
     def on_step(step: int, num_steps: int, trained: Trained) -> None:
         nonlocal shown, first_step
-        first_step = step if first_step is None else first_step
+        if first_step is None:
+            first_step, shown = step, len(trained.curve)
+            say(
+                f"{title}: {'started' if step == 1 else f'resumed at step {step - 1}'}, {num_steps} steps"
+            )
         if len(trained.curve) == shown:
             return
         shown = len(trained.curve)
-        done = step - first_step + 1
-        left = (time.monotonic() - started) / done * (num_steps - step)
+        left = (time.monotonic() - started) / (step - first_step + 1) * (num_steps - step)
         accuracy = _accuracy(trained)
         say(
             f"{title}: step {step}/{num_steps}{', ' + accuracy if accuracy else ''}, {left:.0f} s left"
@@ -116,7 +119,7 @@ def summary(record: RunRecord) -> str:
         )
     if record.status != "done":
         lines.append(
-            f"  {record.status} after {record.steps} steps{': ' + record.message if record.message else ''}"
+            f"  {record.status} after {record.steps or 'no'} steps{': ' + record.message if record.message else ''}"
         )
     if record.accuracy.selected is not None:
         lines.append(

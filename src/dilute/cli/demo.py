@@ -21,13 +21,16 @@ def demo(
 
     Example: `dilute demo --out demo`
     """
-    console.say(
-        "Training Conv4 three times on 3,800 real digits, with 0, 10 and 20 random labels for each right one."
-    )
-    from dilute.demo import demonstrate
+    from dilute.demo import ALPHAS, demonstrate
     from dilute.runs import Execution
 
+    alphas = ", ".join(f"{alpha:g}" for alpha in ALPHAS)
+    console.say(f"Training Conv4 on real digits with {alphas} random labels for each right one.")
     found = demonstrate(out, console.training_progress, Execution(threads=threads))
+    if found.num_known:
+        console.say(
+            f"{found.num_known} of {len(found.records)} runs answered from the store ({out / 'runs'})"
+        )
     if json:
         console.print_json(
             {
@@ -45,3 +48,5 @@ def demo(
         )
     print(f"\n{found.sentence}\n")
     print("Pictures: " + ", ".join(str(path) for path in found.pictures))
+    if any(record.status != "done" for record in found.records):
+        raise typer.Exit(1)

@@ -33,11 +33,13 @@ def labels(
     Example: `dilute labels mnist --alpha 20 --noise structured --order random --delta 0.5 --out labels.parquet`
     """
     chosen = options.pattern(noise, delta, order, order_seed, class_order, class_map, confusion)
-    from dilute.data import load, load_pool
+    from dilute.data import can_resize, load, load_pool
     from dilute.dilution import DilutedSet, NoisySet, ReplacedSet, write_labels
     from dilute.errors import NoiseError
 
-    clean = load(data, data_dir, resize).train
+    clean = load(
+        data, data_dir, resize if can_resize(data) or not can_resize(noisy_images) else None
+    ).train
     if rate is not None:
         if alpha is not None or noisy_images != "same":
             raise NoiseError(
@@ -46,8 +48,7 @@ def labels(
         noisy: NoisySet = ReplacedSet(clean, rate, chosen, seed)
     else:
         alpha = alpha or 0.0
-        num_noisy = round(alpha * len(clean))
-        pool = load_pool(noisy_images, clean, max(1, num_noisy), seed, data_dir, resize)
+        pool = load_pool(noisy_images, clean, seed, data_dir, resize)
         noisy = DilutedSet(clean, alpha, chosen, seed, images=pool)
     content_hash = write_labels(noisy, out)
     console.say_lost_classes(noisy)

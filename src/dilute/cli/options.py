@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dilute.errors import NoiseError
+from dilute.errors import NoiseError, SpecError
 
 if TYPE_CHECKING:
     from dilute.noise import NoisePattern
@@ -54,7 +54,19 @@ ConfusionFile = Annotated[
 NoisyImages = Annotated[
     str, typer.Option(help="Images of noisy examples: same, white_noise, or a data set's name.")
 ]
-Seed = Annotated[int, typer.Option(help="Which subset, noise, initialisation and order, ≥ 0.")]
+Seed = Annotated[int, typer.Option(help="Which subset, noise, initialisation and order.", min=0)]
+
+
+def refuse_beside(option: str, value: object, others: dict[str, object]) -> None:
+    """Refuse options that would be ignored beside `option`, where that is given.
+
+    Errors: `SpecError` that names them.
+    """
+    ignored = [f"--{name.replace('_', '-')}" for name, other in others.items() if other is not None]
+    if value is not None and ignored:
+        raise SpecError(
+            f"{', '.join(ignored)} has no effect beside {option} {value}; leave one of them out"
+        )
 
 
 def pattern(
@@ -99,7 +111,12 @@ def _class_map(text: str) -> str | dict[int, int]:
     if ":" not in text:
         return text
     try:
-        pairs = [part.split(":") for part in text.split(",")]
-        return {int(source): int(target) for source, target in pairs}
+        halves = [part.split(":") for part in text.split(",")]
+        pairs = [(int(source), int(target)) for source, target in halves]
+        if len({source for source, _ in pairs}) == len(pairs):
+            return dict(pairs)
     except ValueError:
-        raise NoiseError(f"class map '{text}' cannot be read; give pairs as in 7:1,2:7") from None
+        pass
+    raise NoiseError(
+        f"class map '{text}' cannot be read; give pairs as in 7:1,2:7, each class once before a colon"
+    )

@@ -38,11 +38,17 @@ def run(
         int | None, typer.Option(help="Clean images to train on; all if not given.")
     ] = None,
     heldout_fraction: Annotated[
-        float, typer.Option(help="Share of images that selects the model, 0 to below 1.")
-    ] = 0.05,
+        float | None,
+        typer.Option(help="Share of images that selects the model, 0 to below 1. Default 0.05."),
+    ] = None,
     heldout_labels: Annotated[
-        str, typer.Option(help="Select by the held-out images' noisy or clean labels.")
-    ] = "noisy",
+        str | None,
+        typer.Option(help="Select by the held-out images' noisy (default) or clean labels."),
+    ] = None,
+    heldout: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="Select by this clean set instead, named as DATA is."),
+    ] = None,
     method: Annotated[
         str, typer.Option(help="What is minimised: cross_entropy.")
     ] = "cross_entropy",
@@ -76,7 +82,8 @@ def run(
         bool, typer.Option("--force", help="Run even if the store has the answer.")
     ] = False,
     checkpoint_every: Annotated[
-        int | None, typer.Option(help="Steps between checkpoints; every minute if not given.")
+        int | None,
+        typer.Option(help="Steps between checkpoints; every minute if not given.", min=1),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …; a GPU if there is one.")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
@@ -90,19 +97,39 @@ def run(
 
     Example: `dilute run mnist --model conv4 --alpha 100 --copies all`
     """
-    chosen = options.pattern(noise, delta, order, order_seed, class_order, class_map, confusion)
-    from dilute.data import load
+    given: dict[str, Any] = {
+        "alpha": alpha,
+        "rate": rate,
+        "num_clean": num_clean,
+        "noise": None if noise == "uniform" else noise,
+    }
+    described: dict[str, Any] = {
+        "delta": delta,
+        "order": order,
+        "order_seed": order_seed,
+        "class_order": class_order,
+        "class_map": class_map,
+        "confusion": confusion,
+    }
+    options.refuse_beside("--labels", labels, given | described)
+    options.refuse_beside(
+        "--heldout",
+        heldout,
+        {"heldout_fraction": heldout_fraction, "heldout_labels": heldout_labels},
+    )
+    chosen = options.pattern(noise, **described)
+    from dilute.data import can_resize, load, load_pool
     from dilute.dilution import read_labels
     from dilute.fitting import spec_for
-    from dilute.runs import Execution, RunSpec
+    from dilute.runs import Execution, RunSpec, noisy_set
     from dilute.store import Store
 
     recipe: dict[str, Any] = {
         "model": model,
-        "heldout_fraction": heldout_fraction,
-        "heldout_labels": heldout_labels,
+        "heldout_fraction": 0.05 if heldout_fraction is None else heldout_fraction,
+        "heldout_labels": heldout_labels or "noisy",
         "method": method,
-        "copies": int(copies) if copies.lstrip("-").isdigit() else copies,
+        "copies": int(copies) if copies.isascii() and copies.isdigit() else copies,
         "batch_size": batch_size,
         "optimizer": optimizer,
         "learning_rate": learning_rate,
@@ -116,7 +143,7 @@ def run(
         "curve_points": curve_points,
         "seed": seed,
     }
-    # Before the data are read, so that a slip in an option costs no waiting.
+    # Before the data are read, so that most slips in an option cost no waiting.
     spec = RunSpec(
         data=data,
         num_clean=num_clean,
@@ -126,18 +153,29 @@ def run(
         noisy_images=noisy_images,
         **recipe,
     )
-    runs = Store(store)
-    splits = load(data, data_dir, resize)
-    pool = None if noisy_images in ("same", "white_noise") else load(noisy_images, data_dir, resize)
-    names = {"data": splits.name, "noisy_images": pool.name if pool else noisy_images}
-    noisy = None
+    has_use = resize if can_resize(data) or not can_resize(noisy_images) else None
+    splits = load(data, data_dir, has_use)
+    named = noisy_images not in ("same", "white_noise")
+    pool = load_pool(noisy_images, splits.train, seed, data_dir, resize) if named else None
+    judge = (
+        load(heldout, data_dir, resize if can_resize(heldout) else None).train if heldout else None
+    )
+    if judge is not None:
+        recipe |= {
+            "heldout_fraction": 0.0,
+            "heldout_labels": "clean",
+            "heldout_hash": judge.content_hash,
+        }
     if labels is None:
-        spec = RunSpec(**{**spec.canonical(), **names})
+        names = {"data": splits.name, "noisy_images": getattr(pool, "name", noisy_images)}
+        spec = RunSpec(**{**spec.canonical(), **recipe, **names})
+        noisy = noisy_set(spec, splits.train, pool)
     else:
-        noisy = read_labels(labels, splits.train, images=pool.train if pool else None)
-        spec = spec_for(noisy, **{**recipe, **names})
+        noisy = read_labels(labels, splits.train, images=pool)
+        spec = spec_for(noisy, splits.name, **recipe)
+    console.say_lost_classes(noisy)
     with console.training_progress(f"{splits.name} {model}") as on_step:
-        record, was_there = runs.run(
+        record, was_there = Store(store).run(
             spec,
             Execution(
                 device=device,
@@ -147,8 +185,8 @@ def run(
                 on_step=on_step,
             ),
             splits=splits,
-            pool=pool.train if pool else None,
             noisy=noisy,
+            heldout=judge,
             force=force,
         )
     if was_there:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dilute.data import bundled, cifar, download, folder, hub, idx, npz, parquet
+from dilute.data import bundled, cifar, folder, hub, idx, npz, parquet
+from dilute.data.download import download
 from dilute.data.home import data_folder
 from dilute.data.labelled import LabelledSet, Splits
 from dilute.data.sheet import contact_sheet, describe
@@ -19,6 +20,7 @@ __all__ = [
     "LabelledSet",
     "Splits",
     "WhiteNoise",
+    "can_resize",
     "contact_sheet",
     "data_folder",
     "describe",
@@ -85,7 +87,8 @@ def load(name: str, data_dir: Path | None = None, resize: int | None = None) -> 
 
     Arguments:
         name: a key of `SETS`, or the user's own as `idx:DIR`, `folder:DIR`, `parquet:FILE`,
-            `npz:FILE` or `hub:OWNER/NAME`.
+            `npz:FILE` or `hub:OWNER/NAME`. A name with `@hash` behind it, as an incomplete set has
+            it, is accepted if that is the content found.
         data_dir: where named sets are kept; else `$DILUTE_DATA`, else the user's data folder.
         resize: for `folder:`, `parquet:` and `hub:`, the side in pixels (1 or more) of the square
             that every image is brought to: the shorter side is scaled, the centre cut out.
@@ -106,15 +109,37 @@ def load(name: str, data_dir: Path | None = None, resize: int | None = None) -> 
             raise DataError(
                 f"resize is not for {form}: data; bring the arrays to one size beforehand"
             )
-        return OWN[form].read(argument, resize)
-    _check_name(name)
+        try:
+            return OWN[form].read(argument, resize)
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # a path that cannot be, such as ~nobody or an endless name
+            reason = getattr(error, "strerror", None) or str(error)
+            raise DataError(f"{name[:80]} cannot be read: {reason}; check the path") from error
+    plain, at, _ = name.partition("@")
+    _check_name(plain)
     if resize is not None:
         raise DataError(f"resize is not for {name}; it is for folder:, parquet: and hub: data")
-    place = data_folder(data_dir)
+    try:
+        found = _load_named(plain, data_folder(data_dir))
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(
+            f"{name} cannot be read: {reason}; check --data-dir and DILUTE_DATA"
+        ) from error
+    if at and found.name != name:
+        raise DataError(
+            f"{name} is not what is here, which is {found.name}; find the data it was made with"
+        )
+    return found
+
+
+def _load_named(name: str, place: Path) -> Splits:
     found = SETS[name].read(place)
     if found is not None:
         return found
-    download.download(name, place)
+    download(name, place)
     found = SETS[name].read(place)
     if found is None:
         raise DataError(f"{name} was fetched into {place} but cannot be found there")
@@ -124,7 +149,6 @@ def load(name: str, data_dir: Path | None = None, resize: int | None = None) -> 
 def load_pool(
     name: str,
     like: LabelledSet,
-    size: int,
     seed: int,
     data_dir: Path | None = None,
     resize: int | None = None,
@@ -134,15 +158,20 @@ def load_pool(
     Arguments:
         name: `same`, `white_noise`, or a data set as for `load`, whose training images are taken.
         like: the clean set, whose mean and variance white noise takes.
-        size: how many white-noise images there are, ≥ 1.
         seed: of white noise.
-        data_dir, resize: as for `load`; `resize` is for the user's own data alone.
+        data_dir, resize: as for `load`; no error where this form of data has no use for `resize`.
     """
     if name == "same":
         return None
     if name == "white_noise":
-        return WhiteNoise(like, seed, size)
-    return load(name, data_dir, resize if ":" in name else None).train
+        return WhiteNoise(like, seed)
+    return load(name, data_dir, resize if can_resize(name) else None).train
+
+
+def can_resize(name: str) -> bool:
+    """Return whether `load` takes a `resize` for this name."""
+    form, colon, _ = name.partition(":")
+    return bool(colon) and form in OWN and OWN[form].can_resize
 
 
 def fetch(name: str, data_dir: Path | None = None) -> str:
@@ -163,12 +192,6 @@ def known() -> dict[str, str]:
     named = {name: found.description for name, found in SETS.items()}
     own = {f"{form}:{found.argument}": found.description for form, found in OWN.items()}
     return named | own
-
-
-def is_bundled(name: str) -> bool:
-    """Return whether the named set needs no download."""
-    _check_name(name)
-    return name not in download.HOMES
 
 
 def _check_name(name: str) -> None:

@@ -69,7 +69,9 @@ def load(name: str, folder: Path) -> Splits | None:
                 name, place, [_read_torchvision(name, folder, part) for part in (True, False)]
             )
 
-    return cache.cached(cache.hash_files(files, name, len(files)), str(place), build)
+    return cache.cached(
+        cache.hash_files(files, name, [path.name for path in files]), str(place), build
+    )
 
 
 def canonical_order(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.int64]:

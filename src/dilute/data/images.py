@@ -180,7 +180,7 @@ def _check_same_size(images: NDArray[Any], first: str, image: NDArray[Any], name
     if images.shape[2:] != image.shape[1:]:
         raise DataError(
             f"images have different sizes: {first} is {_size(images)}, {name} is {_size(image)}; "
-            "give `resize` (pixels, for example 32) to bring all to one square size"
+            "give --resize (resize= in Python; pixels, for example 32) to bring all to one square size"
         )
 
 

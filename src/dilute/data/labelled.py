@@ -23,7 +23,8 @@ class LabelledSet:
             float32 features `[N, …]`, all finite.
         labels: int64 `[N]`, values 0 to K−1.
         class_names: K names; K ≥ 2.
-        name: of the data set that it is the training or test part of, where it is part of one.
+        name: of the data set that it is the training part of (with `:test` behind it for the test
+            part); given by the `Splits` that it becomes a part of.
 
     Errors: `DataError` for a wrong shape or dtype, labels out of range, fewer than two classes, or
     features that are not finite.
@@ -120,9 +121,9 @@ class Splits:
     origin: str
 
     def __post_init__(self) -> None:
-        for part in (self.train, self.test):
+        for part, name in ((self.train, self.name), (self.test, f"{self.name}:test")):
             if part is not None and not part.name:
-                object.__setattr__(part, "name", self.name)
+                object.__setattr__(part, "name", name)
         missing = np.flatnonzero(
             np.bincount(self.train.labels, minlength=self.train.num_classes) == 0
         )
@@ -154,6 +155,8 @@ class Splits:
 
 
 def _check_inputs(inputs: NDArray[Any]) -> None:
+    if len(inputs) == 0:
+        raise DataError("the set is empty; it needs at least one example")
     if inputs.dtype == np.uint8:
         if inputs.ndim != 4 or inputs.shape[1] not in (1, 3):
             raise DataError(
@@ -171,8 +174,6 @@ def _check_inputs(inputs: NDArray[Any]) -> None:
             )
     else:
         raise DataError(f"inputs are {inputs.dtype}; allowed are uint8 images and float32 features")
-    if len(inputs) == 0:
-        raise DataError("the set is empty; it needs at least one example")
 
 
 def _checked_labels(labels: NDArray[Any], num_classes: int) -> NDArray[np.int64]:

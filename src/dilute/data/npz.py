@@ -67,7 +67,7 @@ def load(path: str) -> Splits:
 
 
 def _find_keys(file: Path, archive: zipfile.ZipFile) -> tuple[str, ...]:
-    present = {name.removesuffix(".npy") for name in archive.namelist()}
+    present = {name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")}
     for keys in _TWO_PARTS:
         if {*keys} <= present:
             return keys

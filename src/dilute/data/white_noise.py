@@ -32,16 +32,18 @@ class WhiteNoise:
     Arguments:
         like: the data set whose mean, variance and shape the inputs take.
         seed: names the stream of random numbers.
-        size: the number of inputs, 1 or more.
+        size: the number of inputs, 1 or more; without end, for practical purposes, if not given.
 
     Errors: `DataError` for a size below 1.
     """
 
-    def __init__(self, like: LabelledSet, seed: int, size: int) -> None:
+    def __init__(self, like: LabelledSet, seed: int, size: int = 2**40) -> None:
         if size < 1:
             raise DataError(f"white noise of size {size}; it must have at least one input")
         self.input_shape = like.input_shape
+        self.content_hash = f"white noise/{seed}/{size}/{like.content_hash}"
         self.is_images = like.is_images
+        self.seed = seed
         self._size = size
         self._key = seeds.key(seed, "data", "white noise")
         self._length = int(np.prod(like.input_shape))

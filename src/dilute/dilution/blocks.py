@@ -20,6 +20,10 @@ class ImageSource(Protocol):
     """Where inputs come from: a `LabelledSet` or `WhiteNoise`."""
 
     @property
+    def content_hash(self) -> str:
+        """What identifies the inputs, whatever they are read from."""
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one input."""
 
@@ -139,15 +143,16 @@ class Block:
 
 def label_dtype(num_classes: int) -> np.dtype[np.uint8 | np.uint16]:
     """Return the smallest unsigned type that holds the labels `0 … num_classes − 1`."""
+    assert num_classes <= 65_536, num_classes
     return np.dtype(np.uint8) if num_classes <= 256 else np.dtype(np.uint16)
 
 
-def check_memory(num_images: int, alpha: float, num_classes: int) -> None:
-    """Refuse a label table that this machine's free memory cannot hold.
+def check_memory(num_images: int, alpha: float, num_classes: int, tables: int = 1) -> None:
+    """Refuse label tables that this machine's free memory cannot hold.
 
     Errors: `NoiseError` with the memory needed and the largest `alpha` that fits.
     """
-    itemsize = label_dtype(num_classes).itemsize
+    itemsize = tables * label_dtype(num_classes).itemsize
     needed = num_images * (1 + alpha) * itemsize
     available = psutil.virtual_memory().available
     if needed > available:

@@ -20,9 +20,17 @@ from dilute.dilution.blocks import (
     label_dtype,
 )
 from dilute.errors import DataError, NoiseError
-from dilute.noise import NoisePattern, Uniform, alpha_from_rate, label_laws, majority_is_true
+from dilute.noise import (
+    NoisePattern,
+    Uniform,
+    alpha_from_rate,
+    label_laws,
+    majority_is_true,
+    noise_rate,
+)
 
 Kind = Literal["dilution", "replacement"]
+_IMAGES_AT_ONCE = 4096
 
 
 class NoisySet:
@@ -34,7 +42,9 @@ class NoisySet:
     Attributes:
         clean: the set that it was made from.
         kind: `"dilution"` or `"replacement"`.
+        amount: as given: noisy examples per clean one for dilution, the share replaced for replacement.
         alpha: noisy examples per clean one; for replacement, the equivalent `rate / (1 − rate)`.
+        rate: share of noisy examples; for dilution, the equivalent `alpha / (1 + alpha)`.
         noise: the pattern; `matrix` is its float64 `[K, K]`.
         seed: what the realisation was drawn from.
         blocks: the images with their labels, by source: first the clean images, then others if any.
@@ -45,7 +55,7 @@ class NoisySet:
         self,
         clean: LabelledSet,
         kind: Kind,
-        alpha: float,
+        amount: float,
         noise: NoisePattern,
         seed: int,
         blocks: tuple[Block, ...],
@@ -55,7 +65,9 @@ class NoisySet:
         self.clean = clean
         self.kind: Kind = kind
         self.is_redrawable = is_redrawable
-        self.alpha = alpha
+        self.amount = amount
+        self.alpha = amount if kind == "dilution" else alpha_from_rate(amount)
+        self.rate = amount if kind == "replacement" else noise_rate(amount)
         self.noise = noise
         self.seed = seed
         self.blocks = blocks
@@ -127,14 +139,31 @@ class NoisySet:
         return [self.clean.class_names[k] for k in np.flatnonzero(~majority_is_true(laws))]
 
     def content_hash(self) -> str:
-        """Return hex SHA-256 of which image has which labels: two equal realisations have equal hashes."""
+        """Return hex SHA-256 of which image (of which source, if not the clean set) has which labels."""
         digest = hashlib.sha256(f"{self.kind}/{self.num_classes}/{len(self.blocks)}".encode())
-        for block in self.blocks:
+        for number, block in enumerate(self.blocks):
+            if number > 0:
+                digest.update(block.source.content_hash.encode())
             digest.update(repr((block.labels.shape, len(block.extra))).encode())
             digest.update(block.rows.astype("<i8").tobytes())
             digest.update(block.extra.astype("<i8").tobytes())
-            digest.update(_meaningful(block).astype("<u2").tobytes())
+            for start in range(0, len(block), _IMAGES_AT_ONCE):
+                digest.update(
+                    _meaningful(block, start, start + _IMAGES_AT_ONCE).astype("<u2").tobytes()
+                )
+            if self.kind == "replacement":
+                digest.update(np.flatnonzero(~block.is_own).astype("<i8").tobytes())
         return digest.hexdigest()
+
+    def num_wrong(self) -> int:
+        """Return how many labels are wrong; all those on images from elsewhere are."""
+        own = self.blocks[0]
+        right = 0
+        for start in range(0, len(own), _IMAGES_AT_ONCE):
+            images = np.arange(start, min(start + _IMAGES_AT_ONCE, len(own)))
+            truth = self.clean.labels[own.rows[images]]
+            right += int(own.counts(images)[np.arange(len(images)), truth].sum())
+        return len(self) - right
 
     def split(self, fraction: float, seed: int) -> tuple[NoisySet, NoisySet | None]:
         """Return the set without, and the set of, `round(fraction · N)` images of each block, drawn by `seed`.
@@ -161,7 +190,7 @@ class NoisySet:
         return NoisySet(
             self.clean,
             self.kind,
-            self.alpha,
+            self.amount,
             self.noise,
             self.seed,
             tuple(blocks),
@@ -202,7 +231,8 @@ class DilutedSet(NoisySet):
         rows = np.arange(len(clean)) if rows is None else rows
         if not (math.isfinite(alpha) and alpha >= 0):
             raise NoiseError(f"alpha = {alpha:g} cannot be; it must be a finite number ≥ 0")
-        check_memory(len(rows), alpha, clean.num_classes)
+        # Images from elsewhere are dealt their labels through copies of the table.
+        check_memory(len(rows), alpha, clean.num_classes, tables=1 if images is None else 4)
         num_noisy = round(alpha * len(rows))
         matrix = noise.matrix(clean.num_classes, alpha) if alpha else np.eye(clean.num_classes)
         own = clean.labels[rows]
@@ -266,7 +296,7 @@ class ReplacedSet(NoisySet):
         is_own[replaced] = False
         alone = np.empty(0, dtype=np.int64)
         block = Block(clean, rows, table, alone, is_own, laws, own)
-        super().__init__(clean, "replacement", alpha, noise, seed, (block,))
+        super().__init__(clean, "replacement", rate, noise, seed, (block,))
 
 
 def pool_law(own: NDArray[np.int64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -307,10 +337,10 @@ def _check_shape(images: ImageSource, clean: LabelledSet) -> None:
         )
 
 
-def _meaningful(block: Block) -> Labels:
-    """Return the label table with the cells that mean nothing set to 0."""
-    if not len(block.extra):
-        return block.labels
-    table = block.labels.copy()
-    table[~block.has_extra, -1] = 0
+def _meaningful(block: Block, start: int, stop: int) -> Labels:
+    """Return the labels of images `start … stop − 1`, with the cells that mean nothing set to 0."""
+    table = block.labels[start:stop]
+    if len(block.extra):
+        table = table.copy()
+        table[~block.has_extra[start:stop], -1] = 0
     return table

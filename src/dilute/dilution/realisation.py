@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from dilute.data.labelled import LabelledSet
+from dilute.data.white_noise import WhiteNoise
 from dilute.dilution.blocks import Block, ImageSource, label_dtype
 from dilute.dilution.diluted import NoisySet, pool_law
-from dilute.errors import DataError
+from dilute.errors import DataError, NoiseError
 from dilute.files import write_file
-from dilute.noise import NoisePattern, label_laws
+from dilute.noise import NoisePattern, alpha_from_rate, label_laws
 
 _FORMAT = 1
+_ROWS_AT_ONCE = 2**20
 _COLUMNS = ("part", "image", "slot", "label", "own")
 
 
@@ -34,31 +37,47 @@ def write_labels(noisy: NoisySet, path: Path) -> str:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    tables = []
-    for part, block in enumerate(noisy.blocks):
-        images, slots, _ = block.visit(np.arange(block.num_examples), 1)
-        columns = (
-            np.full(len(images), part, dtype=np.uint8),
-            block.rows[images].astype(np.uint32),
-            slots.astype(np.uint32),
-            block.labels[images, slots],
-            block.is_own[images] & (slots == 0),
-        )
-        tables.append(pa.table(dict(zip(_COLUMNS, columns, strict=True))))
     content_hash = noisy.content_hash()
+    pool = noisy.blocks[1].source if len(noisy.blocks) > 1 else None
     description = {
         "format": _FORMAT,
         "kind": noisy.kind,
-        "alpha": str(noisy.alpha),
+        "amount": noisy.amount,
         "noise": noisy.noise.model_dump(mode="json"),
         "seed": noisy.seed,
         "num_classes": noisy.num_classes,
         "data_hash": noisy.clean.content_hash,
+        "pool_hash": pool.content_hash if pool else None,
+        "white_noise": [pool.seed, len(pool)] if isinstance(pool, WhiteNoise) else None,
         "content_hash": content_hash,
     }
-    table = pa.concat_tables(tables).replace_schema_metadata({"dilute": json.dumps(description)})
-    write_file(path, lambda file: pq.write_table(table, file, compression="zstd"))
+    description["seal"] = _seal(description)
+    label = pa.uint8() if noisy.num_classes <= 256 else pa.uint16()
+    types = (pa.uint8(), pa.uint32(), pa.uint32(), label, pa.bool_())
+    schema = pa.schema(zip(_COLUMNS, types, strict=True), {"dilute": json.dumps(description)})
+
+    def write(file: BinaryIO) -> None:
+        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+            for part, block in enumerate(noisy.blocks):
+                for start in range(0, block.num_examples, _ROWS_AT_ONCE):
+                    columns = _columns(part, block, start)
+                    writer.write_table(pa.table(dict(zip(_COLUMNS, columns, strict=True)), schema))
+
+    write_file(path, write)
     return content_hash
+
+
+def _columns(part: int, block: Block, start: int) -> tuple[NDArray[Any], ...]:
+    """Return the columns of examples `start …` of a block, at most `_ROWS_AT_ONCE` of them."""
+    examples = np.arange(start, min(start + _ROWS_AT_ONCE, block.num_examples))
+    images, slots, _ = block.visit(examples, 1)
+    return (
+        np.full(len(images), part, dtype=np.uint8),
+        block.rows[images].astype(np.uint32),
+        slots.astype(np.uint32),
+        block.labels[images, slots],
+        block.is_own[images] & (slots == 0),
+    )
 
 
 def read_labels(path: Path, clean: LabelledSet, *, images: ImageSource | None = None) -> NoisySet:
@@ -66,39 +85,79 @@ def read_labels(path: Path, clean: LabelledSet, *, images: ImageSource | None = 
 
     Arguments:
         clean: the set that it was made from; its content must be the same.
-        images: the source of the noisy examples' images, if they came from elsewhere.
+        images: the source of the noisy examples' images, if they came from another data set.
 
     Errors: `DataError` if the file is missing, damaged, or made for other data.
     """
-    description, columns = _read(path)
+    try:
+        return _read(path, clean, images)
+    except FileNotFoundError:
+        raise DataError(f"label file {path} does not exist") from None
+    except (OSError, LookupError, TypeError, ValueError, NoiseError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"label file {path} cannot be read: {reason}; get it again") from None
+
+
+def _read(path: Path, clean: LabelledSet, images: ImageSource | None) -> NoisySet:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    metadata = table.schema.metadata or {}
+    if b"dilute" not in metadata:
+        raise ValueError("it was not written by dilute labels")
+    description = json.loads(metadata[b"dilute"])
+    if description["format"] != _FORMAT:
+        raise ValueError(f"it has format {description['format']}, and this version reads {_FORMAT}")
+    if description.pop("seal") != _seal(description):
+        raise ValueError("its description was changed")
     if description["data_hash"] != clean.content_hash:
         raise DataError(
             f"{path} was made for data with hash {description['data_hash'][:16]}, "
             f"this set has {clean.content_hash[:16]}; load the set that it was made for"
         )
+    columns = {name: table[name].to_numpy() for name in _COLUMNS}
     noise: NoisePattern = TypeAdapter(NoisePattern).validate_python(description["noise"])
-    alpha = float(description["alpha"])
+    kind, amount = description["kind"], description["amount"]
+    alpha = amount if kind == "dilution" else alpha_from_rate(amount)
     matrix = noise.matrix(clean.num_classes, alpha) if alpha else np.eye(clean.num_classes)
     first, rest = (_part(columns, number) for number in (0, 1))
     own = clean.labels[first["image"][first["slot"] == 0]]
-    if not len(rest["image"]):
+    if description["pool_hash"] is None:
         blocks: tuple[Block, ...] = (_block(first, clean, label_laws(alpha, matrix), own),)
-    elif images is None:
-        raise DataError(f"{path} has noisy examples on images from elsewhere; give their source")
     else:
+        pool = _pool(path, description, clean, images)
         nowhere = np.zeros(int((rest["slot"] == 0).sum()), dtype=np.int64)
         blocks = (
             _block(first, clean, np.eye(clean.num_classes), own),
-            _block(rest, images, pool_law(own, matrix), nowhere),
+            _block(rest, pool, pool_law(own, matrix), nowhere),
         )
-    noisy = NoisySet(
-        clean, description["kind"], alpha, noise, description["seed"], blocks, is_redrawable=False
-    )
+    noisy = NoisySet(clean, kind, amount, noise, description["seed"], blocks, is_redrawable=False)
     if noisy.content_hash() != description["content_hash"]:
-        raise DataError(
-            f"{path} is damaged: its labels do not match its content hash; get the file again"
-        )
+        raise ValueError("its labels do not match its content hash")
     return noisy
+
+
+def _pool(
+    path: Path, description: dict[str, Any], clean: LabelledSet, images: ImageSource | None
+) -> ImageSource:
+    """Return the source of the noisy examples' images: white noise is made again, others must be given."""
+    if description["white_noise"] is not None:
+        seed, size = description["white_noise"]
+        images = WhiteNoise(clean, seed, size)
+    if images is None or images.content_hash != description["pool_hash"]:
+        given = (
+            "none was given" if images is None else f"the one given has {images.content_hash[:16]}"
+        )
+        raise DataError(
+            f"{path} has noisy examples on images of a source with hash {description['pool_hash'][:16]}, "
+            f"but {given}; give that source"
+        )
+    return images
+
+
+def _seal(description: dict[str, Any]) -> str:
+    """Return a hash of the description, so that a change to it is noticed."""
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
 
 
 def _part(columns: dict[str, NDArray[Any]], number: int) -> dict[str, NDArray[Any]]:
@@ -123,21 +182,3 @@ def _block(
     extra = order[np.searchsorted(rows, columns["image"][full * len(rows) :], sorter=order)]
     table[extra, full:] = flat[full * len(rows) :, None]
     return Block(source, rows, table, extra.astype(np.int64), columns["own"][first], laws, law_of)
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-        description = json.loads(table.schema.metadata[b"dilute"])
-        if description["format"] != _FORMAT:
-            raise DataError(
-                f"{path} has format {description['format']}; this version reads {_FORMAT}"
-            )
-        return description, {name: table[name].to_numpy() for name in _COLUMNS}
-    except FileNotFoundError:
-        raise DataError(f"label file {path} does not exist") from None
-    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
-        raise DataError(f"label file {path} cannot be read: {error}".splitlines()[0]) from None

@@ -56,7 +56,7 @@ class Visits:
         self.copies = copies
         self.seed = seed
         widest = max(block.labels.shape[1] for block in noisy.blocks)
-        self._group = copies if isinstance(copies, int) else widest
+        self._group = min(copies, widest) if isinstance(copies, int) else widest
         self._starts = np.cumsum([0, *(block.num_visits(self._group) for block in noisy.blocks)])
         self._chunk: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, dtype=np.int64))
 

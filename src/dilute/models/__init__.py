@@ -1,4 +1,7 @@
-"""Networks by name; input shape and number of classes come from the data."""
+"""Networks by name; input shape and number of classes come from the data.
+
+They are the paper's, but for the output layer, which starts at zero (see `output`).
+"""
 
 from __future__ import annotations
 
@@ -36,10 +39,23 @@ def build(name: str, input_shape: tuple[int, ...], num_classes: int) -> nn.Modul
     Errors: `ModelError` for an unknown name, a callable that cannot be imported or does not return an
         `nn.Module`, or a network that does not fit the input shape.
     """
-    builder = _imported(name) if ":" in name else MODELS.get(name)
-    if builder is None:
+    if ":" in name:
+        return _build_own(name, input_shape, num_classes)
+    if name not in MODELS:
         raise ModelError(unknown_name("model", name, MODELS) + "; or module:callable for your own")
-    model = builder(input_shape, num_classes)
+    return MODELS[name](input_shape, num_classes)
+
+
+def _build_own(name: str, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    builder = _imported(name)
+    try:
+        model = builder(input_shape, num_classes)
+    except Exception as error:  # whatever the user's code raises
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ModelError(
+            f"model '{name}' cannot be built ({reason}); it is called with input_shape = {input_shape} "
+            f"and num_classes = {num_classes}"
+        ) from error
     if not isinstance(model, nn.Module):
         raise ModelError(
             f"model '{name}' returned a {type(model).__name__}; it must return a torch.nn.Module"
@@ -51,10 +67,11 @@ def _imported(name: str) -> Builder:
     module_name, _, attribute = name.partition(":")
     try:
         builder = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # whatever the user's module raises
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ModelError(
-            f"model '{name}' cannot be imported: {error}; it must be module:callable, found on PYTHONPATH"
-        ) from None
+            f"model '{name}' cannot be imported ({reason}); it must be module:callable, found on PYTHONPATH"
+        ) from error
     if not callable(builder):
         raise ModelError(f"model '{name}' is a {type(builder).__name__}; it must be callable")
     answer: Builder = builder

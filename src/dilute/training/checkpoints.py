@@ -75,7 +75,7 @@ def put_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: Tensors) ->
         parameter = parameters[int(index)]
         if value.shape == parameter.shape:
             value = torch.empty_like(parameter).copy_(value)
-        optimizer.state[parameter][name] = value
+        optimizer.state[parameter][name] = value.to(parameter.device)
 
 
 def with_prefix(prefix: str, tensors: Tensors) -> dict[str, Tensor]:

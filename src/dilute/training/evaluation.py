@@ -35,8 +35,10 @@ def evaluate(model: nn.Module, labels: NoisySet, device: torch.device) -> Score:
     log_likelihood, hits, num_labels = 0.0, 0, 0
     with torch.inference_mode():
         for inputs, counts in in_order(labels, _BATCH_SIZE):
-            logits = model(torch.from_numpy(inputs).to(device)).double()
-            seen = torch.from_numpy(counts).to(device)
+            logits = (
+                model(torch.from_numpy(inputs).to(device)).cpu().double()
+            )  # not every device has doubles
+            seen = torch.from_numpy(counts)
             log_likelihood += float((functional.log_softmax(logits, dim=1) * seen).sum())
             hits += int(seen.gather(1, logits.argmax(dim=1, keepdim=True)).sum())
             num_labels += int(counts.sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -14,12 +15,14 @@ from torch import Tensor, nn
 
 from dilute import seeds
 from dilute.dilution import NoisySet, Visits
+from dilute.environment import code_hash
 from dilute.methods import METHODS
 from dilute.training import checkpoints
 from dilute.training.evaluation import evaluate
 from dilute.training.memory import keep_freed_memory
 from dilute.training.recipe import Recipe
 
+_log = logging.getLogger(__name__)
 _CHECK_LOSS_EVERY_STEPS = 20
 _CHECKPOINT_EVERY_SECONDS = 60.0
 
@@ -63,6 +66,8 @@ class Trained:
         training_seconds: time in steps.
         evaluation_seconds: time in evaluations.
         loss_sum: sum of the losses since the last curve point (on the device, between checks).
+        examples_per_visit: mean number of labels behind an image's visit.
+        earlier_seconds: what interrupted sessions had spent.
         selected_weights: the weights at that point.
     """
 
@@ -73,6 +78,8 @@ class Trained:
     training_seconds: float = 0.0
     evaluation_seconds: float = 0.0
     loss_sum: float | Tensor = 0.0
+    examples_per_visit: float = 1.0
+    earlier_seconds: float = 0.0
     selected_weights: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -83,6 +90,7 @@ def train(
     *,
     seed: int,
     device: torch.device,
+    state: Trained | None = None,
     heldout: NoisySet | None = None,
     test: NoisySet | None = None,
     checkpoint: Path | None = None,
@@ -98,6 +106,7 @@ def train(
         recipe: method, batches, optimiser, schedule, budget.
         seed: of the order of visits and of randomness inside the model, which is seeded anew at every
             step, so that resuming needs the step's number and nothing else.
+        state: filled in as training goes on, so that a failure loses nothing of it; new if None.
         heldout: labels that select the model; never the test set.
         test: judged at every curve point, and chooses nothing.
         checkpoint: file to resume from if it exists, written every `checkpoint_every_steps` (every
@@ -116,9 +125,10 @@ def train(
     curve_steps = {
         math.ceil(num_steps * k / recipe.curve_points) for k in range(1, recipe.curve_points + 1)
     }
-    state = Trained()
+    state = state or Trained()
+    state.examples_per_visit = visits.examples_per_visit
     if checkpoint is not None and checkpoint.exists():
-        state = _resume(checkpoint, model, optimizer)
+        _resume(checkpoint, state, model, optimizer)
     saved_at = time.monotonic()
     model.train()
     while state.step < num_steps and state.status == "done":
@@ -143,7 +153,7 @@ def train(
             state.status = "done" if math.isfinite(state.loss_sum) else "diverged"
         state.training_seconds += time.perf_counter() - started
         if at_curve_point and state.status == "done":
-            _judge(state, model, visits, batch_size, heldout, test, device)
+            _judge(state, model, batch_size, heldout, test, device)
         on_step(state.step, num_steps, state)
 
         stop = should_stop() and state.step < num_steps
@@ -160,22 +170,27 @@ def train(
 def _judge(
     state: Trained,
     model: nn.Module,
-    visits: Visits,
     batch_size: int,
     heldout: NoisySet | None,
     test: NoisySet | None,
     device: torch.device,
 ) -> None:
-    """Add a point to the curve, and keep the weights if they are the best so far on held-out labels."""
+    """Add a point to the curve, and keep the weights if they are the best so far on held-out labels.
+
+    If the weights, which the last step may have spoiled, give no finite likelihood, training has diverged.
+    """
     started = time.perf_counter()
     images = state.step * batch_size
     since = state.step - (state.curve[-1].step if state.curve else 0)
     on_heldout = evaluate(model, heldout, device) if heldout is not None else None
     on_test = evaluate(model, test, device) if test is not None else None
+    if not all(math.isfinite(score.nll) for score in (on_heldout, on_test) if score):
+        state.status = "diverged"
+        return
     point = CurvePoint(
         step=state.step,
         images=images,
-        examples=round(images * visits.examples_per_visit),
+        examples=round(images * state.examples_per_visit),
         train_loss=float(state.loss_sum) / since,
         heldout_nll=on_heldout.nll if on_heldout else None,
         heldout_accuracy=on_heldout.accuracy if on_heldout else None,
@@ -206,6 +221,7 @@ def _save(path: Path, state: Trained, model: nn.Module, optimizer: torch.optim.O
         "loss_sum": torch.as_tensor(state.loss_sum),
     }
     description = {
+        "code": code_hash(),
         "status": state.status,
         "step": state.step,
         "curve": [asdict(point) for point in state.curve],
@@ -216,14 +232,20 @@ def _save(path: Path, state: Trained, model: nn.Module, optimizer: torch.optim.O
     checkpoints.save_weights(path, tensors, description)
 
 
-def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Trained:
+def _resume(path: Path, state: Trained, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Bring state, model and optimiser to where the checkpoint left them, unless other code wrote it."""
     tensors, description = checkpoints.load_weights(path)
+    if description.get("code") != code_hash():
+        _log.warning("%s is of another version of this package; starting again", path)
+        return
     checkpoints.put_weights(model, checkpoints.under_prefix("model", tensors))
     checkpoints.put_optimizer_tensors(optimizer, checkpoints.under_prefix("optimizer", tensors))
-    curve = [CurvePoint(**point) for point in description.pop("curve")]
-    return Trained(
-        **description,
-        curve=curve,
-        loss_sum=tensors["loss_sum"].item(),
-        selected_weights=checkpoints.under_prefix("selected", tensors),
-    )
+    state.status = description["status"]
+    state.step = description["step"]
+    state.curve = [CurvePoint(**point) for point in description["curve"]]
+    state.selected = description["selected"]
+    state.training_seconds = description["training_seconds"]
+    state.evaluation_seconds = description["evaluation_seconds"]
+    state.earlier_seconds = state.training_seconds + state.evaluation_seconds
+    state.loss_sum = tensors["loss_sum"].item()
+    state.selected_weights = checkpoints.under_prefix("selected", tensors)

@@ -1,4 +1,4 @@
-"""`make results`: the paper's headline on MNIST, run for real, and the table and figure that quote it.
+"""`make headline`: the paper's headline on MNIST, run for real, and the table and figure that quote it.
 
 Trains what is missing in `results/headline/` (Conv4, uniform noise, `alpha` 0, 20 and 100, three seeds,
 all labels of an image in one visit), then writes `headline.png` and the table between the markers in the
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from readme import write_table
 
 import dilute
 from dilute.cli.console import training_progress
@@ -19,11 +20,9 @@ from dilute.figures import draw_curves
 from dilute.runs import Execution, RunRecord, RunSpec
 from dilute.store import Store
 
-HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
+RESULTS = Path(__file__).parent.parent / "results"
 ALPHAS = (0.0, 20.0, 100.0)
 SEEDS = (0, 1, 2)
-START, END = "<!-- headline: written by `make results` -->", "<!-- end of headline -->"
 
 
 def specs() -> list[RunSpec]:
@@ -52,7 +51,7 @@ def table(records: Sequence[RunRecord]) -> str:
     ]
     for alpha in ALPHAS:
         group = [record for record in records if record.spec["alpha"] == alpha]
-        wrong = np.mean([record.wrong_rate or 0.0 for record in group])
+        wrong = np.mean([record.wrong_rate for record in group])
         selected = [record.accuracy.selected for record in group]
         last = [record.accuracy.last for record in group]
         seconds = [record.seconds for record in group]
@@ -78,24 +77,20 @@ def _percent(values: Sequence[float | None]) -> str:
     return f"{100 * float(np.mean(known)):.1f} % ({100 * min(known):.1f} to {100 * max(known):.1f})"
 
 
-def with_table(readme: str, text: str) -> str:
-    """Return the README with `text` between the markers."""
-    before, _, rest = readme.partition(START)
-    _, _, after = rest.partition(END)
-    return f"{before}{START}\n{text}\n{END}{after}"
-
-
 def main() -> int:
     """Run what is missing, draw the figure and write the table."""
     try:
-        records = run_missing(Store(HERE / "headline"))
-    except (dilute.DiluteError, KeyboardInterrupt) as error:
-        print(f"results: {error}", file=sys.stderr)
+        records = run_missing(Store(RESULTS / "headline"))
+        draw_curves(
+            records, RESULTS / "headline.png", title="MNIST, Conv4: wrong labels for each right one"
+        )
+        write_table("headline", table(records))
+    except dilute.DiluteError as error:
+        print(f"headline: {error}", file=sys.stderr)
         return 1
-    draw_curves(
-        records, HERE / "headline.png", title="MNIST, Conv4: wrong labels for each right one"
-    )
-    README.write_text(with_table(README.read_text(), table(records)))
+    except KeyboardInterrupt as error:
+        print(f"headline: interrupted: {error}", file=sys.stderr)
+        return 130
     print(table(records))
     return 0
 
