@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import dilute.data
 from dilute import seeds
-from dilute.data import LabelledSet, Splits
+from dilute.data import LabelledSet, Splits, check_alike
 from dilute.dilution import DilutedSet, ImageSource, NoisySet, ReplacedSet
 from dilute.environment import choose_device, code_hash, hardware, peak_memory_bytes, versions
 from dilute.errors import DiluteError, SpecError
@@ -224,8 +224,10 @@ def run_one(
     if execution.threads is not None:
         torch.set_num_threads(execution.threads)
     device = choose_device(execution.device)
-    splits = splits or dilute.data.load(spec.data, execution.data_dir)
-    noisy = noisy or noisy_set(spec, splits.train, pool, execution.data_dir)
+    if splits is None:
+        splits = dilute.data.load(spec.data, execution.data_dir)
+    if noisy is None:
+        noisy = noisy_set(spec, splits.train, pool, execution.data_dir)
     train_set, judges = _judges(spec, noisy, heldout)
     test = DilutedSet(splits.test, 0.0) if splits.test is not None else None
     if device.type == "cuda":
@@ -253,9 +255,8 @@ def run_one(
             )
         except DiluteError:
             raise
-        except (
-            Exception
-        ) as error:  # the model may be the user's: whatever it raises is the run's failure
+        except Exception as error:
+            # The model may be the user's: whatever it raises is the run's failure, not ours.
             message = " ".join(f"{type(error).__name__}: {error}".split())
     record = RunRecord(
         key=spec.key(),
@@ -286,6 +287,7 @@ def _judges(
             raise SpecError(
                 f"the held-out set {spec.heldout_hash[:16]} of this run was not given; give it again"
             )
+        check_alike(noisy.clean, heldout, "the held-out set")
         return noisy, DilutedSet(heldout, 0.0)
     train_set, judges = noisy.split(spec.heldout_fraction, spec.seed)
     if judges is not None and spec.heldout_labels == "clean":

@@ -57,9 +57,12 @@ def test_a_class_without_training_examples_is_refused() -> None:
 @pytest.mark.parametrize(
     ("test", "message"),
     [
-        (LabelledSet(IMAGES, LABELS, ("a", "z")), "only in test: z"),
+        (LabelledSet(IMAGES, LABELS, ("a", "z")), "only there: z"),
         (LabelledSet(IMAGES.reshape(4, 1, 1, 4), LABELS, ("a", "b")), "they must agree"),
-        (LabelledSet(IMAGES.astype(np.float32), LABELS, ("a", "b")), "test inputs are float32"),
+        (
+            LabelledSet(IMAGES.astype(np.float32), LABELS, ("a", "b")),
+            "inputs are float32, training inputs uint8",
+        ),
     ],
 )
 def test_a_test_set_unlike_training_is_refused(test: LabelledSet, message: str) -> None:

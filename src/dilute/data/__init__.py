@@ -9,7 +9,7 @@ from pathlib import Path
 from dilute.data import bundled, cifar, folder, hub, idx, npz, parquet
 from dilute.data.download import download
 from dilute.data.home import data_folder
-from dilute.data.labelled import LabelledSet, Splits
+from dilute.data.labelled import LabelledSet, Splits, check_alike
 from dilute.data.sheet import contact_sheet, describe
 from dilute.data.white_noise import WhiteNoise
 from dilute.errors import DataError, unknown_name
@@ -21,6 +21,7 @@ __all__ = [
     "Splits",
     "WhiteNoise",
     "can_resize",
+    "check_alike",
     "contact_sheet",
     "data_folder",
     "describe",

@@ -133,25 +133,33 @@ class Splits:
                 f"{self.name}: no training example of {len(missing)} of {self.train.num_classes} classes "
                 f"({names}); every class needs at least one"
             )
-        if self.test is None:
-            return
-        if self.test.class_names != self.train.class_names:
-            unseen = sorted(set(self.test.class_names) - set(self.train.class_names))
-            raise DataError(
-                f"{self.name}: the test set's classes are not the training set's"
-                + (f" (only in test: {', '.join(unseen[:5])})" if unseen else "")
-                + "; both must have the same classes in the same order"
-            )
-        if self.test.inputs.dtype != self.train.inputs.dtype:
-            raise DataError(
-                f"{self.name}: test inputs are {self.test.inputs.dtype}, training inputs "
-                f"{self.train.inputs.dtype}; they must agree"
-            )
-        if self.test.input_shape != self.train.input_shape:
-            raise DataError(
-                f"{self.name}: test inputs have shape {self.test.input_shape}, training inputs "
-                f"{self.train.input_shape}; they must agree"
-            )
+        if self.test is not None:
+            check_alike(self.train, self.test, f"{self.name}: the test set")
+
+
+def check_alike(train: LabelledSet, other: LabelledSet, what: str) -> None:
+    """Check that a test or held-out set has the training set's classes and kind of input.
+
+    Arguments:
+        what: how the error calls `other`.
+
+    Errors: `DataError` if they differ.
+    """
+    if other.class_names != train.class_names:
+        unseen = sorted(set(other.class_names) - set(train.class_names))
+        raise DataError(
+            f"{what}'s classes are not the training set's"
+            + (f" (only there: {', '.join(unseen[:5])})" if unseen else "")
+            + "; both must have the same classes in the same order"
+        )
+    if other.inputs.dtype != train.inputs.dtype:
+        raise DataError(
+            f"{what}'s inputs are {other.inputs.dtype}, training inputs {train.inputs.dtype}; they must agree"
+        )
+    if other.input_shape != train.input_shape:
+        raise DataError(
+            f"{what}'s inputs have shape {other.input_shape}, training inputs {train.input_shape}; they must agree"
+        )
 
 
 def _check_inputs(inputs: NDArray[Any]) -> None:

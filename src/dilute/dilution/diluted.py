@@ -184,7 +184,7 @@ class NoisySet:
             order = seeds.Permutation(len(block), seed, "heldout", number)(np.arange(len(block)))
             held_blocks.append(block.take(np.sort(order[:count])))
             kept_blocks.append(block.take(np.sort(order[count:])))
-        return self._with_blocks(kept_blocks), self._with_blocks([b for b in held_blocks if len(b)])
+        return self._with_blocks(kept_blocks), self._with_blocks(held_blocks)
 
     def _with_blocks(self, blocks: list[Block]) -> NoisySet:
         return NoisySet(
@@ -193,7 +193,7 @@ class NoisySet:
             self.amount,
             self.noise,
             self.seed,
-            tuple(blocks),
+            tuple(block for block in blocks if len(block)),
             is_redrawable=self.is_redrawable,
         )
 
