@@ -33,7 +33,7 @@ def save(figure: Figure, path: Path) -> None:
     write_file(path, lambda file: figure.savefig(file, format="png", dpi=150))
 
 
-def draw_labels(noisy: NoisySet, path: Path, *, rows: int = 3, columns: int = 4) -> None:
+def draw_labels(noisy: NoisySet, path: Path, *, rows: int = 2, columns: int = 5) -> None:
     """Draw some images with their true label and the labels that training sees for them.
 
     Arguments:
@@ -58,7 +58,8 @@ def draw_labels(noisy: NoisySet, path: Path, *, rows: int = 3, columns: int = 4)
     ):
         _draw_image(axes, block.source.gather(block.rows[[image]])[0])
         labels = block.labels[image, : int(block.lengths(np.array([image]))[0])]
-        axes.set_title(f"true label: {noisy.clean.class_names[true_labels[image]]}", fontsize=10)
+        true_name = noisy.clean.class_names[true_labels[image]]
+        axes.set_title(f"true label: {true_name}", fontsize=10, parse_math=False)
         _write_labels(
             axes, [noisy.clean.class_names[k] for k in labels], true_labels[image] == labels
         )
@@ -80,6 +81,7 @@ def _write_labels(
             fontsize=9,
             fontweight="bold" if is_right[number] else "normal",
             color=_RIGHT if is_right[number] else _WRONG,
+            parse_math=False,
         )
     if len(names) > shown:
         axes.text(

@@ -132,7 +132,7 @@ class RunRecord(BaseModel):
         noise_rate: share of training examples that were added or replaced as noise, the true class
             included; wrong_rate: share whose label is in fact wrong.
         labels_hash: content hash of all the labels, held-out ones included.
-        data: content hash and origin of what was found under the spec's name.
+        data: content hashes of what was found under the spec's name (never where: records are shared).
         versions, code, hardware: what it ran on. started: UTC.
     """
 
@@ -161,7 +161,7 @@ class RunRecord(BaseModel):
     noise_rate: float | None = None
     wrong_rate: float | None = None
     labels_hash: str | None = None
-    data: dict[str, str] = {}
+    data: dict[str, str | None] = {}
     versions: dict[str, str] = {}
     code: str
     hardware: dict[str, Any] = {}
@@ -265,7 +265,10 @@ def run_one(
         spec=spec.canonical(),
         seconds=time.perf_counter() - clock + trained.earlier_seconds,
         peak_memory_bytes=peak_memory_bytes(),
-        data={"content_hash": splits.train.content_hash, "origin": splits.origin},
+        data={
+            "train_hash": splits.train.content_hash,
+            "test_hash": splits.test.content_hash if splits.test is not None else None,
+        },
         versions=versions(),
         code=code,
         hardware=hardware(device),
