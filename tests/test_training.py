@@ -14,7 +14,6 @@ from dilute.data import LabelledSet, Splits
 from dilute.dilution import DilutedSet, NoisySet
 from dilute.errors import ModelError, StoreError
 from dilute.models import build
-from dilute.noise import Uniform
 from dilute.training import Interrupted, Recipe, Scaled, Trained, evaluate, load_weights, train
 
 CPU = torch.device("cpu")
@@ -160,11 +159,19 @@ def epoch_gradient(noisy: NoisySet, copies) -> torch.Tensor:
     return torch.cat([p.grad.flatten() for p in model.parameters()])
 
 
-def test_expected_is_the_limit_of_all(digits: Splits):
-    """With 50,000 labels for each image, their mean gradient is near the one of the law (about 4 % off)."""
-    noisy = DilutedSet(digits.train, 50_000.0, Uniform(), rows=np.arange(20))
-    drawn, law = epoch_gradient(noisy, "all"), epoch_gradient(noisy, "expected")
-    assert (drawn - law).norm() < 0.1 * drawn.norm()
+def test_expected_is_the_mean_of_all(digits: Splits):
+    """The gradient of `"all"`, averaged over 400 realisations, is that of the law.
+
+    The gradient is linear in the targets; a share of labels over 400 · 6 draws is off by 0.006, against
+    a signal of 1/6, which leaves about 5 % in the gradient.
+    """
+    rows = np.arange(0, 1400, 70)
+    drawn = [
+        epoch_gradient(DilutedSet(digits.train, 5.0, seed=s, rows=rows), "all") for s in range(400)
+    ]
+    law = epoch_gradient(DilutedSet(digits.train, 5.0, rows=rows), "expected")
+    assert (torch.stack(drawn).mean(dim=0) - law).norm() < 0.1 * law.norm()
+    assert (drawn[0] - law).norm() > 0.3 * law.norm(), "a single realisation is not the law"
 
 
 def test_learns_digits_through_noise(digits: Splits):

@@ -64,7 +64,7 @@ def test_visits_per_epoch(copies, per_epoch: int):
     assert Visits(DilutedSet(CLEAN, 4.0), copies, seed=0).visits_per_epoch == per_epoch
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(
     noisy=any_set,
     copies=any_copies | st.just("expected"),

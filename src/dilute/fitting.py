@@ -44,6 +44,11 @@ def fit(
 
     Errors: `DiluteError`s for what the user can mend.
     """
+    own = sorted(set(options) & _OF_THE_SET)
+    if own:
+        raise SpecError(
+            f"{', '.join(own)} cannot be given beside a noisy set, which has its own; make another set"
+        )
     clean = noisy.clean
     name = clean.name or f"set@{clean.content_hash[:16]}"
     splits = Splits(name, clean, test, "in memory")
@@ -68,13 +73,8 @@ def spec_for(noisy: NoisySet, data: str, **options: Any) -> RunSpec:
         data: the name of the data that it was made from.
         options: fields of `RunSpec` that do not describe the set, as for `fit`.
 
-    Errors: `SpecError` for an option that is out of range, unknown, or the set's own.
+    Errors: `SpecError` for an option that is out of range or unknown.
     """
-    own = sorted(set(options) & _OF_THE_SET)
-    if own:
-        raise SpecError(
-            f"{', '.join(own)} cannot be given beside a noisy set, which has its own; make another set"
-        )
     pools = [getattr(block.source, "name", "") or "white_noise" for block in noisy.blocks[1:]]
     seed = options.setdefault("seed", noisy.seed)
     is_drawn = (

@@ -85,7 +85,7 @@ def test_grey_and_colour_between_parts(tmp_path: Path) -> None:
 def test_resize(tmp_path: Path) -> None:
     images = rows(9) + rows(1, size=(12, 10))
     path = write(tmp_path / "a.parquet", {"image": images, "label": [0, 1] * 5})
-    with pytest.raises(DataError, match=r"row 0 is 8×8, .*row 9 is 12×10; give `resize`"):
+    with pytest.raises(DataError, match=r"row 0 is 8×8, .*row 9 is 12×10; give --resize"):
         data.load(f"parquet:{path}")
     assert data.load(f"parquet:{path}", resize=5).train.input_shape == (3, 5, 5)
 

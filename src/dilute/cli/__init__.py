@@ -38,13 +38,14 @@ def _version(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 an error that the user can mend, 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        _invoke(sys.argv[1:] if arguments is None else arguments)
+        _invoke(arguments)
         sys.stdout.flush()
     except Exit as error:
         return error.exit_code
     except TyperException as error:
-        message = error.format_message().rstrip(".")
+        message = error.format_message().rstrip(".") + _received(error, arguments)
         return (
             _fail(f"{message}; see dilute --help") if message else 0
         )  # without arguments: help was shown
@@ -73,6 +74,16 @@ def _invoke(arguments: list[str]) -> None:
     command = typer.main.get_command(app)
     with command.make_context("dilute", list(arguments)) as context:
         command.invoke(context)
+
+
+def _received(error: TyperException, arguments: list[str]) -> str:
+    """Return the value that an option was given, in brackets, where the error is about one."""
+    names = getattr(getattr(error, "param", None), "opts", [])
+    for number, argument in reversed(list(enumerate(arguments))):
+        name, equals, value = argument.partition("=")
+        if name in names and (equals or number + 1 < len(arguments)):
+            return f" (received {value if equals else arguments[number + 1]})"
+    return ""
 
 
 def _fail(message: str) -> int:

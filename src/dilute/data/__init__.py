@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dilute.data import bundled, cifar, folder, hub, idx, npz, parquet
-from dilute.data.download import download
+from dilute.data.download import download as download_set
 from dilute.data.home import data_folder
 from dilute.data.labelled import LabelledSet, Splits, check_alike
 from dilute.data.sheet import contact_sheet, describe
@@ -98,10 +98,10 @@ def load(name: str, data_dir: Path | None = None, resize: int | None = None) -> 
     """
     if resize is not None and resize < 1:
         raise DataError(f"resize is {resize}; it must be a number of pixels, 1 or more")
+    if any(letter < " " for letter in name):
+        raise DataError(f"data name {name!r} holds control characters; check it")
     form, colon, argument = name.partition(":")
     if colon and form in OWN:
-        if any(letter < " " for letter in argument):
-            raise DataError(f"{name!r} is no path; it holds control characters")
         if not argument:
             raise DataError(
                 f"'{name}' lacks what comes after the colon; give {form}:{OWN[form].argument}"
@@ -140,7 +140,7 @@ def _load_named(name: str, place: Path) -> Splits:
     found = SETS[name].read(place)
     if found is not None:
         return found
-    download(name, place)
+    download_set(name, place)
     found = SETS[name].read(place)
     if found is None:
         raise DataError(f"{name} was fetched into {place} but cannot be found there")

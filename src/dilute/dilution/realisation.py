@@ -47,13 +47,14 @@ def write_labels(noisy: NoisySet, path: Path) -> str:
         "seed": noisy.seed,
         "num_classes": noisy.num_classes,
         "data_hash": noisy.clean.content_hash,
+        "clean_part_is_clean": bool((noisy.blocks[0].laws == np.eye(noisy.num_classes)).all()),
         "pool_hash": pool.content_hash if pool else None,
         "white_noise": [pool.seed, len(pool)] if isinstance(pool, WhiteNoise) else None,
         "content_hash": content_hash,
     }
     description["seal"] = _seal(description)
     label = pa.uint8() if noisy.num_classes <= 256 else pa.uint16()
-    types = (pa.uint8(), pa.uint32(), pa.uint32(), label, pa.bool_())
+    types = (pa.uint8(), pa.int64(), pa.uint32(), label, pa.bool_())
     schema = pa.schema(zip(_COLUMNS, types, strict=True), {"dilute": json.dumps(description)})
 
     def write(file: BinaryIO) -> None:
@@ -73,7 +74,7 @@ def _columns(part: int, block: Block, start: int) -> tuple[NDArray[Any], ...]:
     images, slots, _ = block.visit(examples, 1)
     return (
         np.full(len(images), part, dtype=np.uint8),
-        block.rows[images].astype(np.uint32),
+        block.rows[images],
         slots.astype(np.uint32),
         block.labels[images, slots],
         block.is_own[images] & (slots == 0),
@@ -122,15 +123,16 @@ def _read(path: Path, clean: LabelledSet, images: ImageSource | None) -> NoisySe
     matrix = noise.matrix(clean.num_classes, alpha) if alpha else np.eye(clean.num_classes)
     first, rest = (_part(columns, number) for number in (0, 1))
     own = clean.labels[first["image"][first["slot"] == 0]]
-    if description["pool_hash"] is None:
-        blocks: tuple[Block, ...] = (_block(first, clean, label_laws(alpha, matrix), own),)
-    else:
+    laws = (
+        np.eye(clean.num_classes)
+        if description["clean_part_is_clean"]
+        else label_laws(alpha, matrix)
+    )
+    blocks: tuple[Block, ...] = (_block(first, clean, laws, own),)
+    if description["pool_hash"] is not None:
         pool = _pool(path, description, clean, images)
         nowhere = np.zeros(int((rest["slot"] == 0).sum()), dtype=np.int64)
-        blocks = (
-            _block(first, clean, np.eye(clean.num_classes), own),
-            _block(rest, pool, pool_law(own, matrix), nowhere),
-        )
+        blocks += (_block(rest, pool, pool_law(own, matrix), nowhere),)
     noisy = NoisySet(clean, kind, amount, noise, description["seed"], blocks, is_redrawable=False)
     if noisy.content_hash() != description["content_hash"]:
         raise ValueError("its labels do not match its content hash")
