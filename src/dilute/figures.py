@@ -145,7 +145,7 @@ def draw_curves(records: Sequence[RunRecord], path: Path, *, title: str) -> None
     axes.set_xlim(left=0)
     axes.grid(alpha=0.3)
     axes.legend(
-        title="wrong-label examples per right one\n(circle: model chosen on held-out noisy labels)",
+        title="noisy examples per clean one\n(circle: model chosen on held-out noisy labels)",
         loc="lower right",
     )
     axes.set_title(title, fontsize=12)
