@@ -129,7 +129,13 @@ def machine() -> str:
 
 def main() -> None:
     sections = [labels, memory, overhead, speed, time_to_target]
-    rows = [row for section in sections for row in section()]
+    rows = []
+    for section in sections:
+        for row in section():
+            rows.append(row)
+            print(
+                " | ".join(row), file=sys.stderr, flush=True
+            )  # at once: the whole takes 20 minutes
     lines = [
         "| measured | result | to reach |",
         "| --- | --- | --- |",
