@@ -21,7 +21,7 @@ def main() -> None:
     train = dilute.LabelledSet(features[:120], labels[:120], names)
     test = dilute.LabelledSet(features[120:], labels[120:], names)
     for alpha in (0, 5):
-        diluted = dilute.DilutedSet(train, alpha, dilute.UniformOther(), seed=0)
+        diluted = dilute.DilutedSet(train, alpha, dilute.Uniform(), seed=0)
         record = dilute.fit(diluted, test=test, model="mlp1", batch_size=32, budget_steps=200)
         print(
             f"alpha = {alpha}: {record.wrong_rate:.0%} of the labels wrong, "
