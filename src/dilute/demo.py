@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dilute.figures import draw_curves, draw_labels
-from dilute.files import make_folder
 from dilute.runs import Execution, RunRecord, RunSpec, noisy_set
 from dilute.store import Store
 from dilute.training import Trained
@@ -43,7 +42,6 @@ def demonstrate(
     """
     import dilute.data
 
-    make_folder(out)
     store = Store(out / "runs")
     splits = dilute.data.load("mnist5k")
     specs = [demo_spec(alpha) for alpha in ALPHAS]

@@ -53,17 +53,22 @@ def fit(
     name = clean.name or f"set@{clean.content_hash[:16]}"
     splits = Splits(name, clean, test, "in memory")
     if heldout is not None:
-        options |= {
-            "heldout_fraction": 0.0,
-            "heldout_labels": "clean",
-            "heldout_hash": heldout.content_hash,
-        }
+        options |= judged_by(heldout)
     spec = spec_for(noisy, name, model=_model_name(model), **options)
     execution = execution or Execution()
     if store is None:
         return run_one(spec, execution, splits=splits, noisy=noisy, heldout=heldout).record
     kept = Store(store)
     return kept.run(spec, execution, splits=splits, noisy=noisy, heldout=heldout, force=force)[0]
+
+
+def judged_by(heldout: LabelledSet) -> dict[str, Any]:
+    """Return the fields of a `RunSpec` whose model is selected by the clean set `heldout`."""
+    return {
+        "heldout_fraction": 0.0,
+        "heldout_labels": "clean",
+        "heldout_hash": heldout.content_hash,
+    }
 
 
 def spec_for(noisy: NoisySet, data: str, **options: Any) -> RunSpec:

@@ -97,15 +97,11 @@ class Store:
         key = spec.key()
         found = self.get(key)
         has_test = splits is not None and splits.test is not None
-        is_answer = found is not None and found.status != "failed"
-        if (
-            found is not None
-            and is_answer
-            and not force
-            and (found.num_test is not None or not has_test)
-        ):
-            return found, True
-        checkpoint = self.folder / f"{key}.checkpoint.safetensors"
+        if found is not None and not force and found.status != "failed":
+            lacks_test = has_test and found.num_test is None
+            if not lacks_test:
+                return found, True
+        checkpoint = self._weights(key, "checkpoint")
         if force:
             checkpoint.unlink(missing_ok=True)
         with stop_requests() as should_stop:
@@ -139,7 +135,7 @@ class Store:
             else:
                 path.unlink(missing_ok=True)
         self.put(record)
-        (self.folder / f"{record.key}.checkpoint.safetensors").unlink(missing_ok=True)
+        self._weights(record.key, "checkpoint").unlink(missing_ok=True)
 
     def load_model(self, key: str, clean: LabelledSet, which: str = "selected") -> Scaled:
         """Return the trained model of run `key`, in evaluation mode: raw inputs `[B, …]` to logits `[B, K]`.

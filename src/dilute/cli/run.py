@@ -120,14 +120,14 @@ def run(
     chosen = options.pattern(noise, **described)
     from dilute.data import can_resize, load, load_pool
     from dilute.dilution import read_labels
-    from dilute.fitting import spec_for
+    from dilute.fitting import judged_by, spec_for
     from dilute.runs import Execution, RunSpec, noisy_set
     from dilute.store import Store
 
     recipe: dict[str, Any] = {
         "model": model,
-        "heldout_fraction": 0.05 if heldout_fraction is None else heldout_fraction,
-        "heldout_labels": heldout_labels or "noisy",
+        "heldout_fraction": heldout_fraction,
+        "heldout_labels": heldout_labels,
         "method": method,
         "copies": int(copies) if copies.isascii() and copies.isdigit() else copies,
         "batch_size": batch_size,
@@ -161,11 +161,7 @@ def run(
         load(heldout, data_dir, resize if can_resize(heldout) else None).train if heldout else None
     )
     if judge is not None:
-        recipe |= {
-            "heldout_fraction": 0.0,
-            "heldout_labels": "clean",
-            "heldout_hash": judge.content_hash,
-        }
+        recipe |= judged_by(judge)
     if labels is None:
         names = {"data": splits.name, "noisy_images": getattr(pool, "name", noisy_images)}
         spec = RunSpec(**{**spec.canonical(), **recipe, **names})

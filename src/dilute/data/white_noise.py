@@ -47,9 +47,9 @@ class WhiteNoise:
         self._size = size
         self._key = seeds.key(seed, "data", "white noise")
         self._length = int(np.prod(like.input_shape))
+        means, deviations = like.statistics()
         if like.is_images:
             values_per_word = 4
-            means, deviations = like.statistics()
             self._tables = np.stack(
                 [
                     _table(level_probabilities(*pair))
@@ -58,9 +58,7 @@ class WhiteNoise:
             )
         else:
             values_per_word = 2
-            flat = like.inputs.reshape(len(like), -1)
-            self._mean = flat.mean(axis=0, dtype=np.float64)
-            self._deviation = flat.std(axis=0, dtype=np.float64)
+            self._mean, self._deviation = means.ravel(), deviations.ravel()
         # Whole counter steps for each input, so that any input can be had without the others.
         words = -(-self._length // values_per_word)
         self._steps = -(-words // _WORDS_PER_STEP)
