@@ -44,7 +44,9 @@ def assert_one_line(result: tuple[int, str, str], *says: str) -> None:
         assert text in err, err
 
 
-@pytest.mark.parametrize("name", ["demo", "run", "labels", "data list", "data info", "data fetch"])
+@pytest.mark.parametrize(
+    "name", ["demo", "run", "sweep", "labels", "data list", "data info", "data fetch"]
+)
 def test_every_command_has_help_with_an_example(name: str, command):
     code, out, _ = command(*name.split(), "--help")
     assert code == 0
@@ -53,7 +55,7 @@ def test_every_command_has_help_with_an_example(name: str, command):
 
 def test_every_command_is_in_the_test_above():
     names = {command.name or command.callback.__name__ for command in app.registered_commands}
-    assert names == {"demo", "run", "labels"}
+    assert names == {"demo", "run", "sweep", "labels"}
 
 
 def test_version(command):
@@ -79,7 +81,7 @@ def test_run_prints_one_json_document(command, tmp_path: Path):
     assert code == 0
     record = json.loads(out)
     assert record["spec"]["copies"] == "all"
-    assert record["accuracy"].keys() == {"last", "selected"}
+    assert record["accuracy"].keys() == {"last", "selected", "top5_last", "top5_selected"}
     stored = json.loads((tmp_path / f"{record['key']}.json").read_text())
     assert stored == record
 
@@ -105,6 +107,9 @@ def test_run_takes_every_kind_of_noise(command, tmp_path: Path):
         ],
         ["--noise", "confusion", "--confusion", tmp_path / "m.csv"],
         ["--noisy-images", "white_noise"],
+        ["--noisy-images", "white_noise:30"],
+        ["--epsilon", "1e-4"],
+        ["--optimizer", "adadelta", "--epsilon", "1e-4"],
     ]
     keys = set()
     for kind in kinds:
@@ -126,15 +131,13 @@ def test_labels_and_a_run_on_them(command, tmp_path: Path):
     assert record["labels_hash"] == record["spec"]["labels_hash"] == document["content_hash"]
 
 
-def test_labels_on_white_noise_are_trained_on(command, tmp_path: Path):
+@pytest.mark.parametrize("name", ["white_noise", "white_noise:9"])
+def test_labels_on_white_noise_are_trained_on(command, tmp_path: Path, name: str):
     path = tmp_path / "labels.parquet"
-    assert (
-        command("labels", "digits", "--alpha", 2, "--noisy-images", "white_noise", "--out", path)[0]
-        == 0
-    )
+    assert command("labels", "digits", "--alpha", 2, "--noisy-images", name, "--out", path)[0] == 0
     code, out, err = command(*TRAIN, "--labels", path, "--store", tmp_path, "--json")
     assert code == 0, err
-    assert json.loads(out)["spec"]["noisy_images"] == "white_noise"
+    assert json.loads(out)["spec"]["noisy_images"] == name
 
 
 def test_label_files_that_cannot_be_used(command, tmp_path: Path):
@@ -186,6 +189,15 @@ def test_a_failed_run_exits_with_1(command, tmp_path: Path, monkeypatch: pytest.
     )
     assert code == 1
     assert "failed after no steps: KeyError: 'key'" in out
+
+
+def test_top5_is_shown_where_there_are_many_classes(command, tmp_path: Path):
+    labels = np.arange(240) % 12
+    np.savez(tmp_path / "f.npz", x=np.eye(12, dtype=np.float32)[labels], y=labels)
+    data = f"npz:{tmp_path / 'f.npz'}"
+    code, out, err = command("run", data, "--model", "mlp1", *QUICK, "--store", tmp_path / "runs")
+    assert code == 0, err
+    assert out.count("% (top 5: ") == 2
 
 
 def test_labels_warns_where_the_class_is_lost(command, tmp_path: Path):
@@ -298,6 +310,18 @@ class TestBadInput:
             (["--steps", "5", "--epochs", "1"], ["give exactly one"]),
             (["--num-clean", "5000"], ["take num_clean ≤"]),
             (["--noisy-images", "cifra10"], ["did you mean cifar10"]),
+            (
+                ["--noisy-images", "white_noise:0"],
+                ["'white_noise:0'", "a whole number from 1 to 10^12"],
+            ),
+            (["--noisy-images", "white_noise:"], ["as in white_noise:20000"]),
+            (["--noisy-images", "white_noise:many"], ["as in white_noise:20000"]),
+            (["--noisy-images", "white_nois"], ["unknown data set 'white_nois'"]),
+            (
+                ["--optimizer", "sgd", "--epsilon", "1e-6"],
+                ["epsilon = 1e-06 has no meaning for sgd"],
+            ),
+            (["--epsilon", "0"], ["epsilon = 0", "greater than 0"]),
             (["--optimizer", "adam"], ["optimizer = 'adam'", "adamw"]),
             (["--device", "quantum"], ["device 'quantum' cannot be used"]),
             (["--labels", "none.parquet"], ["--alpha has no effect beside --labels none.parquet"]),

@@ -60,6 +60,21 @@ def test_other_data_are_other_runs(digits: dilute.Splits):
     assert len(set(keys)) == len(keys)
 
 
+def test_white_noise_keeps_its_size_in_its_name(digits: dilute.Splits):
+    for size, name in ((50, "white_noise:50"), (None, "white_noise")):
+        noise = dilute.WhiteNoise(digits.train, 0, *([size] if size else []))
+        noisy = dilute.DilutedSet(digits.train, 1, images=noise)
+        record = dilute.fit(noisy, test=digits.test, model="perceptron", **QUICK)
+        assert record.spec["noisy_images"] == name
+        assert record.curve == (
+            dilute.run_one(
+                dilute.RunSpec(
+                    data="digits", model="perceptron", alpha=1, noisy_images=name, **QUICK
+                )
+            ).record.curve
+        )
+
+
 @pytest.mark.parametrize("option", ["alpha", "rate", "noise", "num_clean", "noisy_images", "data"])
 def test_the_sets_own_facts_cannot_be_given_again(digits: dilute.Splits, option: str):
     with pytest.raises(SpecError, match=f"^{option} cannot be given beside a noisy set"):

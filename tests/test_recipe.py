@@ -38,6 +38,12 @@ def test_what_is_not_given_is_filled_in():
         ({"copies": "some"}, "copies = 'some'"),
         ({"optimizer": "adam"}, "'adadelta', 'sgd' or 'adamw'"),
         ({"momentum": 0.9}, "momentum = 0.9 has no meaning for adamw"),
+        (
+            {"optimizer": "sgd", "epsilon": 1e-6},
+            "epsilon = 1e-06 has no meaning for sgd; it is for adadelta and adamw",
+        ),
+        ({"epsilon": 0}, "epsilon = 0: it should be greater than 0"),
+        ({"epsilon": float("inf")}, "epsilon = inf: it should be a finite number"),
         ({"schedule": "constant", "warmup_steps": 5}, "has no meaning with a constant schedule"),
         ({"batchsize": 5}, "batchsize = 5"),
     ],
@@ -78,6 +84,18 @@ def test_linear_schedule():
 
 def test_constant_schedule():
     assert Recipe(schedule="constant", learning_rate=0.3).learning_rate_at(99, 100) == 0.3
+
+
+@pytest.mark.parametrize(("name", "default"), [("adadelta", 1e-6), ("adamw", 1e-8)])
+def test_epsilon_reaches_the_optimizer(name: str, default: float):
+    def eps(**given) -> float:
+        recipe = Recipe(optimizer=name, **given)
+        return recipe.make_optimizer([torch.nn.Parameter(torch.ones(1))]).defaults["eps"]
+
+    assert eps() == eps(epsilon=default) == default
+    assert eps(epsilon=1e-3) == 1e-3
+    assert Recipe(optimizer=name, epsilon=default) == Recipe(optimizer=name)
+    assert "epsilon" not in Recipe(optimizer=name).model_dump(exclude_none=True)
 
 
 @pytest.mark.parametrize("name", ["adadelta", "sgd", "adamw"])

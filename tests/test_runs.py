@@ -22,6 +22,9 @@ QUICK = {
 }
 
 
+OLD = {"data": "digits", "model": "mlp1", "alpha": 2}
+
+
 def test_keys_are_pinned():
     """A key may change only together with `SCHEMA_VERSION`: stored results are found by it."""
     assert RunSpec(data="mnist", model="conv4", alpha=100).key() == "1bf91ef79610c9653f7d"
@@ -31,6 +34,27 @@ def test_keys_are_pinned():
     )
 
 
+def test_later_fields_change_no_key():
+    assert RunSpec(**{**OLD, "noisy_images": "white_noise"}).key() == "3bf05e2649fcfb9115b4"
+    for optimizer, key in (
+        ("adadelta", "3e9af20c3021cea00e39"),
+        ("sgd", "90458f38f7cb673abc96"),
+        ("adamw", "cc43bde3202cf53c8309"),
+    ):
+        spec = RunSpec(
+            data="mnist",
+            model="conv4",
+            alpha=20,
+            copies=1,
+            batch_size=128,
+            optimizer=optimizer,
+            schedule="constant",
+            epsilon=None,
+        )
+        assert spec.key() == key
+        assert "epsilon" not in spec.canonical()
+
+
 def test_key_tells_what_differs_and_nothing_else():
     base = RunSpec(**QUICK, alpha=2)
     same = [
@@ -38,17 +62,24 @@ def test_key_tells_what_differs_and_nothing_else():
         RunSpec(
             **QUICK, alpha=2, noise=Uniform(), learning_rate=1e-3, weight_decay=None, num_clean=None
         ),
+        RunSpec(**QUICK, alpha=2, epsilon=1e-8),
         RunSpec(**base.canonical()),
         RunSpec.model_validate_json(json.dumps(base.canonical())),
     ]
     assert {spec.key() for spec in same} == {base.key()}
     clean = RunSpec(**QUICK)
-    for same_as_clean in ({"alpha": -0.0}, {"noise": Pair()}, {"noisy_images": "white_noise"}):
+    for same_as_clean in (
+        {"alpha": -0.0},
+        {"noise": Pair()},
+        {"noisy_images": "white_noise"},
+        {"noisy_images": "white_noise:20"},
+    ):
         assert RunSpec(**QUICK, **same_as_clean).key() == clean.key()
     others = [
         {"alpha": 3}, {"seed": 1}, {"learning_rate": 0.1}, {"copies": 1}, {"noise": Pair()}, {"num_clean": 5},
         {"model": "mlp1"}, {"heldout_fraction": 0.1}, {"heldout_labels": "clean"}, {"curve_points": 3},
         {"noisy_images": "white_noise"}, {"noise": Structured(delta=0.1, order="random")},
+        {"noisy_images": "white_noise:20"}, {"noisy_images": "white_noise:21"}, {"epsilon": 1e-6},
     ]  # fmt: skip
     keys = {RunSpec(**{**QUICK, "alpha": 2, **change}).key() for change in others}
     assert len(keys | {base.key()}) == len(others) + 1
@@ -62,6 +93,15 @@ def test_key_tells_what_differs_and_nothing_else():
         ({"alpha": 1, "rate": 0.5}, "alpha = 1 and rate = 0.5; give one"),
         ({"rate": 1.5}, "rate = 1.5"),
         ({"rate": 0.5, "noisy_images": "white_noise"}, "has no meaning with a rate"),
+        ({"rate": 0.5, "noisy_images": "white_noise:5"}, "has no meaning with a rate"),
+        (
+            {"noisy_images": "white_noise:0"},
+            "a whole number from 1 to 10^12, as in white_noise:20000",
+        ),
+        (
+            {"noisy_images": "white_noise:x"},
+            "noisy_images = 'white_noise:x': 'white_noise:x' has no",
+        ),
         ({"num_clean": 0}, "num_clean = 0"),
         ({"heldout_fraction": 1.0}, "heldout_fraction = 1.0"),
         ({"seed": -1}, "seed = -1"),
@@ -71,6 +111,7 @@ def test_specs_that_cannot_be(fields: dict, says: str):
     with pytest.raises(ValidationError) as caught:
         RunSpec(**{**QUICK, **fields})
     assert says in validation_line(caught.value)
+    assert "\n" not in validation_line(caught.value)
 
 
 def test_specs_are_frozen():
@@ -150,6 +191,54 @@ def test_replacement_and_foreign_images_run():
     foreign = run_one(RunSpec(**QUICK, alpha=2, noisy_images="white_noise")).record
     assert foreign.status == "done"
     assert foreign.num_noisy == pytest.approx(2 * foreign.num_clean, rel=0.01)
+
+
+def test_a_pool_of_white_noise(digits: Splits):
+    """Its images are the first of the endless noise, and each meets several labels."""
+    spec = RunSpec(**QUICK, alpha=2, noisy_images="white_noise:020")
+    assert spec.noisy_images == "white_noise:20"
+    noisy = noisy_set(spec, digits.train)
+    pool = noisy.blocks[1]
+    assert len(pool) == 20
+    assert noisy.num_noisy == 2 * noisy.n
+    counts = noisy.counts()[noisy.n :]
+    assert set(counts.sum(axis=1)) == {143, 144}
+    assert (np.count_nonzero(counts, axis=1) > 5).all()
+    endless = noisy_set(RunSpec(**QUICK, alpha=2, noisy_images="white_noise"), digits.train)
+    np.testing.assert_array_equal(
+        pool.source.gather(np.arange(20)), endless.blocks[1].source.gather(np.arange(20))
+    )
+    assert len(endless.blocks[1]) == endless.num_noisy
+    record = run_one(spec).record
+    assert record.status == "done"
+    assert record.spec["noisy_images"] == "white_noise:20"
+
+
+def test_what_the_selected_model_says_of_heldout_labels():
+    spec = RunSpec(**QUICK, alpha=2)
+    record = run_one(spec).record
+    confusion = np.array(record.heldout_confusion)
+    chosen = next(point for point in record.curve if point.step == record.selected_step)
+    assert confusion.shape == (10, 10)
+    assert confusion.sum() == 3 * record.num_heldout
+    assert confusion.trace() / confusion.sum() == chosen.heldout_accuracy
+    assert record.accuracy.top5_selected is record.accuracy.top5_last is None
+    assert run_one(RunSpec(**QUICK, heldout_fraction=0)).record.heldout_confusion is None
+
+
+@pytest.mark.parametrize("num_classes", [100, 101])
+def test_many_classes(num_classes: int):
+    """Top-5 accuracy beside accuracy; the matrix of confusions up to a hundred classes."""
+    random = np.random.default_rng(0)
+    labels = np.arange(5 * num_classes) % num_classes
+    features = (random.normal(size=(len(labels), 6)) + labels[:, None]).astype(np.float32)
+    part = LabelledSet(features, labels, tuple(map(str, range(num_classes))))
+    splits = Splits("set@0123456789abcdef", part, part, "in memory")
+    record = run_one(RunSpec(**{**QUICK, "data": splits.name}, alpha=1), splits=splits).record
+    assert record.accuracy.last <= record.accuracy.top5_last == record.curve[-1].test_top5_accuracy
+    chosen = next(point for point in record.curve if point.step == record.selected_step)
+    assert record.accuracy.top5_selected == chosen.test_top5_accuracy
+    assert (record.heldout_confusion is None) == (num_classes > 100)
 
 
 def test_a_failure_in_training_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -154,6 +154,8 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path):
     record, _ = store.run(SPEC, Execution(on_step=lambda step, *_: steps.append(step)))
     assert steps[0] == 8
     assert record.curve == undisturbed.record.curve
+    assert record.accuracy == undisturbed.record.accuracy
+    assert record.heldout_confusion == undisturbed.record.heldout_confusion is not None
     weights, _ = load_weights(tmp_path / f"{SPEC.key()}.last.safetensors")
     for name, tensor in undisturbed.last_weights.items():
         assert torch.equal(weights[name], tensor), name
@@ -220,7 +222,10 @@ def test_a_real_kill_loses_nothing(tmp_path: Path):
     record = json.loads(done.stdout)
     expected = Store(undisturbed).get(record["key"])
     assert expected is not None
-    assert record["curve"] == json.loads(expected.model_dump_json())["curve"]
+    whole = json.loads(expected.model_dump_json())
+    for name in ("curve", "accuracy", "heldout_confusion", "selected_step", "labels_hash"):
+        assert record[name] == whole[name], name
+    assert record["heldout_confusion"]
     for which in ("last", "selected"):
         first, _ = load_weights(disturbed / f"{record['key']}.{which}.safetensors")
         second, _ = load_weights(undisturbed / f"{record['key']}.{which}.safetensors")

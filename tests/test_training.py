@@ -84,6 +84,34 @@ def test_resumes_bit_by_bit(noisy, heldout, tmp_path: Path, optimizer: str, step
     assert outcome.curve == whole_outcome.curve
     assert outcome.selected == whole_outcome.selected
     assert_same_bits(outcome.selected_weights, whole_outcome.selected_weights)
+    np.testing.assert_array_equal(outcome.selected_confusion, whole_outcome.selected_confusion)
+
+
+@pytest.mark.parametrize("step", [80, 130, 170])
+def test_resumes_after_the_selected_point(noisy, heldout, tmp_path: Path, step: int):
+    """What the best model said of the held-out labels is not had again, and must come from the checkpoint."""
+    recipe = Recipe(
+        batch_size=50, budget_steps=200, curve_points=8, schedule="constant", learning_rate=3e-3
+    )
+    _, whole = trained_weights(noisy, recipe, "mlp1", heldout=heldout)
+    assert whole.curve[whole.selected].step <= 75
+    path = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(Interrupted):
+        trained_weights(
+            noisy,
+            recipe,
+            "mlp1",
+            heldout=heldout,
+            checkpoint=path,
+            should_stop=interrupted_at(step),
+        )
+    _, outcome = trained_weights(noisy, recipe, "mlp1", heldout=heldout, checkpoint=path)
+    assert outcome.selected == whole.selected
+    assert_same_bits(outcome.selected_weights, whole.selected_weights)
+    np.testing.assert_array_equal(outcome.selected_confusion, whole.selected_confusion)
+    chosen = outcome.curve[outcome.selected]
+    confusion = outcome.selected_confusion
+    assert confusion.trace() / confusion.sum() == chosen.heldout_accuracy
 
 
 class KilledError(Exception):
@@ -198,6 +226,7 @@ def test_nothing_held_out_selects_nothing(noisy: NoisySet):
     _, outcome = trained_weights(noisy, RECIPE)
     assert outcome.selected is None
     assert outcome.selected_weights == {}
+    assert outcome.selected_confusion is None
     assert [point.heldout_nll for point in outcome.curve] == [None] * 3
 
 
@@ -233,6 +262,52 @@ def test_evaluation_is_exact_on_a_fixed_model(digits: Splits):
     normaliser = math.log(9 + math.e)
     assert score.nll == pytest.approx(normaliser - (labels == 3).mean())
     assert score.num_labels == len(labels)
+    expected = np.zeros((10, 10), dtype=np.int64)
+    expected[:, 3] = np.bincount(labels)
+    np.testing.assert_array_equal(score.confusion, expected)
+    assert score.confusion.dtype == np.int64
+    assert score.top5_accuracy is None, "ten classes have none"
+
+
+class Pixels(nn.Module):
+    """A fixed model that looks at the image: pixels, flattened, as logits."""
+
+    def forward(self, inputs):
+        return inputs.flatten(1)[:, :12].double()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 3.4])
+def test_evaluation_counts_labels_by_predicted_class(alpha: float):
+    """Against a plain loop over examples; more images than an evaluation's batch, and other images, too."""
+    random = np.random.default_rng(0)
+    images = random.permuted(np.tile(np.arange(12, dtype=np.uint8), (700, 1)), axis=1)
+    clean = LabelledSet(
+        images.reshape(700, 1, 3, 4), random.integers(0, 12, 700), tuple("abcdefghijkl")
+    )
+    pool = LabelledSet(clean.inputs[:50], clean.labels[:50], clean.class_names)
+    for labels in (DilutedSet(clean, alpha), DilutedSet(clean, alpha, images=pool)):
+        confusion, top5 = np.zeros((12, 12), dtype=np.int64), 0
+        for index in range(len(labels)):
+            image, label = labels.example(index)
+            confusion[label, image.ravel().argmax()] += 1
+            top5 += label in np.argsort(image.ravel())[-5:]
+        score = evaluate(Pixels(), labels, CPU)
+        np.testing.assert_array_equal(score.confusion, confusion)
+        assert score.num_labels == len(labels)
+        assert score.accuracy == confusion.trace() / len(labels)
+        assert score.top5_accuracy == top5 / len(labels)
+
+
+def test_top5_is_measured_on_the_test_set():
+    random = np.random.default_rng(0)
+    features = random.normal(size=(120, 4)).astype(np.float32)
+    clean = LabelledSet(features, np.arange(120) % 12, tuple("abcdefghijkl"))
+    recipe = Recipe(batch_size=20, budget_steps=4, curve_points=2)
+    _, outcome = trained_weights(
+        DilutedSet(clean, 1.0), recipe, "perceptron", test=DilutedSet(clean, 0.0)
+    )
+    for point in outcome.curve:
+        assert point.test_accuracy <= point.test_top5_accuracy <= 1
 
 
 def test_scaling_standardises(digits: Splits):
@@ -252,3 +327,27 @@ def test_features_are_standardised_and_left_unchanged():
     np.testing.assert_array_equal(features, before)
     np.testing.assert_allclose(values[:, :3].std(axis=0), 1, rtol=1e-4)
     np.testing.assert_array_equal(values[:, 3], 0)
+
+
+def test_the_test_set_may_be_judged_at_the_end_alone(noisy, heldout, tmp_path: Path):
+    """The same scores for the selected and the last model as with a whole curve, also after a resumption."""
+    test = DilutedSet(noisy.clean, 0.0, rows=np.arange(2, 1000, 7))
+    every = Recipe(
+        batch_size=16, budget_steps=40, curve_points=4, learning_rate=0.01, schedule="constant"
+    )
+    ends = every.model_copy(update={"test_curve": False})
+    weights, whole = trained_weights(noisy, every, heldout=heldout, test=test)
+    assert whole.selected not in (None, 3), "the rate is high, so that the last model is not chosen"
+    path = tmp_path / "checkpoint.safetensors"
+    options = {"heldout": heldout, "test": test, "checkpoint": path}
+    with pytest.raises(Interrupted):
+        trained_weights(noisy, ends, should_stop=interrupted_at(35), **options)
+    same_weights, judged = trained_weights(noisy, ends, **options)
+    assert_same_bits(weights, same_weights)
+    assert judged.selected == whole.selected
+    for index, (ours, theirs) in enumerate(zip(judged.curve, whole.curve, strict=True)):
+        if index in (whole.selected, 3):
+            assert ours == theirs
+        else:
+            assert ours.test_accuracy is None
+            assert ours.heldout_nll == theirs.heldout_nll

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from dilute.runs import RunSpec as RunSpec
     from dilute.runs import run_one as run_one
     from dilute.store import Store as Store
+    from dilute.sweeps import read_sweep as read_sweep
+    from dilute.sweeps import run_sweep as run_sweep
 
 __version__ = "0.1.0"
 
@@ -42,6 +44,7 @@ _HOMES = {
     "dilute.noise": ("Asymmetric", "Confusion", "Pair", "Structured", "Uniform", "UniformOther"),
     "dilute.runs": ("Execution", "RunRecord", "RunSpec", "run_one"),
     "dilute.store": ("Store",),
+    "dilute.sweeps": ("read_sweep", "run_sweep"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""Pictures of noisy sets and of runs, written as PNG."""
+"""Pictures of noisy sets and of runs, written as PNG or SVG."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, which people with any colour vision tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+_DPI = 150
 _WRONG, _RIGHT = "#B00020", "#00703C"
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write `figure` as PNG, wholly or not at all.
+    """Write `figure` to a `.png` or `.svg` file, wholly or not at all, and equal for equal figures.
 
     Errors: `StoreError` if it cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
-    write_file(path, lambda file: figure.savefig(file, format="png", dpi=150))
+    kind = path.suffix.removeprefix(".")
+    undated = {"Date": None} if kind == "svg" else {}
+    write_file(path, lambda f: figure.savefig(f, format=kind, dpi=_DPI, metadata=undated))
 
 
 def draw_labels(noisy: NoisySet, path: Path, *, rows: int = 2, columns: int = 5) -> None:

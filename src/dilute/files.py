@@ -53,13 +53,28 @@ def check_writable(path: Path) -> Path:
 
     Errors: `StoreError` if not.
     """
+    existing = _nearest_folder(path)
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise StoreError(f"cannot write to {existing}: permission denied; choose another folder")
+    return path
+
+
+def check_folder(path: Path) -> Path:
+    """Return `path`, a folder that exists, or that no file is in the way of.
+
+    Errors: `StoreError` if not.
+    """
+    _nearest_folder(path)
+    return path
+
+
+def _nearest_folder(path: Path) -> Path:
+    """Return `path` if it exists, else the nearest of its parents that does."""
     with _as_store_error(path):
         existing = next(place for place in (path, *path.absolute().parents) if place.exists())
         if not existing.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "not a folder")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise StoreError(f"cannot write to {existing}: permission denied; choose another folder")
-    return path
+    return existing
 
 
 def write_file(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:

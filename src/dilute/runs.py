@@ -7,27 +7,30 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import Tensor, nn
 
 import dilute.data
 from dilute import seeds
 from dilute.data import LabelledSet, Splits, check_alike
 from dilute.dilution import DilutedSet, ImageSource, NoisySet, ReplacedSet
+from dilute.dilution.blocks import check_memory
 from dilute.environment import choose_device, code_hash, hardware, peak_memory_bytes, versions
-from dilute.errors import DiluteError, SpecError
+from dilute.errors import DataError, DiluteError, SpecError
 from dilute.models import build
-from dilute.noise import NoisePattern, Uniform
+from dilute.noise import NoisePattern, Uniform, alpha_from_rate
 from dilute.training import CurvePoint, Recipe, Scaled, Trained, train
 
 SCHEMA_VERSION = 1
+RECORD_FORMAT = 1
+_MOST_CLASSES_IN_CONFUSION = 100
 
 
 class RunSpec(Recipe):
@@ -43,7 +46,8 @@ class RunSpec(Recipe):
         alpha: noisy examples per clean one, ≥ 0; or
         rate: share of labels replaced, 0 to 1, for a set of fixed size.
         noise: the pattern that noisy labels are drawn from.
-        noisy_images: `"same"`, `"white_noise"`, or the name of another data set.
+        noisy_images: `"same"`, the name of another data set, `"white_noise"` (every noisy example on
+            an image of its own) or `"white_noise:N"` (a pool of N images, which meet several labels).
         labels_hash: the realisation's content hash, where it was given and not drawn from `seed`.
         heldout_hash: content hash of the clean set that selects the model, where one was given.
         model: a model's name or `module:callable`.
@@ -62,6 +66,15 @@ class RunSpec(Recipe):
     heldout_hash: str | None = None
     model: str
     seed: int = Field(0, ge=0)
+
+    @field_validator("noisy_images")
+    @classmethod
+    def _possible_pool(cls, value: str) -> str:
+        try:
+            size = dilute.data.white_noise_size(value)
+        except DataError as error:
+            raise ValueError(str(error)) from None
+        return dilute.data.white_noise_name(size) if size is not None else value
 
     @model_validator(mode="after")
     def _one_amount(self) -> RunSpec:
@@ -102,24 +115,35 @@ class RunSpec(Recipe):
 
 
 class Accuracy(BaseModel):
-    """Test accuracy, 0 to 1, of the run's last model and of the selected one; None where there is none."""
+    """Test accuracy, 0 to 1, of the run's last model and of the selected one; None where there is none.
+
+    Attributes:
+        last, selected: share of test labels predicted.
+        top5_last, top5_selected: share of test labels among the five likeliest classes; None for up to
+            10 classes.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     last: float | None = None
     selected: float | None = None
+    top5_last: float | None = None
+    top5_selected: float | None = None
 
 
 class RunRecord(BaseModel):
     """What came of a run. Missing is None, never 0.
 
     Attributes:
+        format: of the record itself; one that does not say is of format 1.
         key, spec: what was run.
         status: `done`, `diverged` (the loss left the finite numbers) or `failed` (`message` says why).
         accuracy: on the test set, which chose nothing.
         selected_by: `heldout_noisy_nll`, `heldout_clean_nll`, or None if nothing was held out.
         selected_step: after how many steps the selected model was taken.
         curve: what was measured along the run.
+        heldout_confusion: `[K][K]`, the held-out labels by (label, class that the selected model
+            predicts); None if nothing was held out or there are more than 100 classes.
         steps, images, examples: steps done, images that went through the network, image–label pairs
             that they stood for.
         seconds: all of it, reading data and what an interrupted run had spent in steps and evaluation
@@ -138,6 +162,7 @@ class RunRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    format: int = Field(RECORD_FORMAT, ge=1)
     key: str
     status: Literal["done", "failed", "diverged"]
     message: str | None = None
@@ -146,6 +171,7 @@ class RunRecord(BaseModel):
     selected_by: str | None = None
     selected_step: int | None = None
     curve: list[CurvePoint] = []
+    heldout_confusion: list[list[int]] | None = None
     steps: int | None = None
     images: int | None = None
     examples: int | None = None
@@ -310,10 +336,7 @@ def noisy_set(
 
     Errors: `SpecError` for more images than there are; what the noise and the data raise.
     """
-    if spec.labels_hash is not None:
-        raise SpecError(
-            f"the labels {spec.labels_hash[:16]} were read from a file; give that file again"
-        )
+    _check_drawn(spec)
     rows = _subset(spec, len(clean))
     if spec.rate is not None:
         return ReplacedSet(clean, spec.rate, spec.noise, spec.seed, rows=rows)
@@ -323,10 +346,99 @@ def noisy_set(
     return DilutedSet(clean, spec.alpha, spec.noise, spec.seed, images=pool, rows=rows)
 
 
+def check(
+    spec: RunSpec,
+    splits: Splits,
+    pool: ImageSource | None = None,
+    built: set[tuple[str, tuple[int, ...], int]] | None = None,
+) -> None:
+    """Refuse a run that its data make impossible, without drawing a label or training a step.
+
+    Arguments:
+        splits: the data of `spec.data`.
+        pool: the images for noisy examples, where `spec.noisy_images` names a data set.
+        built: models that are known to fit, as (name, input shape, K): not built again, and added to.
+
+    Errors: `SpecError` for more images than there are, or labels from a file; `NoiseError` for a
+        pattern or an amount that cannot be; `DataError` for images of two shapes; `ModelError` for a
+        model that cannot be built.
+    """
+    clean = splits.train
+    _check_drawn(spec)
+    if spec.heldout_hash is not None:
+        raise SpecError(
+            f"the held-out set {spec.heldout_hash[:16]} was given from elsewhere; run it with --heldout"
+        )
+    taken = num_taken(spec, len(clean))
+    if round(spec.heldout_fraction * taken) >= taken:
+        raise SpecError(
+            f"heldout_fraction = {spec.heldout_fraction:g} of {taken} images leaves none to train on; "
+            "take a smaller fraction"
+        )
+    if spec.alpha is not None:
+        tables = 1 if spec.noisy_images == "same" else 4
+        check_memory(taken, spec.alpha, clean.num_classes, tables)
+    alpha = spec.alpha if spec.rate is None else alpha_from_rate(spec.rate)
+    if alpha:
+        spec.noise.matrix(clean.num_classes, alpha)
+    if pool is not None and pool.input_shape != clean.input_shape:
+        raise DataError(
+            f"images of {spec.noisy_images} have shape {pool.input_shape}, those of {spec.data} "
+            f"{clean.input_shape}; they must agree"
+        )
+    model = (spec.model, clean.input_shape, clean.num_classes)
+    if built is None or model not in built:
+        with torch.random.fork_rng(devices=[]):
+            build(*model)
+        (built if built is not None else set()).add(model)
+
+
+def failed_record(
+    spec: RunSpec, message: str, seconds: float, execution: Execution = Execution()
+) -> RunRecord:
+    """Return the record of a run that died where it could not tell of it.
+
+    Arguments:
+        message: why, in one line.
+        seconds: how long it had run.
+        execution: where it ran.
+    """
+    now = datetime.now(UTC)
+    return RunRecord(
+        key=spec.key(),
+        status="failed",
+        message=message,
+        spec=spec.canonical(),
+        seconds=seconds,
+        versions=versions(),
+        code=code_hash(),
+        hardware={"device": str(choose_device(execution.device)), "threads": execution.threads},
+        started=(now - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
+    )
+
+
+def _check_drawn(spec: RunSpec) -> None:
+    if spec.labels_hash is not None:
+        raise SpecError(
+            f"the labels {spec.labels_hash[:16]} were read from a file; give that file again"
+        )
+
+
 def _subset(spec: RunSpec, size: int) -> Any:
     """Return which of `size` images are taken, int64 ascending: `num_clean` and those to hold out."""
+    taken = num_taken(spec, size)
     if spec.num_clean is None:
         return np.arange(size)
+    return np.sort(seeds.Permutation(size, spec.seed, "subset")(np.arange(taken)))
+
+
+def num_taken(spec: RunSpec, size: int) -> int:
+    """Return how many of `size` images are taken: `num_clean` and those to hold out.
+
+    Errors: `SpecError` for more than there are.
+    """
+    if spec.num_clean is None:
+        return size
     taken = round(spec.num_clean / (1 - spec.heldout_fraction))
     if taken > size:
         most = int(size * (1 - spec.heldout_fraction)) + 1
@@ -336,7 +448,7 @@ def _subset(spec: RunSpec, size: int) -> Any:
             f"num_clean = {spec.num_clean:,} and a held-out share of {spec.heldout_fraction:g} need {taken:,} "
             f"images, but {spec.data} has {size:,}; take num_clean ≤ {most:,} or hold out less"
         )
-    return np.sort(seeds.Permutation(size, spec.seed, "subset")(np.arange(taken)))
+    return taken
 
 
 def scaled_model(name: str, clean: LabelledSet, rows: NDArray[np.int64] | None = None) -> Scaled:
@@ -366,16 +478,21 @@ def _of_training(
         return {}
     last = trained.curve[-1] if trained.curve else None
     chosen = trained.curve[trained.selected] if trained.selected is not None else None
+    confusion = trained.selected_confusion
+    is_kept = confusion is not None and len(confusion) <= _MOST_CLASSES_IN_CONFUSION
     images = trained.step * spec.batch_size
     images_per_second = images / trained.training_seconds
     return {
         "accuracy": Accuracy(
             last=last.test_accuracy if last and finished else None,
             selected=chosen.test_accuracy if chosen else None,
+            top5_last=last.test_top5_accuracy if last and finished else None,
+            top5_selected=chosen.test_top5_accuracy if chosen else None,
         ),
         "selected_by": f"heldout_{spec.heldout_labels}_nll" if heldout is not None else None,
         "selected_step": chosen.step if chosen else None,
         "curve": trained.curve,
+        "heldout_confusion": confusion.tolist() if confusion is not None and is_kept else None,
         "steps": trained.step,
         "images": images,
         "examples": round(images * trained.examples_per_visit),

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from dilute.data import LabelledSet, Splits
 from dilute.dilution import ImageSource, NoisySet
 from dilute.errors import StoreError
-from dilute.files import check_writable, write_file
+from dilute.files import check_folder, check_writable, make_folder, write_error
 from dilute.interruption import stop_requests
+from dilute.records import (
+    Row,
+    file_states,
+    frame,
+    read_cache,
+    read_record,
+    row_of,
+    write_cache,
+    write_record,
+)
 from dilute.runs import Execution, Outcome, RunRecord, RunSpec, run_one, scaled_model
 from dilute.training import Interrupted, Scaled, load_weights, save_weights
 from dilute.training.checkpoints import put_weights
+
+_log = logging.getLogger(__name__)
 
 
 class Store:
@@ -24,51 +38,114 @@ class Store:
 
     Files are written under a temporary name and renamed, so that no lock is needed and stores merge
     by copying. Beside `KEY.json` there may be `KEY.last.safetensors` and `KEY.selected.safetensors`
-    (weights) and, while a run is unfinished, `KEY.checkpoint.safetensors`.
+    (weights) and, while a run is unfinished, `KEY.checkpoint.safetensors`. The hidden `.table.parquet`
+    makes `table` fast and can be deleted at any time.
 
     Arguments:
-        folder: created, if missing, when the first file is written.
+        folder: created, if missing, when the first file is written; one that cannot be written to can
+            be read.
 
-    Errors: `StoreError` if it cannot be written to.
+    Errors: `StoreError` if a file is in the way of the folder.
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self.folder = check_writable(Path(folder))
+        self.folder = check_folder(Path(folder))
+        self._reported: set[str] = set()
 
     def get(self, key: str) -> RunRecord | None:
         """Return the record of `key`, or None.
 
-        Errors: `StoreError` if there is one that cannot be read.
+        Errors: `StoreError` if there is one that cannot be read, or that a newer version has written.
         """
-        path = self.folder / f"{key}.json"
-        try:
-            return RunRecord.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValidationError) as error:
-            reason = str(error).splitlines()[0]
-            raise StoreError(
-                f"record {path} cannot be read ({reason}); delete it to run again"
-            ) from None
+        return read_record(self.folder / f"{key}.json")
 
     def put(self, record: RunRecord) -> None:
         """Write a record, in place of the one with the same key if there is one."""
-        text = record.model_dump_json(indent=1)
-        write_file(self.folder / f"{record.key}.json", text.encode() + b"\n")
+        write_record(self.folder / f"{record.key}.json", record)
+
+    def keys(self) -> set[str]:
+        """Return the keys of all records, which are not read."""
+        return {path.stem for path in self.folder.glob("[!.]*.json")}
+
+    @contextmanager
+    def claim(self, key: str) -> Iterator[bool]:
+        """Yield whether run `key` is ours to do: false while another process on this machine has claimed it.
+
+        It saves work and no more: correctness never depends on it, since a record is written whole and
+        two runs of one spec give the same. The operating system releases the claim when the process
+        dies, however it dies. Where files cannot be locked the answer is always true.
+
+        Errors: `StoreError` if the claim's file `.KEY.claim` cannot be written.
+        """
+        if sys.platform == "win32":
+            yield True
+            return
+        path = make_folder(self.folder) / f".{key}.claim"
+        descriptor = _locked(path)
+        if descriptor is None:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            with suppress(OSError):
+                path.unlink()  # before its lock goes, or it could be another's
+            os.close(descriptor)
 
     def records(self) -> Iterator[RunRecord]:
-        """Yield all records, by key."""
-        for path in sorted(self.folder.glob("[!.]*.json")):
-            record = self.get(path.stem)
-            assert record is not None, path
-            yield record
+        """Yield all records, by key, but those that cannot be read: each of them is logged as a warning."""
+        for name in file_states(self.folder):
+            record = self._readable(name, [])
+            if record is not None:
+                yield record
+
+    def read_all(self) -> tuple[list[RunRecord], list[str]]:
+        """Return all records, by key, and for each that cannot be read a line that says which and why.
+
+        Those lines are logged as warnings, too.
+        """
+        unreadable: list[str] = []
+        found = [self._readable(name, unreadable) for name in file_states(self.folder)]
+        return [record for record in found if record is not None], unreadable
 
     def table(self) -> Any:
-        """Return a pandas data frame: a row per record, a column per field, those of the spec as `spec.name`."""
-        import pandas as pd
+        """Return a pandas data frame: a row per record, by key, and a column per field.
 
-        rows = [record.model_dump(mode="json", exclude={"curve"}) for record in self.records()]
-        return pd.json_normalize(rows)
+        Nested fields are columns as `spec.alpha`; `curve` and `heldout_confusion` are left out. The
+        columns are in the order of `RunRecord`'s and `RunSpec`'s fields, which are always there. Records
+        that cannot be read have no row: `attrs["unreadable"]` is a list of lines that say which and
+        why, each logged as a warning, too.
+
+        Only records that are new or changed since the last time are read; the others come from the
+        hidden file `.table.parquet`, which is written anew where the folder allows it.
+        """
+        cache = self.folder / ".table.parquet"
+        cached = read_cache(cache)
+        rows: dict[str, Row] = {}
+        unreadable: list[str] = []
+        for name, state in file_states(self.folder).items():
+            if name in cached and cached[name].state == state:
+                rows[name] = cached[name]
+            elif (record := self._readable(name, unreadable)) is not None:
+                rows[name] = Row(state, row_of(record))
+        if rows != cached:
+            with suppress(StoreError):  # a store that can only be read is read each time
+                write_cache(cache, rows)
+        table = frame(row.row for row in rows.values())
+        table.attrs["unreadable"] = unreadable
+        return table
+
+    def _readable(self, name: str, unreadable: list[str]) -> RunRecord | None:
+        """Return the record in the file `name`, None if it is gone; or add to `unreadable` why it cannot be read."""
+        try:
+            return read_record(self.folder / name)
+        except StoreError as error:
+            line = str(error)
+        unreadable.append(line)
+        if line not in self._reported:
+            self._reported.add(line)
+            _log.warning("%s", line)
+        return None
 
     def run(
         self,
@@ -101,6 +178,7 @@ class Store:
             lacks_test = has_test and found.num_test is None
             if not lacks_test:
                 return found, True
+        check_writable(self.folder)
         checkpoint = self._weights(key, "checkpoint")
         if force:
             checkpoint.unlink(missing_ok=True)
@@ -156,3 +234,27 @@ class Store:
 
     def _weights(self, key: str, which: str) -> Path:
         return self.folder / f"{key}.{which}.safetensors"
+
+
+def _locked(path: Path) -> int | None:
+    """Return the descriptor of `path`, created and locked; None if another process holds the lock."""
+    import fcntl
+
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise write_error(path, error) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except OSError:  # a file system without locks
+            return descriptor
+        try:
+            if os.path.samestat(path.stat(), os.fstat(descriptor)):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)  # released and removed between opening and locking

@@ -6,8 +6,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dilute import seeds
+from dilute.data import load_pool
 from dilute.data.labelled import LabelledSet
-from dilute.data.white_noise import WhiteNoise, level_probabilities
+from dilute.data.white_noise import WhiteNoise, level_probabilities, white_noise_size
 from dilute.errors import DataError
 
 LEVELS = np.arange(256)
@@ -118,3 +119,22 @@ def test_bad_sizes_and_indices() -> None:
     for wrong in (-1, 5):
         with pytest.raises(IndexError):
             noise.gather(np.array([wrong]))
+
+
+def test_a_pool_is_had_by_its_name() -> None:
+    like = image_set(skewed_images())
+    endless, pool = load_pool("white_noise", like, 3), load_pool("white_noise:20", like, 3)
+    assert (endless.name, pool.name) == ("white_noise", "white_noise:20")
+    assert len(pool) == 20
+    np.testing.assert_array_equal(pool.gather(np.arange(20)), endless.gather(np.arange(20)))
+    assert len(load_pool("white_noise:1000000000000", like, 3)) == 10**12
+    assert white_noise_size("white_noises") is white_noise_size("mnist:5") is None
+
+
+@pytest.mark.parametrize(
+    "size", ["", "0", "-1", "x", "1.5", "1e3", " 5", "²", "1_000", "9" * 13, "9" * 5000]
+)
+def test_sizes_that_cannot_be(size: str) -> None:
+    with pytest.raises(DataError, match="a whole number from 1 to 10") as caught:
+        load_pool(f"white_noise:{size}", image_set(skewed_images()), 0)
+    assert "\n" not in str(caught.value)

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dilute.dilution import NoisySet
     from dilute.runs import RunRecord
+    from dilute.sweeps import SweepProgress
     from dilute.training import Trained
+
+
+_STATE_EVERY_SECONDS = 60.0
 
 
 def say(text: str) -> None:
@@ -98,10 +102,104 @@ def _lines(title: str) -> Callable[[int, int, Trained], None]:
     return on_step
 
 
+@contextmanager
+def sweep_progress() -> Iterator[Callable[[SweepProgress], None]]:
+    """Yield an `on_progress` that shows a sweep: a bar on a terminal, elsewhere a line per run and a state each minute."""
+    if sys.stderr.isatty():
+        yield from _sweep_bar()
+    else:
+        yield _sweep_lines()
+
+
+def _sweep_bar() -> Iterator[Callable[[SweepProgress], None]]:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, refresh_per_second=5) as progress:
+        task = progress.add_task("starting", total=None)
+
+        def on_progress(now: SweepProgress) -> None:
+            if now.ended is not None:
+                progress.console.print(escape(ended_line(*now.ended)), highlight=False)
+            progress.update(
+                task, completed=_ended(now), total=now.total, description=escape(_state(now))
+            )
+
+        yield on_progress
+
+
+def _sweep_lines() -> Callable[[SweepProgress], None]:
+    shown: float | None = None
+
+    def on_progress(now: SweepProgress) -> None:
+        nonlocal shown
+        if now.ended is not None:
+            say(f"[{_ended(now)}/{now.total}] {ended_line(*now.ended)}")
+        if shown is None or time.monotonic() - shown >= _STATE_EVERY_SECONDS:
+            shown = time.monotonic()
+            say(f"[{_ended(now)}/{now.total}] {_state(now)}")
+
+    return on_progress
+
+
+def _ended(now: SweepProgress) -> int:
+    return now.known + now.done + now.diverged + now.failed
+
+
+def _state(now: SweepProgress) -> str:
+    """Return what goes on in a sweep, in one line."""
+    parts = [f"{_ended(now):,} of {now.total:,} runs done"]
+    if now.failed:
+        parts.append(f"{now.failed:,} of them failed")
+    if now.waiting:
+        parts.append(f"waiting for {now.waiting:,} of another sweep")
+    parts.append(f"{len(now.running)} running at {now.images_per_second:,.0f} images/s")
+    if now.remaining_seconds is not None:
+        parts.append(f"{duration(now.remaining_seconds)} left")
+    return ", ".join(parts)
+
+
+def ended_line(label: str, record: RunRecord) -> str:
+    """Return one line for a run that has ended."""
+    if record.status != "done":
+        return f"{label}: {record.status}{': ' + record.message if record.message else ''}"
+    accuracy = record.accuracy.selected if record.selected_by else record.accuracy.last
+    shown = f"test accuracy {accuracy:.1%}" if accuracy is not None else "done"
+    return f"{label}: {shown}, {duration(record.seconds)}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in a form for people: `8 s`, `12 min`, `3 h 20 min`, `4 d 2 h`."""
+    minutes, hours = round(seconds / 60), round(seconds / 3600)
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    if minutes < 100:
+        return f"{minutes} min"
+    if hours < 48:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def columns(rows: list[list[str]]) -> str:
+    """Return rows of cells, the first of them a heading, as lines with aligned columns."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
 def _accuracy(trained: Trained) -> str | None:
     if not trained.curve or trained.curve[-1].test_accuracy is None:
         return None
     return f"test accuracy {trained.curve[-1].test_accuracy:.1%}"
+
+
+def _top5(accuracy: float | None) -> str:
+    return "" if accuracy is None else f" (top 5: {accuracy:.2%})"
 
 
 def summary(record: RunRecord) -> str:
@@ -123,12 +221,14 @@ def summary(record: RunRecord) -> str:
         )
     if record.accuracy.selected is not None:
         lines.append(
-            f"  test accuracy {record.accuracy.selected:.2%} at step {record.selected_step}, "
+            f"  test accuracy {record.accuracy.selected:.2%}{_top5(record.accuracy.top5_selected)} "
+            f"at step {record.selected_step}, "
             f"selected by {str(record.selected_by).replace('_', ' ')} (n = {record.num_test:,})"
         )
     if record.accuracy.last is not None:
         lines.append(
-            f"  test accuracy {record.accuracy.last:.2%} of the last model (step {record.steps})"
+            f"  test accuracy {record.accuracy.last:.2%}{_top5(record.accuracy.top5_last)} "
+            f"of the last model (step {record.steps})"
         )
     if record.images_per_second is not None:
         lines.append(

@@ -52,7 +52,10 @@ ConfusionFile = Annotated[
     typer.Option("--confusion", help="confusion, structured: a K×K matrix as .csv, .json or .npy."),
 ]
 NoisyImages = Annotated[
-    str, typer.Option(help="Images of noisy examples: same, white_noise, or a data set's name.")
+    str,
+    typer.Option(
+        help="Images of noisy examples: same, white_noise, white_noise:N (N of them), or a data set's name."
+    ),
 ]
 Seed = Annotated[int, typer.Option(help="Which subset, noise, initialisation and order.", min=0)]
 

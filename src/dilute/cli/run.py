@@ -64,6 +64,10 @@ def run(
     weight_decay: Annotated[
         float | None, typer.Option(help="Weight decay; default 0.01 for adamw, else 0.")
     ] = None,
+    epsilon: Annotated[
+        float | None,
+        typer.Option(help="adamw, adadelta: keeps divisions from zero; default 1e-8, 1e-6."),
+    ] = None,
     schedule: Annotated[
         str, typer.Option(help="linear (warm-up, then down to zero) or constant.")
     ] = "linear",
@@ -74,6 +78,9 @@ def run(
     epochs: Annotated[float | None, typer.Option(help="Budget in passes over all labels.")] = None,
     examples: Annotated[int | None, typer.Option(help="Budget in image–label pairs.")] = None,
     curve_points: Annotated[int, typer.Option(help="How often the model is judged.")] = 10,
+    test_at_end: Annotated[
+        bool, typer.Option("--test-at-end", help="Judge only the final models on the test set.")
+    ] = False,
     seed: options.Seed = 0,
     store: Annotated[
         Path, typer.Option(help="Folder of records: answered from, and written to.")
@@ -118,7 +125,7 @@ def run(
         {"heldout_fraction": heldout_fraction, "heldout_labels": heldout_labels},
     )
     chosen = options.pattern(noise, **described)
-    from dilute.data import can_resize, load, load_pool
+    from dilute.data import can_resize, load, load_pool, white_noise_size
     from dilute.dilution import read_labels
     from dilute.fitting import judged_by, spec_for
     from dilute.runs import Execution, RunSpec, noisy_set
@@ -135,12 +142,14 @@ def run(
         "learning_rate": learning_rate,
         "momentum": momentum,
         "weight_decay": weight_decay,
+        "epsilon": epsilon,
         "schedule": schedule,
         "warmup_steps": warmup_steps,
         "budget_steps": steps,
         "budget_epochs": epochs,
         "budget_examples": examples,
         "curve_points": curve_points,
+        "test_curve": False if test_at_end else None,
         "seed": seed,
     }
     # Before the data are read, so that most slips in an option cost no waiting.
@@ -155,7 +164,7 @@ def run(
     )
     has_use = resize if can_resize(data) or not can_resize(noisy_images) else None
     splits = load(data, data_dir, has_use)
-    named = noisy_images not in ("same", "white_noise")
+    named = noisy_images != "same" and white_noise_size(noisy_images) is None
     pool = load_pool(noisy_images, splits.train, seed, data_dir, resize) if named else None
     judge = (
         load(heldout, data_dir, resize if can_resize(heldout) else None).train if heldout else None

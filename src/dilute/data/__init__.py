@@ -11,7 +11,7 @@ from dilute.data.download import download as download_set
 from dilute.data.home import data_folder
 from dilute.data.labelled import LabelledSet, Splits, check_alike
 from dilute.data.sheet import contact_sheet, describe
-from dilute.data.white_noise import WhiteNoise
+from dilute.data.white_noise import WhiteNoise, white_noise_name, white_noise_size
 from dilute.errors import DataError, unknown_name
 
 __all__ = [
@@ -29,6 +29,8 @@ __all__ = [
     "known",
     "load",
     "load_pool",
+    "white_noise_name",
+    "white_noise_size",
 ]
 
 
@@ -157,15 +159,19 @@ def load_pool(
     """Return where the images of noisy examples come from: None for the clean images themselves.
 
     Arguments:
-        name: `same`, `white_noise`, or a data set as for `load`, whose training images are taken.
+        name: `same`, `white_noise` (without end), `white_noise:SIZE` (so many images), or a data set as
+            for `load`, whose training images are taken.
         like: the clean set, whose mean and variance white noise takes.
         seed: of white noise.
         data_dir, resize: as for `load`; no error where this form of data has no use for `resize`.
+
+    Errors: those of `load`; `DataError` for white noise of an impossible size.
     """
     if name == "same":
         return None
-    if name == "white_noise":
-        return WhiteNoise(like, seed)
+    size = white_noise_size(name)
+    if size is not None:
+        return WhiteNoise(like, seed, size)
     return load(name, data_dir, resize if can_resize(name) else None).train
 
 

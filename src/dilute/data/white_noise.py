@@ -14,6 +14,7 @@ from dilute.errors import DataError
 _LEVELS = 256
 _TABLE = 2**16
 _WORDS_PER_STEP = 4
+_ENDLESS = 2**40
 # From where all mass is on one or two levels to where a part in ten million is between the ends.
 _LOG_DEVIATIONS = (-4.0, 25.0)
 
@@ -37,7 +38,7 @@ class WhiteNoise:
     Errors: `DataError` for a size below 1.
     """
 
-    def __init__(self, like: LabelledSet, seed: int, size: int = 2**40) -> None:
+    def __init__(self, like: LabelledSet, seed: int, size: int = _ENDLESS) -> None:
         if size < 1:
             raise DataError(f"white noise of size {size}; it must have at least one input")
         self.input_shape = like.input_shape
@@ -65,6 +66,11 @@ class WhiteNoise:
 
     def __len__(self) -> int:
         return self._size
+
+    @property
+    def name(self) -> str:
+        """What `white_noise_size` understands: `white_noise`, or `white_noise:SIZE`."""
+        return white_noise_name(self._size)
 
     def gather(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """Return the inputs at `indices`: uint8 `[B, C, H, W]`, or float32 `[B, …]` like the data.
@@ -116,6 +122,29 @@ class WhiteNoise:
         values = ndtri((draws + 0.5) / 2**32) * self._deviation + self._mean
         shaped: NDArray[np.float32] = values.astype(np.float32).reshape(-1, *self.input_shape)
         return shaped
+
+
+def white_noise_name(size: int) -> str:
+    """Return the name of white noise of `size` inputs: `white_noise:SIZE`, or `white_noise` if without end."""
+    return "white_noise" if size == _ENDLESS else f"white_noise:{size}"
+
+
+def white_noise_size(name: str) -> int | None:
+    """Return the number of inputs that the name `white_noise` or `white_noise:SIZE` asks for; None for other names.
+
+    Errors: `DataError` for a size that is no whole number, 1 or more.
+    """
+    form, colon, size = name.partition(":")
+    if form != "white_noise":
+        return None
+    if not colon:
+        return _ENDLESS
+    if size.isascii() and size.isdigit() and len(size) <= 13 and 1 <= int(size) <= 10**12:
+        return int(size)
+    raise DataError(
+        f"'{name}' has no possible size; after the colon comes how many images, a whole number "
+        "from 1 to 10^12, as in white_noise:20000"
+    )
 
 
 def level_probabilities(mean: float, variance: float) -> NDArray[np.float64]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dilute import seeds
@@ -43,6 +46,8 @@ class CurvePoint:
         heldout_nll: mean negative log-likelihood of the held-out labels, in nats.
         heldout_accuracy: share of held-out labels predicted, 0 to 1 (low where they are noisy).
         test_accuracy: share of test labels predicted, 0 to 1.
+        test_top5_accuracy: share of test labels among the five likeliest classes, 0 to 1; None for up
+            to 10 classes.
     """
 
     step: int
@@ -52,6 +57,7 @@ class CurvePoint:
     heldout_nll: float | None = None
     heldout_accuracy: float | None = None
     test_accuracy: float | None = None
+    test_top5_accuracy: float | None = None
 
 
 @dataclass
@@ -69,6 +75,7 @@ class Trained:
         examples_per_visit: mean number of labels behind an image's visit.
         earlier_seconds: what interrupted sessions had spent.
         selected_weights: the weights at that point.
+        selected_confusion: int64 `[K, K]`: the held-out labels at that point, by (label, predicted class).
     """
 
     status: Literal["done", "diverged"] = "done"
@@ -81,6 +88,7 @@ class Trained:
     examples_per_visit: float = 1.0
     earlier_seconds: float = 0.0
     selected_weights: dict[str, Tensor] = field(default_factory=dict)
+    selected_confusion: NDArray[np.int64] | None = None
 
 
 def train(
@@ -125,6 +133,7 @@ def train(
     curve_steps = {
         math.ceil(num_steps * k / recipe.curve_points) for k in range(1, recipe.curve_points + 1)
     }
+    judges_all = recipe.test_curve is None
     state = state or Trained()
     state.examples_per_visit = visits.examples_per_visit
     if checkpoint is not None and checkpoint.exists():
@@ -153,7 +162,7 @@ def train(
             state.status = "done" if math.isfinite(state.loss_sum) else "diverged"
         state.training_seconds += time.perf_counter() - started
         if at_curve_point and state.status == "done":
-            _judge(state, model, batch_size, heldout, test, device)
+            _judge(state, model, batch_size, heldout, test if judges_all else None, device)
         on_step(state.step, num_steps, state)
 
         stop = should_stop() and state.step < num_steps
@@ -164,6 +173,8 @@ def train(
             saved_at = time.monotonic()
         if stop:
             raise Interrupted(f"stopped after step {state.step} of {num_steps}")
+    if test is not None and not judges_all and state.status == "done":
+        _judge_ends(state, model, test, device)
     return state
 
 
@@ -195,15 +206,34 @@ def _judge(
         heldout_nll=on_heldout.nll if on_heldout else None,
         heldout_accuracy=on_heldout.accuracy if on_heldout else None,
         test_accuracy=on_test.accuracy if on_test else None,
+        test_top5_accuracy=on_test.top5_accuracy if on_test else None,
     )
     state.loss_sum = 0.0
     state.curve.append(point)
     best = state.curve[state.selected].heldout_nll if state.selected is not None else None
-    if point.heldout_nll is not None and (best is None or point.heldout_nll < best):
+    if on_heldout is not None and (best is None or on_heldout.nll < best):
         state.selected = len(state.curve) - 1
         state.selected_weights = {
             name: t.detach().clone() for name, t in model.state_dict().items()
         }
+        state.selected_confusion = on_heldout.confusion
+    state.evaluation_seconds += time.perf_counter() - started
+
+
+def _judge_ends(state: Trained, model: nn.Module, test: NoisySet, device: torch.device) -> None:
+    """Add the test set's score to the curve's last point and to the selected one; `model` stays as it is."""
+    started = time.perf_counter()
+    scores = {len(state.curve) - 1: evaluate(model, test, device)}
+    if state.selected is not None and state.selected not in scores:
+        selected = copy.deepcopy(model)
+        checkpoints.put_weights(selected, state.selected_weights)
+        scores[state.selected] = evaluate(selected, test, device)
+    for index, score in scores.items():
+        state.curve[index] = replace(
+            state.curve[index],
+            test_accuracy=score.accuracy,
+            test_top5_accuracy=score.top5_accuracy,
+        )
     state.evaluation_seconds += time.perf_counter() - started
 
 
@@ -220,6 +250,8 @@ def _save(path: Path, state: Trained, model: nn.Module, optimizer: torch.optim.O
         **checkpoints.with_prefix("optimizer", checkpoints.optimizer_tensors(optimizer)),
         "loss_sum": torch.as_tensor(state.loss_sum),
     }
+    if state.selected_confusion is not None:
+        tensors["selected_confusion"] = torch.from_numpy(state.selected_confusion)
     description = {
         "code": code_hash(),
         "status": state.status,
@@ -249,3 +281,5 @@ def _resume(path: Path, state: Trained, model: nn.Module, optimizer: torch.optim
     state.earlier_seconds = state.training_seconds + state.evaluation_seconds
     state.loss_sum = tensors["loss_sum"].item()
     state.selected_weights = checkpoints.under_prefix("selected", tensors)
+    if "selected_confusion" in tensors:
+        state.selected_confusion = tensors["selected_confusion"].numpy()

@@ -18,6 +18,7 @@ _DEFAULTS: dict[str, dict[str, float]] = {
     "sgd": {"learning_rate": 0.05, "weight_decay": 0.0, "momentum": 0.9},
     "adamw": {"learning_rate": 1e-3, "weight_decay": 0.01},
 }
+_DEFAULT_EPSILON = {"adadelta": 1e-6, "adamw": 1e-8}  # PyTorch's
 _DEFAULT_BUDGET_STEPS = 600
 
 
@@ -32,11 +33,15 @@ class Recipe(BaseModel):
         learning_rate: > 0; the peak, if scheduled. By optimiser: 1.0, 0.05, 0.001.
         momentum: for `sgd` alone, 0 to below 1; 0.9 if not given.
         weight_decay: ≥ 0; 0.01 for `adamw`, else 0.
+        epsilon: > 0, for `adadelta` and `adamw` alone: what keeps their divisions from zero; PyTorch's
+            1e-6 and 1e-8 if None.
         schedule: `"constant"`, or `"linear"`: up over `warmup_steps`, then straight down to zero.
         warmup_steps: ≥ 0, for `linear`.
         budget_steps, budget_epochs, budget_examples: when to stop; exactly one (600 steps if none).
             An epoch shows every label once; an example is one image–label pair.
         curve_points: how often, evenly spaced, the model is judged (and may be selected), ≥ 1.
+        test_curve: False to judge the last and the selected model alone on the test set, which saves
+            time; None for every curve point.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -48,12 +53,14 @@ class Recipe(BaseModel):
     learning_rate: float = Field(default=None, gt=0, validate_default=False)  # type: ignore[assignment]
     momentum: float | None = Field(None, ge=0, lt=1)
     weight_decay: float = Field(default=None, ge=0, validate_default=False)  # type: ignore[assignment]
+    epsilon: float | None = Field(None, gt=0)
     schedule: Literal["constant", "linear"] = "linear"
     warmup_steps: int = Field(50, ge=0)
     budget_steps: int | None = Field(None, ge=1)
     budget_epochs: float | None = Field(None, gt=0)
     budget_examples: int | None = Field(None, ge=1)
     curve_points: int = Field(10, ge=1)
+    test_curve: Literal[False] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -95,6 +102,13 @@ class Recipe(BaseModel):
             raise ValueError(
                 f"momentum = {self.momentum:g} has no meaning for {self.optimizer}; it is for sgd"
             )
+        if self.epsilon is not None and self.optimizer not in _DEFAULT_EPSILON:
+            raise ValueError(
+                f"epsilon = {self.epsilon:g} has no meaning for {self.optimizer}; it is for "
+                f"{' and '.join(_DEFAULT_EPSILON)}"
+            )
+        if self.epsilon == _DEFAULT_EPSILON.get(self.optimizer):
+            object.__setattr__(self, "epsilon", None)  # so that equal recipes compare equal
         if self.schedule == "constant" and self.warmup_steps:
             raise ValueError(
                 f"warmup_steps = {self.warmup_steps} has no meaning with a constant schedule; take linear"
@@ -122,11 +136,12 @@ class Recipe(BaseModel):
     def make_optimizer(self, parameters: Any) -> torch.optim.Optimizer:
         """Return the optimiser of `parameters`, at the peak learning rate."""
         rate, decay = self.learning_rate, self.weight_decay
+        epsilon = self.epsilon or _DEFAULT_EPSILON.get(self.optimizer, 0.0)
         if self.optimizer == "adadelta":
-            return torch.optim.Adadelta(parameters, lr=rate, weight_decay=decay)
+            return torch.optim.Adadelta(parameters, lr=rate, weight_decay=decay, eps=epsilon)
         if self.optimizer == "sgd":
             momentum = self.momentum or 0.0
             return torch.optim.SGD(
                 parameters, lr=rate, momentum=momentum, weight_decay=decay, fused=True
             )
-        return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
+        return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, eps=epsilon, fused=True)

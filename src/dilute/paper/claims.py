@@ -1,0 +1,120 @@
+"""Claims of the paper, and what a rule may say of one from the runs at hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+Verdict = Literal["reproduced", "partly", "not reproduced", "not run at this scale"]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a rule found.
+
+    Attributes:
+        verdict: one of four.
+        finding: our value with its spread, in words; for `partly`, with what part.
+        num_runs: how many finished runs it is about.
+        numbers: the numbers behind it, by name.
+    """
+
+    verdict: Verdict
+    finding: str
+    num_runs: int = 0
+    numbers: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim.
+
+    Attributes:
+        id: its name in reports.
+        source: figure and, where it is so, abstract.
+        text: what the paper says, in our words.
+        reported: the value that it reports.
+        judge: from the figure's frame (a row per point and seed) to a judgement.
+    """
+
+    id: str
+    source: str
+    text: str
+    reported: str
+    judge: Callable[[Any], Judgement]
+
+
+def not_run(why: str = "no runs of it at this scale") -> Judgement:
+    """Return the judgement of what was not run."""
+    return Judgement("not run at this scale", why)
+
+
+def verdict_of(parts: Sequence[bool]) -> Verdict:
+    """Return `reproduced` if all parts of a claim hold, `not reproduced` if none, else `partly`."""
+    assert parts
+    if all(parts):
+        return "reproduced"
+    return "partly" if any(parts) else "not reproduced"
+
+
+def standard_error(values: Sequence[float], num_test: float) -> float:
+    """Return the standard error of a mean accuracy over seeds.
+
+    Arguments:
+        values: accuracies, 0 to 1, one a seed.
+        num_test: test images behind each.
+
+    Seeds share their test images, so that a mean over them is never surer than the test set allows:
+    the error is the larger of the seeds' (their deviation over the root of their number) and the
+    binomial one of a single run.
+    """
+    mean = float(np.mean(values))
+    binomial = math.sqrt(max(mean * (1 - mean), 1e-12) / num_test)
+    if len(values) < 2:
+        return binomial
+    return max(binomial, float(np.std(values, ddof=1)) / math.sqrt(len(values)))
+
+
+def is_above(
+    higher: Sequence[float], lower: Sequence[float], num_test: float, sigmas: float = 2.0
+) -> bool:
+    """Return whether the mean of `higher` exceeds that of `lower` by more than `sigmas` standard errors."""
+    error = math.hypot(standard_error(higher, num_test), standard_error(lower, num_test))
+    return float(np.mean(higher)) - float(np.mean(lower)) > sigmas * error
+
+
+def percent(values: Sequence[float]) -> str:
+    """Return accuracies (0 to 1) as `93.3 % (92.7 to 93.7, n = 3)`; as `93.3 % (n = 1)` if there is one."""
+    mean = f"{100 * float(np.mean(values)):.1f} %"
+    if len(values) == 1:
+        return f"{mean} (n = 1)"
+    return f"{mean} ({100 * min(values):.1f} to {100 * max(values):.1f}, n = {len(values)})"
+
+
+def accuracies(table: Any, **where: Any) -> list[float]:
+    """Return the accuracies, by seed, of the finished runs whose columns have the values of `where`."""
+    chosen = table
+    for name, value in where.items():
+        chosen = chosen[chosen[name] == value]
+    return [float(value) for value in chosen.sort_values("seed")["accuracy"].dropna()]
+
+
+def num_test(table: Any) -> float:
+    """Return the number of test images behind each accuracy (the smallest, if they differ)."""
+    return float(table["num_test"].min())
+
+
+def tuned(table: Any, by: Sequence[str], over: str = "learning_rate") -> Any:
+    """Return, for each group of `by` (seed included by the caller), the row with the lowest held-out NLL.
+
+    The choice is made on held-out labels alone; the test set has no part in it.
+    """
+    known = table.dropna(subset=["heldout_nll"])
+    if known.empty or known[over].nunique() < 2:
+        return table
+    best = known.groupby(list(by), dropna=False)["heldout_nll"].idxmin()
+    return table.loc[sorted(best)].reset_index(drop=True)

@@ -1,0 +1,152 @@
+"""Figure 9: MNIST, Conv4, the number of clean examples needed for a target accuracy against `alpha`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dilute.paper import claims, fig8
+from dilute.paper.claims import Claim, Judgement
+from dilute.paper.drawing import alpha_ticks, line_style, new_figure
+from dilute.paper.figure import PaperFigure, Scale
+from dilute.paper.need import needed, per_seed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TARGETS = {"smoke": (0.2,), "laptop": (fig8.TARGET,), "paper": (0.85, 0.90, 0.95)}
+_LARGEST_MISS = 0.25
+_EXPONENTS = (0.8, 1.25)
+
+
+def select(table: Any, scale: Scale) -> Any:
+    """Return a row per target and `alpha`: the needed number, its 95 % interval, each seed's value."""
+    import pandas as pd
+
+    runs = fig8.select(table, scale)
+    rows = []
+    for target in TARGETS[scale]:
+        for alpha, values in per_seed(runs, target).items():
+            need = needed(values)
+            rows.append(
+                {
+                    "target": target,
+                    "alpha": alpha,
+                    "needed": need.mean if need else None,
+                    "low": need.low if need else None,
+                    "high": need.high if need else None,
+                    "num_seeds": len(values),
+                    "by_seed": " ".join(f"{value:.0f}" for value in values),
+                    "num_runs": int((runs["alpha"] == alpha).sum()),
+                }
+            )
+    columns = ["target", "alpha", "needed", "low", "high", "num_seeds", "by_seed", "num_runs"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def draw(data: Any, scale: Scale) -> Figure:
+    """Draw the needed number against `alpha` with its interval, and the straight line through it."""
+    sampling = "single draws" if scale == "paper" else "all labels of an image in one visit"
+    figure, (axes,) = new_figure(
+        "MNIST, Conv4: clean examples needed",
+        f"{sampling}; interpolated between runs; bars: 95 % interval over seeds",
+    )
+    for number, (target, rows) in enumerate(data.dropna(subset=["needed"]).groupby("target")):
+        spread = np.stack([rows["needed"] - rows["low"], rows["high"] - rows["needed"]])
+        style = {**line_style(number), "linestyle": "none"}
+        axes.errorbar(
+            rows["alpha"],
+            rows["needed"],
+            yerr=np.nan_to_num(spread.astype(float)),
+            capsize=2,
+            label=f"{100 * target:g} % accuracy",
+            **style,
+        )
+        if len(rows) >= 3:
+            line = straight_line(rows["alpha"].to_numpy(float), rows["needed"].to_numpy(float))
+            ends = np.array([0.0, rows["alpha"].max()])
+            axes.plot(ends, line[0] + line[1] * ends, color=style["color"], linewidth=0.8)
+    alpha_ticks(axes, data["alpha"])
+    axes.set_xlabel("noisy examples per clean one, alpha")
+    axes.set_ylabel("clean examples needed")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3, linewidth=0.5)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False)
+    return figure
+
+
+def straight_line(alphas: NDArray[np.float64], needs: NDArray[np.float64]) -> tuple[float, float]:
+    """Return intercept and slope of the line with the smallest relative errors."""
+    slope, intercept = np.polyfit(alphas, needs, 1, w=1 / needs)
+    return float(intercept), float(slope)
+
+
+def exponent(alphas: NDArray[np.float64], needs: NDArray[np.float64]) -> float:
+    """Return p of `needs = a + b·alpha^p`, a and b ≥ 0, with the smallest relative errors; 0.3 to 3."""
+    from scipy.optimize import minimize_scalar, nnls
+
+    def misfit(p: float) -> float:
+        design = np.stack([np.ones_like(alphas), alphas**p], axis=1) / needs[:, None]
+        return float(nnls(design, np.ones_like(needs))[1])
+
+    return float(minimize_scalar(misfit, bounds=(0.3, 3.0), method="bounded").x)
+
+
+def judge(data: Any) -> Judgement:
+    """`linear-need`: a straight line meets every needed number within 25 %, and the exponent lies between 0.8 and 1.25.
+
+    The exponent p is that of `a + b·alpha^p`; its interval is over draws of one seed's value at each `alpha`.
+    """
+    rows = data[(data["target"] == fig8.TARGET)].dropna(subset=["needed"])
+    if len(rows) < 4:
+        return claims.not_run("fewer than four values of alpha with a measured need")
+    alphas, needs = rows["alpha"].to_numpy(float), rows["needed"].to_numpy(float)
+    intercept, slope = straight_line(alphas, needs)
+    worst = float(np.max(np.abs((intercept + slope * alphas) / needs - 1)))
+    power = exponent(alphas, needs)
+    by_seed = [np.array(text.split(), float) for text in rows["by_seed"]]
+    generator = np.random.default_rng(0)
+    draws = [
+        exponent(alphas, np.array([generator.choice(values) for values in by_seed]))
+        for _ in range(200)
+    ]
+    low, high = np.percentile(draws, [2.5, 97.5])
+    parts = [worst <= _LARGEST_MISS, _EXPONENTS[0] <= power <= _EXPONENTS[1], slope > 0]
+    verdict = "not reproduced" if slope <= 0 else claims.verdict_of(parts[:2])
+    return Judgement(
+        verdict,
+        f"for 90 %: {intercept:,.0f} + {slope:,.0f}·alpha clean examples, every need within {100 * worst:.0f} % of "
+        f"the line; exponent {power:.2f} ({low:.2f} to {high:.2f})",
+        int(rows["num_runs"].sum()),
+        {
+            "intercept": intercept,
+            "slope": slope,
+            "largest relative miss": worst,
+            "exponent": power,
+            "exponent, low": float(low),
+            "exponent, high": float(high),
+        },
+    )
+
+
+FIGURE = PaperFigure(
+    name="fig9",
+    title="MNIST, Conv4: clean examples needed against alpha",
+    source="Figure 9 of the paper; the runs are those of figure 8. Our reading: the interpolation.",
+    notes=fig8.FIGURE.notes,
+    specs=fig8.specs,
+    select=select,
+    draw=draw,
+    claims=(
+        Claim(
+            "linear-need",
+            "9, abstract",
+            "the number of clean examples needed for a given accuracy grows about linearly with alpha",
+            "linear",
+            judge,
+        ),
+    ),
+)

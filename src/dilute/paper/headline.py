@@ -1,0 +1,123 @@
+"""The paper's headline at its own sampling, and beside it grouped copies on as many labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dilute.paper.drawing import finish_accuracy, line_style, new_figure
+from dilute.paper.figure import PaperFigure, Scale
+from dilute.paper.setup import SINGLE_DRAWS, SMOKE
+from dilute.runs import RunRecord, RunSpec
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SAMPLINGS = {"single": "single draws", "grouped": "an image's labels in one visit"}
+# For each alpha the budget in steps and the number of curve points: an hour or so of one core.
+_STEPS = {20: (8_000, 20), 50: (20_000, 40), 100: (20_000, 40)}
+
+
+def single_draws(scale: Scale) -> list[RunSpec]:
+    """Return Conv4's runs on single draws, with AdaDelta, batches of 128 and one learning rate for all."""
+    if scale == "smoke":
+        recipe: dict[str, Any] = {**SMOKE, **SINGLE_DRAWS}
+        return [RunSpec(data="mnist5k", model="conv4", alpha=20, **recipe)]
+    return [
+        RunSpec(
+            data="mnist",
+            model="conv4",
+            alpha=alpha,
+            **SINGLE_DRAWS,
+            learning_rate=1.0,
+            budget_steps=steps,
+            curve_points=points,
+        )
+        for alpha, (steps, points) in _STEPS.items()
+    ]
+
+
+def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
+    """Return the runs on single draws, and for each the same run on as many labels, an image's in one visit."""
+    found = []
+    for single in single_draws(scale):
+        assert single.budget_steps is not None
+        labels = single.budget_steps * single.batch_size
+        grouped = single.canonical() | {"copies": "all", "budget_examples": labels}
+        del grouped["budget_steps"]
+        found += [single, RunSpec(**grouped)]
+    return found
+
+
+def curve_table(records: Sequence[RunRecord]) -> Any:
+    """Return a pandas data frame with a row per curve point: `alpha`, sampling, labels seen, seconds in steps, accuracy."""
+    import pandas as pd
+
+    rows = [
+        {
+            "key": record.key,
+            "status": record.status,
+            "alpha": record.spec["alpha"],
+            "sampling": "single" if record.spec["copies"] == 1 else "grouped",
+            "seed": record.spec["seed"],
+            "step": point.step,
+            "images": point.images,
+            "labels": point.examples,
+            "training_seconds": (record.training_seconds or 0.0) * point.step / (record.steps or 1),
+            "heldout_nll": point.heldout_nll,
+            "accuracy": point.test_accuracy,
+            "is_selected": point.step == record.selected_step,
+        }
+        for record in records
+        for point in record.curve
+    ]
+    return pd.DataFrame(rows)
+
+
+def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
+    """Return the points in the order of `alpha`, sampling and labels seen."""
+    return table.sort_values(["alpha", "sampling", "labels"], ignore_index=True)
+
+
+def draw(data: Any, scale: Scale) -> Figure:
+    """Draw test accuracy against labels seen and against seconds in steps, full lines for single draws."""
+    figure, panels = new_figure(
+        "MNIST, Conv4, uniform noise: the paper's sampling and grouped copies",
+        "AdaDelta at 1.0, batches of 128 images, constant learning rate; one seed"
+        + ("; 5,000 digits, a few steps" if scale == "smoke" else ""),
+        panels=2,
+    )
+    for axes, x in zip(panels, ("labels", "training_seconds"), strict=True):
+        for number, (alpha, rows) in enumerate(data.groupby("alpha")):
+            style = line_style(number)
+            for sampling in SAMPLINGS:
+                points = rows[rows["sampling"] == sampling]
+                line = "-" if sampling == "single" else ":"
+                name = f"alpha = {alpha:g}, {SAMPLINGS[sampling]}"
+                axes.plot(
+                    points[x],
+                    100 * points["accuracy"],
+                    label=name,
+                    **{**style, "linestyle": line, "markersize": 2.5},
+                )
+        axes.set_xscale("log")
+        axes.axhline(90, color="0.6", linewidth=0.7)
+    finish_accuracy(panels[0], "labels seen")
+    finish_accuracy(panels[1], "seconds in training steps", with_legend=False)
+    return figure
+
+
+FIGURE = PaperFigure(
+    name="headline",
+    title="MNIST, Conv4: the paper's own sampling beside grouped copies",
+    source="Section 4 of the paper, MNIST. Our reading: one learning rate, 1.0, and the budget of the runs.",
+    notes={
+        "smoke": "A few steps on 5,000 digits; no verdict.",
+        "laptop": "Hours on two cores, and so not part of `all`.",
+        "paper": "As for laptop.",
+    },
+    specs=specs,
+    table=curve_table,
+    select=select,
+    draw=draw,
+)

@@ -1,0 +1,28 @@
+"""Sweeps: many runs from one description, done by local processes, each once, come what may."""
+
+from dilute.sweeps.calibration import Estimate, estimate
+from dilute.sweeps.engine import run_sweep
+from dilute.sweeps.grid import expand, flat, label, read_sweep, varied_fields
+from dilute.sweeps.places import Place, share
+from dilute.sweeps.plan import Plan, Standing, make_plan, standing
+from dilute.sweeps.progress import Running, SweepProgress, SweepResult
+
+__all__ = [
+    "Estimate",
+    "Place",
+    "Plan",
+    "Running",
+    "Standing",
+    "SweepProgress",
+    "SweepResult",
+    "estimate",
+    "expand",
+    "flat",
+    "label",
+    "make_plan",
+    "read_sweep",
+    "run_sweep",
+    "share",
+    "standing",
+    "varied_fields",
+]

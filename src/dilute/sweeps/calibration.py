@@ -1,0 +1,177 @@
+"""How long runs take: measured by a few steps before a sweep, and by the runs themselves during it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+import dilute.data
+from dilute.dilution import DilutedSet, ReplacedSet
+from dilute.environment import choose_device
+from dilute.runs import RunRecord, RunSpec, scaled_model
+from dilute.sweeps.plan import Plan, judged_images, planned_steps
+from dilute.training import Interrupted, evaluate, train
+
+_MOST_SECONDS = 1.0
+_IMAGES = 2000
+_JUDGED_IMAGES = 500
+_MOST_STEPS = 50
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How fast a model trains and is judged here, seconds."""
+
+    per_step: float
+    per_judged_image: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How long runs will take.
+
+    Attributes:
+        seconds: until the last is done, with all workers at work.
+        run_seconds: of each run by key, on one worker.
+    """
+
+    seconds: float
+    run_seconds: Mapping[str, float]
+
+
+def estimate(
+    plan: Plan,
+    specs: Iterable[RunSpec],
+    *,
+    workers: int = 1,
+    threads: int = 1,
+    device: str | None = None,
+    on_kind: Callable[[str], object] = lambda text: None,
+) -> Estimate:
+    """Return how long `specs` will take, from about two seconds of steps for each (data, model, batch size).
+
+    One process measures alone, so that workers which share the memory's bandwidth may be slower. Reading
+    data, drawing labels and starting workers are not in it.
+
+    Arguments:
+        plan: that the specs are of.
+        workers, threads, device: as for `run_sweep`.
+        on_kind: told what is measured, before it is.
+
+    Sets this process's number of threads.
+    """
+    specs = list(specs)
+    torch.set_num_threads(threads)
+    rates: dict[tuple[str, str, int], Rate] = {}
+    seconds = {}
+    for spec in sorted(specs, key=lambda spec: spec.data):
+        kind = (spec.data, spec.model, spec.batch_size)
+        if kind not in rates:
+            on_kind(f"{spec.model} on {spec.data}, batches of {spec.batch_size}")
+            rates[kind] = measure(plan, spec, choose_device(device))
+        seconds[spec.key()] = (
+            planned_steps(spec, plan.sources) * rates[kind].per_step
+            + spec.curve_points * judged_images(spec, plan.sources) * rates[kind].per_judged_image
+        )
+    total = sum(seconds.values()) / max(1, min(workers, len(specs)))
+    return Estimate(max(total, max(seconds.values(), default=0.0)), seconds)
+
+
+def measure(plan: Plan, spec: RunSpec, device: torch.device) -> Rate:
+    """Return how fast a run like `spec` goes on `device`: the median of steps on some of its data, after a first one."""
+    source = plan.sources[spec.data]
+    clean = dilute.data.load(source.load_name, plan.data_dir, source.resize).train
+    rows = np.arange(min(_IMAGES, len(clean)))
+    noisy = (
+        DilutedSet(clean, spec.alpha, spec.noise, rows=rows)
+        if spec.alpha is not None
+        else ReplacedSet(clean, spec.rate or 0.0, spec.noise, rows=rows)
+    )
+    recipe = spec.model_copy(
+        update={"budget_steps": _MOST_STEPS, "budget_epochs": None, "budget_examples": None}
+        | {"curve_points": 1}
+    )
+    times: list[float] = []
+
+    def on_step(*_: Any) -> None:
+        times.append(time.perf_counter())
+
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        model = scaled_model(spec.model, clean, rows).to(device)
+        model = model.to(memory_format=torch.channels_last)
+        with suppress(Interrupted):
+            train(
+                model,
+                noisy,
+                recipe,
+                seed=spec.seed,
+                device=device,
+                on_step=on_step,
+                should_stop=lambda: len(times) > 1 and times[-1] - times[0] > _MOST_SECONDS,
+            )
+        judged = DilutedSet(clean, 0.0, rows=rows[:_JUDGED_IMAGES])
+        started = time.perf_counter()
+        evaluate(model, judged, device)
+        judging = time.perf_counter() - started
+    return Rate(statistics.median(np.diff(times)), judging / len(judged))
+
+
+class Outlook:
+    """What is left of a sweep in seconds, from the rates of the runs that are done and under way, by model.
+
+    Arguments:
+        plan: the sweep.
+        specs: the runs that are to be done, by key.
+        workers: how many go on at once.
+    """
+
+    def __init__(self, plan: Plan, specs: Mapping[str, RunSpec], workers: int) -> None:
+        self._workers = max(1, workers)
+        self._kinds = {key: (spec.data, spec.model) for key, spec in specs.items()}
+        self._images = {
+            key: planned_steps(spec, plan.sources) * spec.batch_size for key, spec in specs.items()
+        }
+        self._left: Counter[tuple[str, str]] = Counter()
+        for key, images in self._images.items():
+            self._left[self._kinds[key]] += images
+        self._done_seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
+        self._done_images: Counter[tuple[str, str]] = Counter()
+
+    def end(self, key: str, record: RunRecord | None) -> None:
+        """Note that a run is done or given up; its record, if it has one, tells how fast it went."""
+        kind = self._kinds[key]
+        self._left[kind] -= self._images[key]
+        if record is not None and record.images:
+            self._done_images[kind] += record.images
+            self._done_seconds[kind] += record.seconds
+
+    def seconds(self, running: Mapping[str, tuple[float, float]]) -> float | None:
+        """Return the seconds that are left, or None before anything is known.
+
+        Arguments:
+            running: by key, the share that is done (0 to 1) and images per second.
+        """
+        rates: dict[tuple[str, str], float] = {
+            kind: self._done_seconds[kind] / images for kind, images in self._done_images.items()
+        }
+        for key, (_, images_per_second) in running.items():
+            if images_per_second > 0:
+                rates.setdefault(self._kinds[key], 1 / images_per_second)
+        if not rates:
+            return None
+        other = statistics.fmean(rates.values())
+        total = sum(images * rates.get(kind, other) for kind, images in self._left.items())
+        longest = 0.0
+        for key, (share, _) in running.items():
+            whole = self._images[key] * rates.get(self._kinds[key], other)
+            total -= share * whole
+            longest = max(longest, (1 - share) * whole)
+        return max(total / self._workers, longest)

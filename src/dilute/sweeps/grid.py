@@ -1,0 +1,294 @@
+"""A sweep file to the runs that it stands for."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import reprlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from dilute.errors import DiluteError, NoiseError, SpecError, unknown_name, validation_line
+from dilute.noise import PATTERNS, make_pattern
+from dilute.runs import RunSpec
+
+MOST_RUNS = 100_000
+_MOST_BYTES = 64 * 2**20
+_KEYS = ("base", "grid", "zip", "list")
+_NESTED = {"noise": sorted({name for kind in PATTERNS.values() for name in kind.model_fields})}
+
+Values = dict[str, Any]
+
+
+def read_sweep(path: Path | str) -> list[RunSpec]:
+    """Return the runs that the YAML file at `path` describes, each once; see `expand`.
+
+    Errors: `SpecError` for a file that is missing, no YAML, or describes what cannot be.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > _MOST_BYTES:
+            raise SpecError(
+                f"sweep file {path} has {size / 2**20:,.0f} MiB; a sweep file has at most "
+                f"{_MOST_BYTES >> 20} MiB; check the path"
+            )
+        text = path.read_bytes().decode()
+    except FileNotFoundError:
+        raise SpecError(f"sweep file {path} does not exist; check the path") from None
+    except UnicodeDecodeError:
+        raise SpecError(f"sweep file {path} is no text in UTF-8; give a YAML file") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SpecError(f"sweep file {path} cannot be read: {reason}; check the path") from None
+    try:
+        return expand(_parsed(text))
+    except DiluteError as error:
+        raise SpecError(f"sweep file {path}: {error}") from None
+
+
+def expand(document: Any) -> list[RunSpec]:
+    """Return the runs that a sweep document describes, in its order; runs with equal keys are kept once.
+
+    Arguments:
+        document: a mapping, or a list of mappings whose runs are joined, each with some of: `base`
+            (fields of `RunSpec` that all runs share), `grid` (field to list: every combination),
+            `zip` (field to list, all of one length: walked together) and `list` (mappings of fields).
+            The runs are base × grid × zip × list; what varies stands above what is in base. A dotted
+            name reaches into a field, as `noise.delta`; a noise without options may be its name alone.
+
+    Errors: `SpecError` that names the run by what varies.
+    """
+    parts = document if isinstance(document, list) else [document]
+    if not parts or document is None:
+        raise SpecError(f"it is empty; give a mapping with {', '.join(_KEYS)}")
+    checked = [_checked_part(part) for part in parts]
+    total = sum(math.prod(len(axis) for axis in axes) for _, axes in checked)
+    if total > MOST_RUNS:
+        sizes = " + ".join(
+            " × ".join(f"{len(axis):,}" for axis in axes) or "1" for _, axes in checked[:5]
+        )
+        raise SpecError(
+            f"it describes {_count(total)} runs ({sizes}{' + …' if len(checked) > 5 else ''}); "
+            f"at most {MOST_RUNS:,} are allowed; take fewer values or several files"
+        )
+    specs: dict[str, RunSpec] = {}
+    for base, axes in checked:
+        for choice in itertools.product(*axes):
+            varied = {name: value for values in choice for name, value in values.items()}
+            spec = _spec(base, varied)
+            specs.setdefault(spec.key(), spec)
+    return list(specs.values())
+
+
+def varied_fields(specs: Iterable[RunSpec]) -> list[str]:
+    """Return the fields, dotted where nested, in which the runs differ."""
+    seen: dict[str, Counter[str]] = {}
+    number = 0
+    for spec in specs:
+        number += 1
+        for name, value in flat(spec).items():
+            seen.setdefault(name, Counter())[repr(value)] += 1
+    return [name for name, counts in seen.items() if max(counts.values()) < number]
+
+
+def flat(spec: RunSpec) -> Values:
+    """Return the spec's canonical fields, with those of the noise as `noise.name`."""
+    answer: Values = {}
+    for name, value in spec.canonical().items():
+        if isinstance(value, dict):
+            answer |= {f"{name}.{inner}": part for inner, part in value.items()}
+        else:
+            answer[name] = value
+    return answer
+
+
+def label(spec: RunSpec, fields: Sequence[str]) -> str:
+    """Return a few words for people that tell this run from the others of its sweep.
+
+    Arguments:
+        fields: those in which they differ, as of `varied_fields`.
+    """
+    values = flat(spec)
+    shown = {name: values[name] for name in fields if name in values}
+    return _named(shown) if shown else f"{spec.data} {spec.model}"
+
+
+class _Loader(yaml.SafeLoader):
+    """A loader that refuses a mapping with the same key twice, of which YAML would keep the last."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None and twice != "<<":
+        raise yaml.constructor.ConstructorError(
+            problem=f"'{twice}' is given twice; give it once", problem_mark=node.start_mark
+        )
+    loader.flatten_mapping(node)
+    return dict(loader.construct_pairs(node, deep=True))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}" if mark else "somewhere"
+        raise SpecError(f"{where} is no YAML that can be read: {error.problem}; mend it") from None
+    except RecursionError:
+        raise SpecError("it is nested too deeply; a sweep needs four levels and no more") from None
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise SpecError(f"it is no YAML that can be read: {reason[:200]}; mend it") from None
+
+
+def _checked_part(part: Any) -> tuple[Values, list[list[Values]]]:
+    """Return base, and the axes whose product the runs are, each a list of mappings of fields."""
+    if not isinstance(part, Mapping):
+        raise SpecError(
+            f"it holds {_short(part)}; it must be a mapping with {', '.join(_KEYS)}, or a list of such"
+        )
+    for key in part:
+        if key not in _KEYS:
+            hint = "; fields of all runs go under base" if key in RunSpec.model_fields else ""
+            raise SpecError(unknown_name("key", str(key), _KEYS) + hint)
+        if not part[key]:
+            raise SpecError(f"{key} is empty; give it fields, or leave it out")
+    if not part:
+        raise SpecError(f"it is empty; give a mapping with {', '.join(_KEYS)}")
+    base = _fields("base", part.get("base", {}))
+    grid = _fields("grid", part.get("grid", {}), of_lists=True)
+    together = _fields("zip", part.get("zip", {}), of_lists=True)
+    rows = part.get("list", [])
+    if not isinstance(rows, list):
+        raise SpecError(f"list is {_short(rows)}; it must be a list of mappings of fields")
+    rows = [_fields("list", row) for row in rows]
+    lengths = {name: len(values) for name, values in together.items()}
+    if len(set(lengths.values())) > 1:
+        shown = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise SpecError(f"lists under zip are walked together, but {shown}; give equal lengths")
+    _check_once({"grid": grid, "zip": together, "list": {name: 0 for row in rows for name in row}})
+    axes = [[{name: value} for value in values] for name, values in grid.items()]
+    if together:
+        axes.append(
+            [
+                dict(zip(together, values, strict=True))
+                for values in zip(*together.values(), strict=True)
+            ]
+        )
+    return base, [*axes, rows] if rows else axes
+
+
+def _check_once(places: dict[str, Values]) -> None:
+    for first, second in itertools.combinations(places, 2):
+        twice = sorted(places[first].keys() & places[second].keys())
+        if twice:
+            raise SpecError(
+                f"{twice[0]} is varied under {first} and under {second}; vary it in one place"
+            )
+
+
+def _fields(place: str, values: Any, *, of_lists: bool = False) -> Values:
+    """Return `values` if they are a mapping of known fields to values, or to lists of values."""
+    if not isinstance(values, Mapping):
+        raise SpecError(f"{place} has {_short(values)}; it must be a mapping of fields")
+    for name, value in values.items():
+        outer, dot, inner = str(name).partition(".")
+        if outer not in RunSpec.model_fields:
+            raise SpecError(f"{place}: {unknown_name('field', str(name), RunSpec.model_fields)}")
+        if dot and outer not in _NESTED:
+            raise SpecError(f"{place}: {name} cannot be; {outer} is a single value")
+        if dot and inner not in _NESTED[outer]:
+            raise SpecError(f"{place}: {unknown_name(f'field of {outer}', inner, _NESTED[outer])}")
+        if of_lists and not (isinstance(value, list) and value):
+            raise SpecError(
+                f"{place}: {name} is {_short(value)}; it must be a list of at least one value"
+            )
+        for one in value if of_lists else [value]:
+            _check_value(place, str(name), one)
+    return {str(name): value for name, value in values.items()}
+
+
+def _check_value(place: str, name: str, value: Any) -> None:
+    if name.startswith("noise"):
+        return  # names, mappings and lists are all possible, and judged by the pattern
+    if isinstance(value, list | dict):
+        hint = "; lists of values go under grid or zip" if place in ("base", "list") else ""
+        raise SpecError(f"{place}: {name} is {_short(value)}; it must be a single value{hint}")
+    if isinstance(value, bool):
+        raise SpecError(f"{place}: {name} is {value}; no field is true or false")
+
+
+def _spec(base: Values, varied: Values) -> RunSpec:
+    try:
+        fields = _joined(base, varied)
+        if "noise" in fields:
+            fields["noise"] = make_pattern(**_noise_options(fields["noise"]))
+        return RunSpec(**fields)
+    except (ValidationError, DiluteError) as error:
+        reason = validation_line(error) if isinstance(error, ValidationError) else str(error)
+        raise SpecError(f"{_run(varied)}{reason}") from None
+
+
+def _joined(base: Values, varied: Values) -> Values:
+    """Return the fields of both, `varied` above `base`, with dotted names put where they belong."""
+    answer: Values = {}
+    for values in (base, varied):
+        plain = {name: value for name, value in values.items() if "." not in name}
+        answer |= plain
+        for name, value in values.items():
+            outer, dot, inner = name.partition(".")
+            if dot:
+                within = answer.get(outer) or {}
+                if isinstance(within, str):
+                    within = {"pattern": within}
+                if not isinstance(within, Mapping):
+                    raise SpecError(f"{outer} is {_short(within)}; it must be a mapping")
+                answer[outer] = {**within, inner: value}
+    return answer
+
+
+def _noise_options(noise: Any) -> Values:
+    if isinstance(noise, str):
+        return {"name": noise}
+    if not isinstance(noise, Mapping) or not isinstance(noise.get("pattern"), str):
+        raise NoiseError(
+            f"noise is {_short(noise)}; give a pattern's name, or a mapping with pattern and its options"
+        )
+    options = {str(name): value for name, value in noise.items() if name != "pattern"}
+    if "name" in options:
+        raise NoiseError("noise has no option name; give pattern")
+    return {"name": noise["pattern"], **options}
+
+
+def _run(varied: Values) -> str:
+    return f"run {_named(varied)}: " if varied else ""
+
+
+def _named(values: Values) -> str:
+    text = ", ".join(_pairs(values))
+    return text if len(text) <= 160 else text[:159] + "…"
+
+
+def _pairs(values: Values) -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, float):
+            value = f"{value:g}"
+        yield f"{name} = {value if isinstance(value, str) else _short(value)}"
+
+
+def _short(value: Any) -> str:
+    return "nothing" if value is None else reprlib.repr(value)
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number < 10**15 else f"10^{len(str(number)) - 1}"

@@ -1,0 +1,200 @@
+"""What a sweep is to do: its runs checked against their data, and what the store has of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import dilute.data
+from dilute.data import LabelledSet, can_resize, white_noise_size
+from dilute.errors import DiluteError, SpecError
+from dilute.runs import RunRecord, RunSpec, check, num_taken
+from dilute.store import Store
+from dilute.sweeps.grid import label, varied_fields
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set of a sweep: how to load it again, and what its runs need to know of it.
+
+    Attributes:
+        load_name: what `dilute.data.load` takes.
+        resize: pixels, as for `load`.
+        num_train, num_test: images; num_test is None without a test set.
+    """
+
+    load_name: str
+    resize: int | None
+    num_train: int
+    num_test: int | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Runs that can be, by key, under the own names of their data, and those data by name."""
+
+    specs: Mapping[str, RunSpec]
+    sources: Mapping[str, Source]
+    data_dir: Path | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the store has of a plan's runs, by key.
+
+    Attributes:
+        known: records of runs that are done or diverged.
+        failed: records of runs that failed.
+        missing: runs that the store lacks, or has without the test set that there is now.
+    """
+
+    known: dict[str, RunRecord]
+    failed: dict[str, RunRecord]
+    missing: dict[str, RunSpec]
+
+
+def make_plan(
+    specs: Iterable[RunSpec],
+    *,
+    data_dir: Path | None = None,
+    resize: int | None = None,
+    sources: Mapping[str, str] | None = None,
+) -> Plan:
+    """Load every data set once and return the runs under the data's own names, each run checked.
+
+    Arguments:
+        data_dir, resize: as for `dilute.data.load`.
+        sources: for data that the specs name as records do (`folder@hash`), what to load.
+
+    Errors: those of `load` and of `check`, the latter with what tells the run from the others.
+    """
+    specs = list(specs)
+    if not specs:
+        raise SpecError("the sweep has no runs; give at least one")
+    loader = _Loader(specs, data_dir, resize, sources or {})
+    fields = varied_fields(specs)
+    resolved: dict[int, RunSpec] = {}
+    built: set[tuple[str, tuple[int, ...], int]] = set()
+    for number in sorted(
+        range(len(specs)), key=lambda i: (specs[i].data, specs[i].noisy_images)
+    ):  # so that few data sets are held at a time
+        spec = specs[number]
+        splits = loader.splits(spec.data)
+        pool = loader.pool(spec.noisy_images)
+        names = {"data": splits.name, "noisy_images": pool.name if pool else spec.noisy_images}
+        own = spec if splits.name == spec.data and not pool else spec.model_copy(update=names)
+        try:
+            check(own, splits, pool, built)
+        except DiluteError as error:
+            raise type(error)(f"run {label(spec, fields)}: {error}") from None
+        resolved[number] = own
+    by_key = {spec.key(): spec for _, spec in sorted(resolved.items(), key=lambda item: item[0])}
+    return Plan(by_key, loader.sources, data_dir)
+
+
+class _Loader:
+    """Data sets by the names that specs give them; the last one of each role is kept."""
+
+    def __init__(
+        self,
+        specs: Sequence[RunSpec],
+        data_dir: Path | None,
+        resize: int | None,
+        load_names: Mapping[str, str],
+    ) -> None:
+        self.sources: dict[str, Source] = {}
+        self._data_dir = data_dir
+        self._resize = resize
+        self._load_names = load_names
+        names = {spec.data for spec in specs} | {spec.noisy_images for spec in specs}
+        self._has_use = any(can_resize(load_names.get(name, name)) for name in names)
+        self._held: dict[str, tuple[str, dilute.data.Splits]] = {}
+
+    def splits(self, name: str, role: str = "data") -> dilute.data.Splits:
+        held = self._held.get(role)
+        if held is None or held[0] != name:
+            load_name = self._load_names.get(name, name)
+            resize = self._resize if can_resize(load_name) or not self._has_use else None
+            found = dilute.data.load(load_name, self._data_dir, resize)
+            num_test = len(found.test) if found.test is not None else None
+            self.sources[found.name] = Source(load_name, resize, len(found.train), num_test)
+            held = self._held[role] = (name, found)
+        return held[1]
+
+    def pool(self, name: str) -> LabelledSet | None:
+        if name == "same" or white_noise_size(name) is not None:
+            return None
+        return self.splits(name, "pool").train
+
+
+def standing(plan: Plan, store: Store) -> Standing:
+    """Return what `store` has of the plan's runs.
+
+    Errors: `StoreError` for a record that cannot be read.
+    """
+    known, failed, missing = {}, {}, {}
+    there = store.keys()
+    for key, spec in plan.specs.items():
+        record = store.get(key) if key in there else None
+        if record is not None and record.status == "failed":
+            failed[key] = record
+        elif record is not None and answers(record, plan.sources[spec.data]):
+            known[key] = record
+        else:
+            missing[key] = spec
+    return Standing(known, failed, missing)
+
+
+def answers(record: RunRecord, source: Source) -> bool:
+    """Return whether a run with this record need not be done (again): it did not fail, and was tested if it can be."""
+    if record.status == "done" and record.num_test is None and source.num_test is not None:
+        return False
+    return record.status != "failed"
+
+
+def planned_steps(spec: RunSpec, sources: Mapping[str, Source]) -> int:
+    """Return the number of steps that `spec` takes, from arithmetic alone: no label is drawn.
+
+    It is exact where `alpha`, and labels per image from elsewhere, are whole numbers; else, because some
+    images have a label more and chance says how many of them are held out, within about a percent.
+    """
+    if spec.budget_steps is not None:
+        return spec.budget_steps
+    examples, visits = _epoch(spec, sources)
+    if spec.budget_epochs is not None:
+        return math.ceil(spec.budget_epochs * visits / spec.batch_size)
+    assert spec.budget_examples is not None
+    return math.ceil(spec.budget_examples / (spec.batch_size * examples / visits))
+
+
+def judged_images(spec: RunSpec, sources: Mapping[str, Source]) -> int:
+    """Return how many images each curve point is judged on: those held out, and the test set."""
+    source = sources[spec.data]
+    held_out = round(spec.heldout_fraction * num_taken(spec, source.num_train))
+    return held_out + (source.num_test or 0)
+
+
+def _epoch(spec: RunSpec, sources: Mapping[str, Source]) -> tuple[float, float]:
+    """Return examples and visits of one epoch."""
+    taken = num_taken(spec, sources[spec.data].num_train)
+    images = taken - round(spec.heldout_fraction * taken)
+    if not spec.alpha:
+        return images, images
+    if spec.noisy_images == "same":
+        return images * (1 + spec.alpha), images * _visits_per_image(1 + spec.alpha, spec.copies)
+    noisy = round(spec.alpha * taken)
+    size = white_noise_size(spec.noisy_images)
+    pool = min(noisy, sources[spec.noisy_images].num_train if size is None else size)
+    kept = pool - round(spec.heldout_fraction * pool)
+    share = noisy / pool
+    return images + kept * share, images + kept * _visits_per_image(share, spec.copies)
+
+
+def _visits_per_image(labels: float, copies: int | str) -> float:
+    """Return the mean number of visits to an image with `labels` labels, some having one more if it is no whole number."""
+    if not isinstance(copies, int):
+        return 1.0
+    full = math.floor(labels)
+    return math.ceil(full / copies) + (labels - full if full % copies == 0 else 0.0)

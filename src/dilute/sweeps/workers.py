@@ -1,0 +1,209 @@
+"""A worker: a process that does runs one by one, as it is told through a pipe, and tells how they go."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import dilute.data
+from dilute.data import Splits
+from dilute.errors import DataError, DiluteError, StoreError
+from dilute.runs import Execution, RunSpec
+from dilute.store import Store
+from dilute.sweeps.plan import Source, answers
+from dilute.training import Interrupted, Trained
+
+_TELL_EVERY_SECONDS = 0.5
+_SETS_HELD = 2
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a worker is told once: where records go, what it may use, and how to load data by their own names."""
+
+    store: Path
+    threads: int
+    device: str | None
+    data_dir: Path | None
+    sources: Mapping[str, Source]
+    keep_weights: bool
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run to do; `may_repeat` says whether it is done again if the store has it as failed by now."""
+
+    key: str
+    spec: RunSpec
+    may_repeat: bool
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The worker has started and can be given a run."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far the run is; `accuracy` is the last one measured on the test set."""
+
+    step: int
+    num_steps: int
+    images_per_second: float
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The store has the run's record; `was_there` says whether it had it before the worker began."""
+
+    was_there: bool
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The run cannot be done, for a reason that is its own."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Another process has claimed the run."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The run was asked to stop, and has its checkpoint."""
+
+
+@dataclass(frozen=True)
+class StoreFailed:
+    """The store cannot be read or written: no run can be kept."""
+
+    message: str
+
+
+Message = Ready | Step | Finished | Failed | Taken | Stopped | StoreFailed
+
+
+def work(connection: Connection, setting: Setting) -> None:
+    """Do the runs that come through `connection` until it closes; the body of a worker process.
+
+    Ctrl-C is left to the parent, which sends SIGTERM: within a run that means a checkpoint first, outside
+    it ends the process at once. If the parent is gone, the run in hand is checkpointed too.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    with suppress(OSError):
+        os.dup2(2, 1)  # standard output is the parent's, for its one document
+    data = _Data(setting)
+    try:
+        connection.send(Ready())
+        while True:
+            task: Task = connection.recv()
+            message = _done(task, setting, data, connection)
+            connection.send(message)
+            if isinstance(message, Stopped):
+                return
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return  # the parent has no more to do, or is gone
+
+
+def _done(task: Task, setting: Setting, data: _Data, connection: Connection) -> Message:
+    """Do a run, unless another process has it, and return what came of it."""
+    try:
+        store = Store(setting.store)
+        with store.claim(task.key) as is_ours:
+            if not is_ours:
+                return Taken()
+            found = store.get(task.key)
+            if found is not None and found.status == "failed" and not task.may_repeat:
+                return Finished(was_there=True)
+            return _run(task, store, setting, data, connection)
+    except StoreError as error:
+        return StoreFailed(str(error))
+    except DiluteError as error:
+        return Failed(str(error))
+    except (
+        Exception
+    ) as error:  # out of memory while reading data, a fault of ours: it costs this run
+        return Failed(" ".join(f"{type(error).__name__}: {error}".split()))
+
+
+def _run(
+    task: Task, store: Store, setting: Setting, data: _Data, connection: Connection
+) -> Message:
+    spec = task.spec
+    splits = data.splits(spec.data)
+    is_own = spec.noisy_images in setting.sources
+    pool = data.splits(spec.noisy_images).train if is_own else None
+    execution = Execution(
+        device=setting.device,
+        threads=setting.threads,
+        data_dir=setting.data_dir,
+        on_step=_Teller(spec, connection),
+    )
+    try:
+        keep_weights = setting.keep_weights
+        _, was_there = store.run(
+            spec, execution, splits=splits, pool=pool, keep_weights=keep_weights
+        )
+    except (Interrupted, KeyboardInterrupt):
+        record = store.get(task.key)
+        if record is None or not answers(record, setting.sources[spec.data]):
+            return Stopped()
+        was_there = False
+    return Finished(was_there)
+
+
+class _Teller:
+    """An `on_step` that tells the parent, at most twice a second; if there is none, it asks the run to stop."""
+
+    def __init__(self, spec: RunSpec, connection: Connection) -> None:
+        self._batch_size = spec.batch_size
+        self._connection = connection
+        self._told = -_TELL_EVERY_SECONDS
+
+    def __call__(self, step: int, num_steps: int, trained: Trained) -> None:
+        now = time.monotonic()
+        if now - self._told < _TELL_EVERY_SECONDS:
+            return
+        self._told = now
+        rate = step * self._batch_size / max(trained.training_seconds, 1e-9)
+        accuracy = trained.curve[-1].test_accuracy if trained.curve else None
+        try:
+            self._connection.send(Step(step, num_steps, rate, accuracy))
+        except (BrokenPipeError, ConnectionResetError):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _Data:
+    """The data sets of a sweep by their own names, the last few of them held."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self._held: OrderedDict[str, Splits] = OrderedDict()
+
+    def splits(self, name: str) -> Splits:
+        if name not in self._held:
+            source = self._setting.sources[name]
+            found = dilute.data.load(source.load_name, self._setting.data_dir, source.resize)
+            if found.name != name:
+                raise DataError(
+                    f"{source.load_name} was {name} when the sweep began and is {found.name} now; "
+                    "leave the data as they are while a sweep runs"
+                )
+            self._held[name] = found
+            while len(self._held) > _SETS_HELD:
+                self._held.popitem(last=False)
+        self._held.move_to_end(name)
+        return self._held[name]
