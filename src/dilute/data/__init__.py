@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dilute.data import bundled, cifar, folder, hub, idx, npz, parquet
+from dilute.data import bundled, cifar, folder, hub, idx, imagenet, npz, parquet
 from dilute.data.download import download as download_set
 from dilute.data.home import data_folder
 from dilute.data.labelled import LabelledSet, Splits, check_alike
@@ -71,6 +71,10 @@ SETS = {
     "cifar100": NamedSet(
         "50,000 + 10,000 small photographs, 3×32×32, 100 classes; 169 MB to fetch",
         lambda folder: cifar.load("cifar100", folder),
+    ),
+    "imagenet": NamedSet(
+        "1,281,167 + 50,000 photographs, 3×224×224, 1,000 classes; from folders of your own",
+        imagenet.load,
     ),
 }
 

@@ -89,6 +89,12 @@ def draw_means(axes: Axes, table: Any, x: str, lines: str, names: dict[Any, str]
         )
 
 
+def spread_note(data: Any) -> str:
+    """Return what the bars show: column `seed` tells of how many seeds."""
+    number = data["seed"].nunique()
+    return "one seed" if number == 1 else f"bars: lowest to highest of {number} seeds"
+
+
 def finish_accuracy(
     axes: Axes, label: str, *, legend: str | None = None, with_legend: bool = True
 ) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from dilute.paper import claims, headline
 from dilute.paper.claims import Claim, Judgement
-from dilute.paper.drawing import alpha_ticks, draw_means, finish_accuracy, new_figure
+from dilute.paper.drawing import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
 from dilute.paper.figure import PaperFigure, Scale
 from dilute.paper.setup import LEARNING_RATES, MNIST_EPOCHS, SINGLE_DRAWS, SMOKE, seeds_of
 from dilute.runs import RunRecord, RunSpec
@@ -76,7 +76,7 @@ def draw(data: Any, scale: Scale) -> Figure:
     shown = data[data["sampling"] == sampling]
     figure, (axes,) = new_figure(
         "MNIST, uniform noise" if scale != "smoke" else "MNIST (5,000), a few steps",
-        f"{headline.SAMPLINGS[sampling]}; bars: lowest to highest of {shown['seed'].nunique()} seed(s)",
+        f"{headline.SAMPLINGS[sampling]}; {spread_note(shown)}",
     )
     draw_means(axes, shown, "alpha", "model", MODELS)
     alpha_ticks(axes, data["alpha"])

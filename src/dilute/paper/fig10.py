@@ -9,7 +9,7 @@ import numpy as np
 
 from dilute.paper import claims
 from dilute.paper.claims import Claim, Judgement
-from dilute.paper.drawing import alpha_ticks, draw_means, finish_accuracy, new_figure
+from dilute.paper.drawing import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
 from dilute.paper.figure import PaperFigure, Scale
 from dilute.paper.setup import LEARNING_RATES, MNIST_EPOCHS, SINGLE_DRAWS, SMOKE, seeds_of
 from dilute.runs import RunRecord, RunSpec
@@ -84,7 +84,7 @@ def draw(data: Any, scale: Scale) -> Figure:
     )
     figure, (axes,) = new_figure(
         f"{'MNIST (5,000)' if scale == 'smoke' else 'MNIST'}, {network}: batch size",
-        f"{note}; bars: lowest to highest of {data['seed'].nunique()} seed(s)",
+        f"{note}; {spread_note(data)}",
     )
     names = {_EXPECTED: _EXPECTED, **{str(size): str(size) for size in reversed(BATCH_SIZES)}}
     draw_means(axes, data, "alpha", "batch", names)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dilute.paper import claims
 from dilute.paper.claims import Claim, Judgement
-from dilute.paper.drawing import draw_means, finish_accuracy, new_figure
+from dilute.paper.drawing import draw_means, finish_accuracy, new_figure, spread_note
 from dilute.paper.fig10 import LAPTOP_EXAMPLES
 from dilute.paper.figure import PaperFigure, Scale
 from dilute.paper.setup import MNIST_EPOCHS, SINGLE_DRAWS, SMOKE, seeds_of
@@ -61,7 +61,7 @@ def draw(data: Any, scale: Scale) -> Figure:
     )
     figure, (axes,) = new_figure(
         f"{'MNIST (5,000)' if scale == 'smoke' else 'MNIST'}, {network}: learning rate",
-        f"{note}; bars: lowest to highest of {data['seed'].nunique()} seed(s)",
+        f"{note}; {spread_note(data)}",
     )
     alphas = {alpha: f"{alpha:g}" for alpha in sorted(data["alpha"].unique())}
     draw_means(axes, data, "learning_rate", "alpha", alphas)

@@ -9,7 +9,7 @@ import numpy as np
 
 from dilute.paper import claims
 from dilute.paper.claims import Claim, Judgement
-from dilute.paper.drawing import alpha_ticks, draw_means, finish_accuracy, new_figure
+from dilute.paper.drawing import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
 from dilute.paper.figure import PaperFigure, Scale
 from dilute.paper.setup import CIFAR_EPOCHS, GROUPED, LEARNING_RATES, SINGLE_DRAWS, SMOKE, seeds_of
 from dilute.runs import RunRecord, RunSpec
@@ -71,9 +71,7 @@ def draw(data: Any, scale: Scale) -> Figure:
         "laptop": "all labels of an image in one visit; 500 steps of 128 images (about 1.3 passes)",
         "paper": "single draws, as in the paper",
     }[scale]
-    figure, (axes,) = new_figure(
-        "CIFAR-10, uniform noise", f"{note}; {data['seed'].nunique()} seed(s)"
-    )
+    figure, (axes,) = new_figure("CIFAR-10, uniform noise", f"{note}; {spread_note(data)}")
     draw_means(axes, data, "alpha", "model", MODELS)
     alpha_ticks(axes, data["alpha"])
     finish_accuracy(axes, "noisy examples per clean one, alpha")

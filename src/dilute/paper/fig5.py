@@ -12,7 +12,7 @@ from dilute.errors import SpecError
 from dilute.noise import Structured
 from dilute.paper import claims
 from dilute.paper.claims import Claim, Judgement
-from dilute.paper.drawing import draw_means, finish_accuracy, new_figure
+from dilute.paper.drawing import draw_means, finish_accuracy, new_figure, spread_note
 from dilute.paper.figure import PaperFigure, Scale
 from dilute.paper.setup import (
     GROUPED,
@@ -125,7 +125,7 @@ def draw(data: Any, scale: Scale) -> Figure:
     sampling = "single draws" if scale == "paper" else "all labels of an image in one visit"
     figure, (axes,) = new_figure(
         f"MNIST, Conv4, structured noise, alpha = {_ALPHA}",
-        f"{sampling}; bars: lowest to highest of {data['seed'].nunique()} seed(s)",
+        f"{sampling}; {spread_note(data)}",
     )
     draw_means(axes, data, "delta", "order", dict(ORDERS))
     finish_accuracy(axes, "degree of structure, delta", legend="order of the wrong classes")

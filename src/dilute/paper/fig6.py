@@ -9,7 +9,7 @@ import numpy as np
 
 from dilute.paper import claims
 from dilute.paper.claims import Claim, Judgement
-from dilute.paper.drawing import alpha_ticks, draw_means, finish_accuracy, new_figure
+from dilute.paper.drawing import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
 from dilute.paper.figure import PaperFigure, Scale
 from dilute.paper.setup import CIFAR_EPOCHS, GROUPED, LEARNING_RATES, SINGLE_DRAWS, SMOKE, seeds_of
 from dilute.runs import RunRecord, RunSpec
@@ -96,7 +96,7 @@ def draw(data: Any, scale: Scale) -> Figure:
         "paper": "single draws, as in the paper",
     }[scale]
     figure, (axes,) = new_figure(
-        "CIFAR-10, Conv6: images behind noisy labels", f"{note}; {data['seed'].nunique()} seed(s)"
+        "CIFAR-10, Conv6: images behind noisy labels", f"{note}; {spread_note(data)}"
     )
     draw_means(axes, data, "alpha", "source", {name: name for name in sources(scale).values()})
     alpha_ticks(axes, data["alpha"])

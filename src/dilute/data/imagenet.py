@@ -1,0 +1,36 @@
+"""ImageNet (ILSVRC 2012) from class folders: it cannot be fetched without an account."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dilute.data import folder, parts
+from dilute.data.labelled import Splits
+from dilute.errors import DataError
+
+PIXELS = 224
+_SIZES = (1_281_167, 50_000)
+_NUM_CLASSES = 1000
+
+
+def load(data_dir: Path) -> Splits:
+    """Return ImageNet from `imagenet/train/CLASS/…` and `imagenet/val/CLASS/…` in the data folder.
+
+    Images are brought to 224 by 224 pixels (shorter side scaled, centre cut out) and kept in memory:
+    about 200 GB for the whole set. A part of the set is called `imagenet@HASH`.
+
+    Errors: `DataError` if it is not there, is no part of ImageNet, or does not fit in memory.
+    """
+    place = data_dir / "imagenet"
+    absent = [str(place / part) for part in ("train", "val") if not (place / part).is_dir()]
+    if absent:
+        raise DataError(
+            f"imagenet is not here ({' and '.join(absent)} are missing) and cannot be fetched without an "
+            "account; put its class folders there, or set DILUTE_DATA (or --data-dir)"
+        )
+    found = folder.load(str(place), PIXELS)
+    assert found.test is not None
+    sizes = (len(found.train), len(found.test))
+    whole = sizes == _SIZES and found.train.num_classes == _NUM_CLASSES
+    name = "imagenet" if whole else parts.content_name("imagenet", found.train, found.test)
+    return Splits(name, found.train, found.test, str(place))
