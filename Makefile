@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow bench headline clean
+.PHONY: demo test test-slow bench paper clean
 
 demo: .venv/ready
 	$(BIN)/dilute demo
@@ -20,8 +20,8 @@ test-slow: .venv/ready-dev
 bench: .venv/ready
 	$(BIN)/python benchmarks/run.py
 
-headline: .venv/ready
-	$(BIN)/python benchmarks/headline.py
+paper: .venv/ready
+	$(BIN)/python benchmarks/paper.py
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

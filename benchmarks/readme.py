@@ -1,4 +1,4 @@
-"""Tables that commands write into the README, between markers."""
+"""Tables that commands write into the README and the pages of docs/, between markers."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dilute.files import write_file
 README = Path(__file__).parent.parent / "README.md"
 
 
-def with_table(readme: str, name: str, table: str) -> str:
-    """Return the README's text with `table` between the markers of `name`.
+def with_table(page: str, name: str, table: str) -> str:
+    """Return the page's text with `table` between the markers of `name`.
 
     Errors: `ValueError` if the markers are not there.
     """
     start, end = f"<!-- {name}: written by `make {name}` -->", f"<!-- end of {name} -->"
-    before, found, rest = readme.partition(start)
+    before, found, rest = page.partition(start)
     _, found_end, after = rest.partition(end)
     if not (found and found_end):
-        raise ValueError(f"{README} lacks the markers {start} and {end}")
+        raise ValueError(f"the page lacks the markers {start} and {end}")
     return f"{before}{start}\n{table.strip()}\n{end}{after}"
 
 
-def write_table(name: str, table: str) -> None:
-    """Put `table` between the markers of `name` in the README."""
-    write_file(README, with_table(README.read_text(), name, table).encode())
+def write_table(name: str, table: str, path: Path = README) -> None:
+    """Put `table` between the markers of `name` in the page at `path`."""
+    write_file(path, with_table(path.read_text(), name, table).encode())

@@ -1,0 +1,241 @@
+"""The figures' files, and the way from specs to pictures and verdicts."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dilute.cli import main
+from dilute.data import known
+from dilute.errors import SpecError, StoreError
+from dilute.paper import FIGURES, SCALES, chosen_figures, claims_markdown, fig5, headline, reproduce
+from dilute.runs import RunRecord, RunSpec
+from dilute.store import Store
+
+# Of the page that states the paper's claims.
+CLAIMS = {
+    "mnist-alpha100",
+    "mnist-order",
+    "cifar-alpha10",
+    "imagenet-alpha5",
+    "structured",
+    "order-is-minor",
+    "vocabulary",
+    "threshold",
+    "linear-need",
+    "batch-size",
+    "infinite-batch",
+    "learning-rate",
+    "effective-batch",
+}
+NUMBERED = ["fig1", "fig2", "fig3", "fig4", "fig5", "fig6", "fig8", "fig9", "fig10", "fig11"]
+
+
+def made_record(spec: RunSpec, accuracy: float = 0.5) -> RunRecord:
+    confusion = np.random.default_rng(0).integers(0, 100, (10, 10)).tolist()
+    return RunRecord(
+        key=spec.key(),
+        status="done",
+        spec=spec.canonical(),
+        accuracy={"last": accuracy, "selected": accuracy},
+        selected_step=6,
+        curve=[{"step": 6, "images": 60, "examples": 60, "train_loss": 1.0, "heldout_nll": 2.0}],
+        steps=6,
+        num_clean=spec.num_clean or 57_000,
+        num_test=10_000,
+        seconds=1.0,
+        heldout_confusion=confusion,
+        code="made up",
+        started="2026-01-01T00:00:00+00:00",
+    )
+
+
+def specs_of(name: str, scale: str) -> list[RunSpec]:
+    figure = FIGURES[name]
+    return figure.specs(scale, [made_record(spec) for spec in figure.references(scale)])
+
+
+def test_every_claim_has_its_figure():
+    claims = [claim for figure in FIGURES.values() for claim in figure.claims]
+    assert {claim.id for claim in claims} == CLAIMS
+    assert len(claims) == len(CLAIMS)
+    assert all(claim.judge.__doc__ for claim in claims if claim.id != "effective-batch")
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_states_what_it_is(name):
+    figure = FIGURES[name]
+    assert figure.name == name
+    assert "paper" in figure.source
+    assert set(figure.notes) == set(SCALES)
+    for scale in SCALES:
+        specs = specs_of(name, scale)
+        keys = [spec.key() for spec in specs]
+        assert len(set(keys)) == len(keys), "a run is listed twice"
+        assert specs or figure.illustrates or (name, scale) == ("fig3", "laptop")
+
+
+def test_all_is_every_figure_of_the_paper():
+    assert [figure.name for figure in chosen_figures(["all"], FIGURES)] == NUMBERED
+    assert [f.name for f in chosen_figures(["fig5", "fig1", "fig5"], FIGURES)] == ["fig5", "fig1"]
+    with pytest.raises(SpecError, match=r"unknown figure 'fig7'; did you mean fig\d"):
+        chosen_figures(["fig7"], FIGURES)
+
+
+def test_smoke_needs_no_data_but_the_bundled():
+    bundled = {name for name, line in known().items() if "bundled" in line}
+    for name in FIGURES:
+        assert {spec.data for spec in specs_of(name, "smoke")} <= bundled
+
+
+def test_the_papers_scale_is_the_papers_sampling():
+    for name in ("fig1", "fig2", "fig5", "fig6", "fig8", "fig11"):
+        for spec in specs_of(name, "paper"):
+            assert (spec.copies, spec.batch_size, spec.optimizer) == (1, 128, "adadelta")
+    for spec in specs_of("fig3", "paper"):
+        assert (spec.data, spec.batch_size, spec.optimizer) == ("imagenet", 256, "sgd")
+        assert spec.momentum == 0.9
+
+
+def test_figure_8_and_9_share_their_runs():
+    for scale in SCALES:
+        assert {s.key() for s in specs_of("fig8", scale)} == {
+            s.key() for s in specs_of("fig9", scale)
+        }
+
+
+def test_the_headline_compares_at_as_many_labels():
+    specs = headline.specs("laptop")
+    for single, grouped in zip(specs[::2], specs[1::2], strict=True):
+        assert (single.copies, grouped.copies) == (1, "all")
+        assert single.alpha == grouped.alpha
+        assert grouped.budget_examples == single.budget_steps * single.batch_size
+
+
+def test_the_confusing_order_is_read_from_the_confusion_matrix():
+    confusion = np.array([[50, 1, 7, 7], [9, 50, 0, 3], [0, 0, 50, 0], [1, 2, 3, 50]])
+    assert fig5.class_order(confusion) == ((2, 3, 1), (0, 3, 2), (0, 1, 3), (2, 1, 0))
+    with pytest.raises(SpecError, match="needs its reference run"):
+        fig5.specs("laptop", [])
+
+
+class Trainer:
+    """Leaves a made-up record of every run in the store, and remembers what it was asked for."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.done: list[str] = []
+
+    def __call__(self, specs) -> None:
+        for spec in specs:
+            if self.store.get(spec.key()) is None:
+                self.store.put(made_record(spec))
+                self.done.append(spec.key())
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_figure_is_drawn_at_every_scale(tmp_path: Path, scale):
+    """With runs that are all alike: pictures and tables come out, and the verdicts are words of four."""
+    store = Store(tmp_path / "runs")
+    trainer = Trainer(store)
+    chosen = list(FIGURES.values())
+    found = reproduce(chosen, scale, store, tmp_path / "out", trainer)
+    assert len(trainer.done) == len(set(trainer.done))
+    assert {one.claim.id for one in found.claims} == CLAIMS
+    for figure in chosen:
+        if figure.illustrates or specs_of(figure.name, scale):
+            for ending in ("png", "svg", "csv"):
+                assert (tmp_path / "out" / f"{figure.name}.{ending}").stat().st_size > 50
+    rows = json.loads((tmp_path / "out" / "claims.json").read_text())
+    assert {row["verdict"] for row in rows} <= {
+        "reproduced",
+        "partly",
+        "not reproduced",
+        "not run at this scale",
+    }
+    if scale == "smoke":
+        assert {row["verdict"] for row in rows} == {"not run at this scale"}
+    assert claims_markdown(found.claims) + "\n" == (tmp_path / "out" / "claims.md").read_text()
+
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    trained = len(trainer.done)
+    reproduce(chosen, scale, store, tmp_path / "out", None)
+    assert len(trainer.done) == trained
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_failed_runs_are_left_out_and_counted(tmp_path: Path):
+    store = Store(tmp_path / "runs")
+    specs = specs_of("fig11", "laptop")
+    for spec in specs:
+        store.put(made_record(spec))
+    store.put(made_record(specs[0]).model_copy(update={"status": "diverged"}))
+    found = reproduce([FIGURES["fig11"]], "laptop", store, tmp_path / "out")
+    assert found.unfinished == {"fig11": 1}
+    assert found.num_runs == {"fig11": len(specs) - 1}
+    rows = pd.read_csv(tmp_path / "out" / "fig11.csv")
+    assert rows["status"].value_counts().to_dict() == {"done": len(specs) - 1, "diverged": 1}
+    assert rows.loc[rows["status"] == "diverged", "accuracy"].isna().all()
+
+
+def test_a_store_without_the_runs_says_so(tmp_path: Path, capsys):
+    with pytest.raises(StoreError, match=r"lacks 4 of the 4 runs of fig11 at smoke scale; leave"):
+        reproduce([FIGURES["fig11"]], "smoke", Store(tmp_path), tmp_path / "out")
+    command = ["reproduce", "fig11", "--scale", "smoke", "--draw-only", "--store", str(tmp_path)]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 1
+    assert "lacks 4 of the 4 runs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["fig7"], ["unknown figure 'fig7'", "did you mean"]),
+        (["fig1", "--scale", "lapop"], ["unknown scale 'lapop'", "did you mean laptop"]),
+        (["fig4", "--out", "/dev/null/x"], ["cannot write /dev/null/x"]),
+        ([], ["Missing argument"]),
+    ],
+)
+def test_bad_input_gets_one_line(tmp_path: Path, capsys, arguments, words):
+    assert main(["reproduce", *arguments, "--store", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    for word in words:
+        assert word in error
+
+
+def test_the_smoke_scale_of_all_figures_survives_a_kill(tmp_path: Path):
+    """The path from data to verdicts, killed once in the middle: no run is done twice."""
+    command = [sys.executable, "-m", "dilute", "reproduce", "all", "headline", "--scale", "smoke"]
+    command += ["--store", str(tmp_path / "runs"), "--out", str(tmp_path / "out"), "--json"]
+    first = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    wanted = random.Random(0).randint(3, 12)
+    deadline = time.monotonic() + 240
+    while len(list((tmp_path / "runs").glob("*.json"))) < wanted:
+        assert time.monotonic() < deadline
+        assert first.poll() is None
+        time.sleep(0.05)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    time.sleep(1)  # its workers end by themselves
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.json")}
+    second = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"PYTHONWARNINGS": "error"}
+    )
+    assert second.returncode == 0, second.stderr
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.json")}
+    assert before.items() <= after.items()
+    found = json.loads(second.stdout)
+    assert set(found["runs"]) == {*NUMBERED, "headline"}
+    assert not found["unfinished"]
+    assert {claim["id"] for claim in found["claims"]} == CLAIMS
+    assert not list((tmp_path / "runs").glob("*.checkpoint.safetensors"))
