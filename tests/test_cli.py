@@ -45,7 +45,7 @@ def assert_one_line(result: tuple[int, str, str], *says: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["demo", "run", "sweep", "labels", "data list", "data info", "data fetch"]
+    "name", ["demo", "run", "sweep", "reproduce", "labels", "data list", "data info", "data fetch"]
 )
 def test_every_command_has_help_with_an_example(name: str, command):
     code, out, _ = command(*name.split(), "--help")
@@ -55,7 +55,7 @@ def test_every_command_has_help_with_an_example(name: str, command):
 
 def test_every_command_is_in_the_test_above():
     names = {command.name or command.callback.__name__ for command in app.registered_commands}
-    assert names == {"demo", "run", "sweep", "labels"}
+    assert names == {"demo", "run", "sweep", "reproduce", "labels"}
 
 
 def test_version(command):

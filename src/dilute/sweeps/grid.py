@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from dilute.errors import DiluteError, NoiseError, SpecError, unknown_name, validation_line
 from dilute.noise import PATTERNS, make_pattern
 from dilute.runs import RunSpec
+from dilute.training import Recipe
 
 MOST_RUNS = 100_000
 _MOST_BYTES = 64 * 2**20
@@ -87,14 +88,15 @@ def expand(document: Any) -> list[RunSpec]:
 
 
 def varied_fields(specs: Iterable[RunSpec]) -> list[str]:
-    """Return the fields, dotted where nested, in which the runs differ."""
+    """Return the fields, dotted where nested, in which the runs differ: data, noise and model before the recipe."""
     seen: dict[str, Counter[str]] = {}
     number = 0
     for spec in specs:
         number += 1
         for name, value in flat(spec).items():
             seen.setdefault(name, Counter())[repr(value)] += 1
-    return [name for name, counts in seen.items() if max(counts.values()) < number]
+    varied = [name for name, counts in seen.items() if max(counts.values()) < number]
+    return sorted(varied, key=lambda name: name.partition(".")[0] in Recipe.model_fields)
 
 
 def flat(spec: RunSpec) -> Values:
