@@ -73,7 +73,7 @@ class TestGrid:
         assert {(s.copies, s.batch_size) for s in specs} == {("all", 32), (1, 64)}
         assert [s.alpha for s in specs[:9]] == [1.0] * 8 + [2.0]
         assert varied_fields(specs) == [
-            *["copies", "batch_size", "budget_steps", "alpha", "model", "seed"]
+            *["alpha", "model", "seed", "copies", "batch_size", "budget_steps"]
         ]
         assert label(specs[0], ["alpha", "model"]) == "alpha = 1, model = perceptron"
 

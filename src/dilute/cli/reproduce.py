@@ -108,7 +108,7 @@ def _print(found: Reproduction) -> None:
     """Print the verdicts, each claim in a few lines, and where the pictures are."""
     for one in found.claims:
         claim, judgement = one.claim, one.judgement
-        print(f"{claim.id} (figure {claim.source}): {judgement.verdict.upper()} [{one.scale}]")
+        print(f"{claim.id} ({claim.source}): {judgement.verdict.upper()} [{one.scale}]")
         print(f"  paper: {claim.text} ({claim.reported})")
         print(f"  ours ({judgement.num_runs} runs): {judgement.finding}")
     folders = sorted({str(path.parent) for path in found.files})

@@ -35,7 +35,7 @@ class Claim:
 
     Attributes:
         id: its name in reports.
-        source: figure and, where it is so, abstract.
+        source: where the paper says it: the figure, the abstract.
         text: what the paper says, in our words.
         reported: the value that it reports.
         judge: from the figure's frame (a row per point and seed) to a judgement.

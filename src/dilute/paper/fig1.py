@@ -152,14 +152,14 @@ FIGURE = PaperFigure(
     claims=(
         Claim(
             "mnist-alpha100",
-            "1, abstract",
+            "figure 1, abstract",
             "Conv4 stays above 90 % on MNIST with 100 uniformly noisy labels for each clean one",
             "91 %",
             judge_alpha100,
         ),
         Claim(
             "mnist-order",
-            "1",
+            "figure 1",
             "the larger network is the more robust: perceptron < MLPs < Conv4",
             "order",
             judge_order,

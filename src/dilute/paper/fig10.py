@@ -31,7 +31,7 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
         "model": "conv4" if scale == "paper" else "mlp1",
     }
     found = []
-    for seed in seeds_of(scale, laptop=2):
+    for seed in seeds_of(scale, laptop=3):
         for alpha in alphas:
             for batch_size in BATCH_SIZES if scale != "smoke" else BATCH_SIZES[:2]:
                 for recipe in single_draws(scale, batch_size):
@@ -151,14 +151,14 @@ FIGURE = PaperFigure(
     claims=(
         Claim(
             "batch-size",
-            "10",
+            "figure 10",
             "at the same noise a larger batch is more robust",
             "256 above 32",
             judge_batch,
         ),
         Claim(
             "infinite-batch",
-            "10",
+            "figure 10",
             "training on the expected loss loses almost nothing as alpha grows",
             "almost nothing",
             judge_infinite,

@@ -40,7 +40,7 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
             seed=seed,
             **{**budget, **SINGLE_DRAWS, "learning_rate": rate},
         )
-        for seed in seeds_of(scale, laptop=2)
+        for seed in seeds_of(scale, laptop=3)
         for alpha in alphas
         for rate in _RATES[scale]
     ]
@@ -116,7 +116,7 @@ FIGURE = PaperFigure(
     claims=(
         Claim(
             "learning-rate",
-            "11",
+            "figure 11",
             "the best learning rate falls as alpha grows",
             "falls",
             judge,

@@ -130,7 +130,7 @@ FIGURE = PaperFigure(
     claims=(
         Claim(
             "cifar-alpha10",
-            "2",
+            "figure 2",
             "on CIFAR-10 ResNet-18 still reaches 85 % at alpha = 10; Conv4 < Conv6 < ResNet-18",
             "85 %",
             judge,

@@ -153,7 +153,7 @@ FIGURE = PaperFigure(
     claims=(
         Claim(
             "vocabulary",
-            "6",
+            "figure 6",
             "noise made of CIFAR-100's images costs about half as much as noise of CIFAR-10's; white noise almost nothing",
             "a half; almost nothing",
             judge,

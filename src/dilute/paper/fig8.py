@@ -170,7 +170,7 @@ FIGURE = PaperFigure(
     claims=(
         Claim(
             "threshold",
-            "8",
+            "figure 8",
             "there is a critical number of clean examples, which rises with the noise",
             "for 90 %: about 2,000 at alpha = 10, about 10,000 at alpha = 50",
             judge,

@@ -143,7 +143,7 @@ FIGURE = PaperFigure(
     claims=(
         Claim(
             "linear-need",
-            "9, abstract",
+            "figure 9, abstract",
             "the number of clean examples needed for a given accuracy grows about linearly with alpha",
             "linear",
             judge,

@@ -180,7 +180,7 @@ def claims_markdown(judged: Sequence[Judged]) -> str:
     for one in judged:
         claim, found = one.claim, one.judgement
         lines.append(
-            f"| `{claim.id}` (figure {claim.source}) | {claim.text} | {claim.reported} | {found.finding} | "
+            f"| `{claim.id}` ({claim.source}) | {claim.text} | {claim.reported} | {found.finding} | "
             f"{found.num_runs} | {one.scale} | **{found.verdict}** |"
         )
     return "\n".join(lines)

@@ -79,7 +79,7 @@ def estimate(
             rates[kind] = measure(plan, spec, choose_device(device))
         seconds[spec.key()] = (
             planned_steps(spec, plan.sources) * rates[kind].per_step
-            + spec.curve_points * judged_images(spec, plan.sources) * rates[kind].per_judged_image
+            + judged_images(spec, plan.sources) * rates[kind].per_judged_image
         )
     total = sum(seconds.values()) / max(1, min(workers, len(specs)))
     return Estimate(max(total, max(seconds.values(), default=0.0)), seconds)

@@ -170,10 +170,14 @@ def planned_steps(spec: RunSpec, sources: Mapping[str, Source]) -> int:
 
 
 def judged_images(spec: RunSpec, sources: Mapping[str, Source]) -> int:
-    """Return how many images each curve point is judged on: those held out, and the test set."""
+    """Return how many images a run is judged on in all: those held out at each curve point, and the test set.
+
+    The latter counts at each curve point, too, or for the last and the selected model alone.
+    """
     source = sources[spec.data]
     held_out = round(spec.heldout_fraction * num_taken(spec, source.num_train))
-    return held_out + (source.num_test or 0)
+    tests = spec.curve_points if spec.test_curve is None else 2
+    return spec.curve_points * held_out + tests * (source.num_test or 0)
 
 
 def _epoch(spec: RunSpec, sources: Mapping[str, Source]) -> tuple[float, float]:
