@@ -174,6 +174,20 @@ def test_every_figure_is_drawn_at_every_scale(tmp_path: Path, scale):
     assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
+def test_a_part_of_a_public_set_counts_as_the_set(tmp_path: Path):
+    """As does the CIFAR-100 of a machine that has some of its images, whose records name them by a hash."""
+    store = Store(tmp_path / "runs")
+    for spec in specs_of("fig6", "laptop"):
+        if spec.noisy_images == "cifar100":
+            spec = spec.model_copy(update={"noisy_images": "cifar100@0123456789abcdef"})
+        store.put(made_record(spec))
+    found = reproduce([FIGURES["fig6"]], "laptop", store, tmp_path / "out")
+    assert found.num_runs == {"fig6": 4}
+    rows = pd.read_csv(tmp_path / "out" / "fig6.csv")
+    assert (rows["source"] == "CIFAR-100").sum() == 2
+    assert rows["source"].notna().all()
+
+
 def test_failed_runs_are_left_out_and_counted(tmp_path: Path):
     store = Store(tmp_path / "runs")
     specs = specs_of("fig11", "laptop")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMN_INCHES = 3.5
+_NOTE_SIZE, _NOTE_CHARACTERS_PER_INCH = 6, 22
 # Colour, line and marker all differ, so that any one of them is enough.
 _ORDER = (0, 4, 2, 1, 3, 5)
 _LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)))
@@ -53,7 +55,8 @@ def new_figure(
     figure = Figure(figsize=(inches[0] * panels, inches[1]), layout="constrained")
     axes = figure.subplots(1, panels, squeeze=False)[0]
     figure.suptitle(title, fontsize=9)
-    figure.supxlabel(note, fontsize=6, color="0.35")
+    lines = textwrap.fill(note, int(_NOTE_CHARACTERS_PER_INCH * inches[0] * panels))
+    figure.supxlabel(lines, fontsize=_NOTE_SIZE, color="0.35")
     return figure, list(axes)
 
 

@@ -99,6 +99,8 @@ def draw(data: Any, scale: Scale) -> Figure:
             style = line_style(number)
             for sampling in SAMPLINGS:
                 points = rows[rows["sampling"] == sampling]
+                if points.empty:
+                    continue
                 line = "-" if sampling == "single" else ":"
                 name = f"{alpha:g}, {rate:g}, {sampling}"
                 axes.plot(
@@ -108,6 +110,7 @@ def draw(data: Any, scale: Scale) -> Figure:
                     **{**style, "linestyle": line, "markersize": 2.5},
                 )
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter("")
         axes.axhline(90, color="0.6", linewidth=0.7)
     finish_accuracy(panels[0], "labels seen", legend="alpha, learning rate, sampling")
     finish_accuracy(panels[1], "seconds in training steps", with_legend=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -107,9 +108,7 @@ def reproduce(
     unfinished: dict[str, int] = {}
     for figure in chosen:
         records = _records(figure.name, specs[figure.name], scale, store, None)
-        records += [
-            record for spec in figure.extras(scale) if (record := store.get(spec.key())) is not None
-        ]
+        records += [record for record in _found(figure.extras(scale), store) if record is not None]
         done = [record for record in records if record.status == "done"]
         num_runs[figure.name] = len(done)
         seconds[figure.name] = sum(record.seconds for record in done)
@@ -138,14 +137,36 @@ def _records(
     """Return the records of `specs`, trained first if `train` is given."""
     if train is not None and specs:
         train(specs)
-    found = {spec.key(): store.get(spec.key()) for spec in specs}
-    records = [record for record in found.values() if record is not None]
+    found = _found(specs, store)
+    records = [record for record in found if record is not None]
     if len(records) < len(found):
         raise StoreError(
             f"store {store.folder} lacks {len(found) - len(records)} of the {len(found)} runs of {name} at "
             f"{scale} scale; leave out --draw-only to train them"
         )
     return records
+
+
+def _found(specs: Sequence[RunSpec], store: Store) -> list[RunRecord | None]:
+    """Return the record of each run, or None.
+
+    A part of a public set is named by its content (`cifar100@0123…`) in the records of its runs, which
+    count as runs of the set: the store may have come from a machine that had the other.
+    """
+    found = [store.get(spec.key()) for spec in specs]
+    if all(found):
+        return found
+    by_plain_names = {_plain(record.spec): record for record in store.records()}
+    return [
+        record or by_plain_names.get(_plain(spec.canonical()))
+        for record, spec in zip(found, specs, strict=True)
+    ]
+
+
+def _plain(spec: Mapping[str, Any]) -> str:
+    """Return a run's canonical spec as text, its data sets without a hash of their content."""
+    plain = {name: str(spec[name]).partition("@")[0] for name in ("data", "noisy_images")}
+    return json.dumps({**spec, **plain}, sort_keys=True)
 
 
 def _write(figure: PaperFigure, data: Any, scale: Scale, out: Path) -> list[Path]:
@@ -160,8 +181,6 @@ def _write(figure: PaperFigure, data: Any, scale: Scale, out: Path) -> list[Path
 
 
 def _write_claims(judged: Sequence[Judged], out: Path) -> list[Path]:
-    import json
-
     if not judged:
         return []
     rows = [one.row() for one in judged]
