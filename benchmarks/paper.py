@@ -1,7 +1,8 @@
 """`make paper`: the paper's figures at laptop scale, and the tables that the README and docs/paper.md quote.
 
 Trains what `results/paper/` lacks (hours on two cores, if all of it), draws into `results/figures/`, and
-writes the tables between their markers. With every record present it only draws.
+writes the tables between their markers. With every record present it only draws. `--draw-only` never
+trains, `--headline` adds the runs at the paper's own sampling (hours more).
 """
 
 from __future__ import annotations
@@ -14,7 +15,14 @@ from readme import README, write_table
 
 import dilute
 from dilute.cli.console import sweep_progress
-from dilute.paper import FIGURES, Reproduction, chosen_figures, claims_markdown, reproduce
+from dilute.paper import (
+    FIGURES,
+    Reproduction,
+    chosen_figures,
+    claims_markdown,
+    notes_markdown,
+    reproduce,
+)
 from dilute.runs import RunSpec
 from dilute.store import Store
 from dilute.sweeps import run_sweep
@@ -29,6 +37,8 @@ def train(specs: Sequence[RunSpec]) -> None:
     """Do the runs that the store lacks."""
     with sweep_progress() as on_progress:
         result = run_sweep(specs, STORE, keep_weights=False, on_progress=on_progress)
+    for key, message in result.failures.items():
+        print(f"failed: run {key}: {message}", file=sys.stderr)
     if result.interrupted:
         raise KeyboardInterrupt(f"{result.left} runs are left")
 
@@ -39,41 +49,46 @@ def figures_table(found: Reproduction) -> str:
         "| figure | command | runs | core-minutes | the paper | ours |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for name in found.num_runs:
-        judged = [one for one in found.claims if one.figure == name]
-        figure = FIGURES[name]
-        runs = found.num_runs[name]
-        reported = "; ".join(one.claim.reported for one in judged) or "–"
-        ours = (
-            "; ".join(f"**{one.judgement.verdict}** (`{one.claim.id}`)" for one in judged)
-            or "drawn"
+    for one in found.figures:
+        figure = one.figure
+        judged = [claim for claim in found.claims if claim.figure == figure.name]
+        reported = "; ".join(claim.claim.reported for claim in judged) or "–"
+        ours = "; ".join(
+            f"**{claim.judgement.verdict}** (`{claim.claim.id}`): {claim.judgement.finding}"
+            for claim in judged
         )
+        is_drawn = bool(one.records) or figure.illustrates
+        title = f"[{figure.title}](results/figures/{figure.name}.png)" if is_drawn else figure.title
+        command = f"`dilute reproduce {figure.name}`" + ("" if is_drawn else " `--scale paper`")
+        minutes = f"{one.core_seconds / 60:.0f}" if one.num_runs else "–"
         lines.append(
-            f"| [{figure.title}](results/figures/{name}.png) | `dilute reproduce {name}` | {runs} | "
-            f"{found.seconds[name] / 60:.0f} | {reported} | {ours} |"
-            if runs or figure.illustrates
-            else f"| {figure.title} | `dilute reproduce {name} --scale paper` | 0 | – | {reported} | {ours} |"
+            f"| {title} | {command} | {one.num_runs} | {minutes} | {reported} | {ours or 'drawn'} |"
         )
+    first = next(record for one in found.figures for record in one.records)
+    lines += [
+        "",
+        "Figures 8 and 9 share their runs, and 10 and 11 some. Core-minutes: seconds of the runs times their threads, on "
+        f"{first.hardware['processor']} ({first.hardware['capability']}), PyTorch {first.versions['torch']}.",
+    ]
     return "\n".join(lines)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run what is missing, draw, and write the tables; with `--draw-only` train nothing."""
-    store = Store(STORE)
+    chosen = chosen_figures(["all", "headline"] if "--headline" in arguments else ["all"], FIGURES)
     trainer = None if "--draw-only" in arguments else train
     try:
-        found = reproduce(
-            chosen_figures(["all"], FIGURES), "laptop", store, FIGURES_FOLDER, trainer
-        )
+        found = reproduce(chosen, "laptop", Store(STORE), FIGURES_FOLDER, trainer)
         write_table("paper", figures_table(found), README)
-        write_table("paper", claims_markdown(found.claims), PAGE)
+        rows = [claim.row() for claim in found.claims]
+        write_table("paper", f"{claims_markdown(rows)}\n\n{notes_markdown(found.figures)}", PAGE)
     except dilute.DiluteError as error:
         print(f"paper: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as error:
         print(f"paper: interrupted: {error}", file=sys.stderr)
         return 130
-    print(claims_markdown(found.claims))
+    print(claims_markdown(rows))
     return 0
 
 

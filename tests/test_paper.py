@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from dilute.cli import main
 from dilute.data import known
@@ -99,8 +101,12 @@ def test_smoke_needs_no_data_but_the_bundled():
 
 
 def test_the_papers_scale_is_the_papers_sampling():
+    beside = {spec.key() for spec in specs_of("fig1", "laptop")}
     for name in ("fig1", "fig2", "fig5", "fig6", "fig8", "fig11"):
         for spec in specs_of(name, "paper"):
+            if spec.key() in beside:
+                assert (name, spec.model, spec.alpha) == ("fig1", "conv4", 100)
+                continue
             assert (spec.copies, spec.batch_size, spec.optimizer) == (1, 128, "adadelta")
     for spec in specs_of("fig3", "paper"):
         assert (spec.data, spec.batch_size, spec.optimizer) == ("imagenet", 256, "sgd")
@@ -165,7 +171,7 @@ def test_every_figure_is_drawn_at_every_scale(tmp_path: Path, scale):
     }
     if scale == "smoke":
         assert {row["verdict"] for row in rows} == {"not run at this scale"}
-    assert claims_markdown(found.claims) + "\n" == (tmp_path / "out" / "claims.md").read_text()
+    assert claims_markdown(rows) in (tmp_path / "out" / "claims.md").read_text()
 
     before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     trained = len(trainer.done)
@@ -182,7 +188,8 @@ def test_a_part_of_a_public_set_counts_as_the_set(tmp_path: Path):
             spec = spec.model_copy(update={"noisy_images": "cifar100@0123456789abcdef"})
         store.put(made_record(spec))
     found = reproduce([FIGURES["fig6"]], "laptop", store, tmp_path / "out")
-    assert found.num_runs == {"fig6": 4}
+    assert found.figures[0].num_runs == 4
+    assert found.figures[0].parts == ["cifar100@0123456789abcdef"]
     rows = pd.read_csv(tmp_path / "out" / "fig6.csv")
     assert (rows["source"] == "CIFAR-100").sum() == 2
     assert rows["source"].notna().all()
@@ -195,11 +202,77 @@ def test_failed_runs_are_left_out_and_counted(tmp_path: Path):
         store.put(made_record(spec))
     store.put(made_record(specs[0]).model_copy(update={"status": "diverged"}))
     found = reproduce([FIGURES["fig11"]], "laptop", store, tmp_path / "out")
-    assert found.unfinished == {"fig11": 1}
-    assert found.num_runs == {"fig11": len(specs) - 1}
+    (figure,) = found.figures
+    assert (figure.num_runs, figure.num_unfinished) == (len(specs) - 1, 1)
+    assert "1 runs failed or diverged" in (tmp_path / "out" / "claims.md").read_text()
     rows = pd.read_csv(tmp_path / "out" / "fig11.csv")
     assert rows["status"].value_counts().to_dict() == {"done": len(specs) - 1, "diverged": 1}
     assert rows.loc[rows["status"] == "diverged", "accuracy"].isna().all()
+
+
+def test_a_whole_store_is_drawn_without_training(tmp_path: Path):
+    """Not even the data are looked for."""
+    store = Store(tmp_path / "runs")
+    for spec in specs_of("fig11", "laptop"):
+        store.put(made_record(spec))
+
+    def train(specs) -> None:
+        raise AssertionError("nothing is missing")
+
+    reproduce([FIGURES["fig11"]], "laptop", store, tmp_path / "out", train)
+
+
+def test_failed_runs_are_trained_again_if_asked(tmp_path: Path):
+    store = Store(tmp_path / "runs")
+    first, *others = specs_of("fig11", "smoke")
+    store.put(made_record(first).model_copy(update={"status": "failed", "message": "made up"}))
+    trained: list[str] = []
+
+    def train(specs) -> None:
+        for spec in specs:
+            trained.append(spec.key())
+            store.put(made_record(spec))
+
+    chosen = [FIGURES["fig11"]]
+    found = reproduce(chosen, "smoke", store, tmp_path / "out", train)
+    assert set(trained) == {spec.key() for spec in others}
+    assert found.figures[0].num_unfinished == 1
+    reproduce(chosen, "smoke", store, tmp_path / "out", train, retry_failed=True)
+    assert trained[-1] == first.key()
+
+
+def test_a_failed_reference_costs_its_figure_alone(tmp_path: Path):
+    store = Store(tmp_path / "runs")
+    (reference,) = FIGURES["fig5"].references("laptop")
+    store.put(made_record(reference).model_copy(update={"status": "failed"}))
+    chosen = [FIGURES["fig5"], FIGURES["fig4"]]
+    found = reproduce(chosen, "laptop", store, tmp_path / "out")
+    assert (tmp_path / "out" / "fig4.png").exists()
+    assert {one.judgement.verdict for one in found.claims} == {"not run at this scale"}
+    assert all("--retry-failed" in one.judgement.finding for one in found.claims)
+
+
+def test_claims_of_other_figures_stay_in_the_table(tmp_path: Path):
+    store = Store(tmp_path / "runs")
+    for name in ("fig11", "fig1"):
+        for spec in specs_of(name, "laptop"):
+            store.put(made_record(spec))
+        reproduce([FIGURES[name]], "laptop", store, tmp_path / "out")
+    rows = json.loads((tmp_path / "out" / "claims.json").read_text())
+    assert [row["id"] for row in rows] == ["learning-rate", "mnist-alpha100", "mnist-order"]
+
+
+def test_a_part_of_the_data_is_refused(tmp_path: Path, capsys):
+    """Of ImageNet, with which nothing would be judged after days of training."""
+    for part, name in product(("train", "val"), ("n01440764", "n01443537")):
+        folder = tmp_path / "imagenet" / part / name
+        folder.mkdir(parents=True)
+        for shade in (10, 200):
+            Image.new("RGB", (8, 8), (shade, 0, len(part))).save(folder / f"{shade}.png")
+    command = ["reproduce", "fig3", "--scale", "paper", "--store", str(tmp_path / "runs")]
+    assert main([*command, "--out", str(tmp_path / "out"), "--data-dir", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert "what is here of imagenet is a part of it (imagenet@" in error
 
 
 def test_a_store_without_the_runs_says_so(tmp_path: Path, capsys):
@@ -227,6 +300,24 @@ def test_bad_input_gets_one_line(tmp_path: Path, capsys, arguments, words):
         assert word in error
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_says_what_is_left(tmp_path: Path, number: signal.Signals):
+    command = [sys.executable, "-m", "dilute", "reproduce", "fig1", "--scale", "smoke", "--json"]
+    command += ["--store", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "runs").glob("*.json")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, error = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "of 10 runs are left; the same command goes on with them" in error.splitlines()[-1]
+    assert not out
+    assert not (tmp_path / "out" / "claims.json").exists()
+
+
 def test_the_smoke_scale_of_all_figures_survives_a_kill(tmp_path: Path):
     """The path from data to verdicts, killed once in the middle: no run is done twice."""
     command = [sys.executable, "-m", "dilute", "reproduce", "all", "headline", "--scale", "smoke"]
@@ -250,6 +341,6 @@ def test_the_smoke_scale_of_all_figures_survives_a_kill(tmp_path: Path):
     assert before.items() <= after.items()
     found = json.loads(second.stdout)
     assert set(found["runs"]) == {*NUMBERED, "headline"}
-    assert not found["unfinished"]
+    assert not any(found["unfinished"].values())
     assert {claim["id"] for claim in found["claims"]} == CLAIMS
     assert not list((tmp_path / "runs").glob("*.checkpoint.safetensors"))

@@ -1,31 +1,63 @@
-"""What the README quotes is what the stored results say."""
+"""What the README and the page on the paper quote is what the stored results say."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from dilute.paper import FIGURES, Reproduction, chosen_figures, reproduce
 from dilute.runs import RunSpec
 from dilute.store import Store
 
 ROOT = Path(__file__).parent.parent
+STORE = ROOT / "results" / "paper"
 
 
 @pytest.fixture(scope="module")
-def headline():
+def tables():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
-        import headline
+        import paper
 
-        return headline
+        return paper
 
 
-def test_the_readme_quotes_the_stored_results(headline):
-    store = Store(ROOT / "results" / "headline")
-    records = [store.get(spec.key()) for spec in headline.specs()]
-    assert all(record is not None and record.status == "done" for record in records)
-    assert headline.table(records) in (ROOT / "README.md").read_text()
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Reproduction:
+    out = tmp_path_factory.mktemp("figures")
+    return reproduce(chosen_figures(["all"], FIGURES), "laptop", Store(STORE), out)
+
+
+def test_every_stored_record_is_readable():
+    records = list(Store(STORE).records())
+    assert len(records) == len(list(STORE.glob("*.json")))
+    assert all(record.status == "done" for record in records)
+
+
+def test_the_readme_quotes_the_stored_results(tables, found):
+    assert tables.figures_table(found) in (ROOT / "README.md").read_text()
+
+
+def test_the_page_quotes_the_stored_results(tables, found):
+    rows = [one.row() for one in found.claims]
+    page = (ROOT / "docs" / "paper.md").read_text()
+    assert tables.claims_markdown(rows) in page
+    assert tables.notes_markdown(found.figures) in page
+
+
+def test_the_stored_tables_are_those_of_the_stored_runs(found):
+    """Each figure's CSV, and the claims with their numbers."""
+    stored = ROOT / "results" / "figures"
+    csvs = [path for path in found.files if path.suffix == ".csv"]
+    assert len(csvs) >= 9
+    for path in csvs:
+        assert path.read_text() == (stored / path.name).read_text(), path.name
+    claims = json.loads((stored / "claims.json").read_text())
+    assert {row["id"]: row["verdict"] for row in claims} == {
+        one.claim.id: one.judgement.verdict for one in found.claims
+    }
 
 
 def test_the_readme_quotes_the_stored_benchmarks():
@@ -34,16 +66,7 @@ def test_the_readme_quotes_the_stored_benchmarks():
     ).read_text()
 
 
-def test_the_headline_is_the_documented_command(headline):
+def test_the_headline_is_the_documented_command(found):
     """`dilute run mnist --model conv4 --alpha 100 --copies all` is one of the stored runs."""
-    assert RunSpec(data="mnist", model="conv4", alpha=100, copies="all").key() in {
-        s.key() for s in headline.specs()
-    }
-
-
-def test_the_papers_headline_holds_in_the_stored_results(headline):
-    """Claim `mnist-alpha100`: test accuracy ≥ 0.90 at alpha = 100, here with grouped copies."""
-    store = Store(ROOT / "results" / "headline")
-    for spec in headline.specs():
-        record = store.get(spec.key())
-        assert record.accuracy.selected >= 0.90
+    spec = RunSpec(data="mnist", model="conv4", alpha=100, copies="all")
+    assert Store(STORE).get(spec.key()).accuracy.selected >= 0.90

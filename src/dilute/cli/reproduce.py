@@ -13,6 +13,7 @@ from dilute.cli import console, options
 if TYPE_CHECKING:
     from dilute.paper import Reproduction
     from dilute.runs import RunSpec
+    from dilute.sweeps import Plan
 
 
 def reproduce(
@@ -48,6 +49,9 @@ def reproduce(
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda:1, …; the GPUs in turn if there are some.")
     ] = None,
+    hang_seconds: Annotated[
+        float, typer.Option(help="Kill a worker that is silent for so long; its run has failed.")
+    ] = 900.0,
     data_dir: options.DataDir = None,
     json: options.Json = False,
 ) -> None:
@@ -61,47 +65,76 @@ def reproduce(
     from dilute.paper import FIGURES, chosen_figures
     from dilute.paper import reproduce as reproduce_figures
     from dilute.store import Store
-    from dilute.sweeps import run_sweep
+    from dilute.sweeps import make_plan, run_sweep
 
     def train(specs: Sequence[RunSpec]) -> None:
+        plan = make_plan(specs, data_dir=data_dir)
+        _refuse_parts(specs, plan)
         with console.sweep_progress() as on_progress:
             result = run_sweep(
-                specs,
+                plan,
                 kept,
                 workers=workers,
                 threads=threads,
                 device=device,
-                data_dir=data_dir,
                 retry_failed=retry_failed,
                 keep_weights=False,
+                hang_seconds=hang_seconds,
                 on_progress=on_progress,
             )
+        for key, message in result.failures.items():
+            console.say(f"failed: run {key}: {message}")
         if result.interrupted:
             raise KeyboardInterrupt(
                 f"{result.left:,} of {len(result.specs):,} runs are left; the same command goes on with them"
             )
-        for key, message in result.failures.items():
-            console.say(f"failed: run {key}: {message}")
 
     chosen = chosen_figures(names, FIGURES)
     kept = Store(store)
-    found = reproduce_figures(chosen, scale, kept, out, None if draw_only else train)  # type: ignore[arg-type]
+    found = reproduce_figures(
+        chosen,
+        scale,  # type: ignore[arg-type]
+        kept,
+        out,
+        None if draw_only else train,
+        retry_failed=retry_failed,
+    )
     if json:
         console.print_json(
             {
                 "scale": scale,
                 "claims": [one.row() for one in found.claims],
                 "files": [str(path) for path in found.files],
-                "runs": found.num_runs,
-                "seconds": found.seconds,
-                "unfinished": found.unfinished,
+                "runs": {one.figure.name: one.num_runs for one in found.figures},
+                "core_seconds": {one.figure.name: one.core_seconds for one in found.figures},
+                "unfinished": {one.figure.name: one.num_unfinished for one in found.figures},
             }
         )
     else:
         _print(found)
-    if found.unfinished:
-        counts = ", ".join(f"{count} of {name}" for name, count in found.unfinished.items())
-        console.say(f"note: some runs failed or diverged ({counts}) and are left out")
+    for one in found.figures:
+        if one.num_unfinished:
+            console.say(
+                f"note: {one.num_unfinished} runs of {one.figure.name} failed or diverged and are left out; "
+                "--retry-failed does the failed ones again"
+            )
+        if one.parts:
+            console.say(f"note: {one.figure.name} is of parts of sets: {', '.join(one.parts)}")
+
+
+def _refuse_parts(specs: Sequence[RunSpec], plan: Plan) -> None:
+    """Refuse to train on a part of a public set, which is not what a figure is about.
+
+    Errors: `DataError`.
+    """
+    from dilute.errors import DataError
+
+    wanted = {spec.data for spec in specs}
+    for name in sorted({spec.data for spec in plan.specs.values()} - wanted):
+        raise DataError(
+            f"what is here of {name.partition('@')[0]} is a part of it ({name}), but the figure is about "
+            "the whole; complete it, or use dilute sweep for runs on the part"
+        )
 
 
 def _print(found: Reproduction) -> None:

@@ -3,7 +3,15 @@
 from dilute.paper import fig1, fig2, fig3, fig4, fig5, fig6, fig8, fig9, fig10, fig11, headline
 from dilute.paper.claims import Claim, Judgement, Verdict
 from dilute.paper.figure import SCALES, PaperFigure, Scale, run_table
-from dilute.paper.reproduce import Judged, Reproduction, chosen_figures, claims_markdown, reproduce
+from dilute.paper.reproduce import (
+    FigureRuns,
+    Judged,
+    Reproduction,
+    chosen_figures,
+    claims_markdown,
+    notes_markdown,
+    reproduce,
+)
 
 FIGURES: dict[str, PaperFigure] = {
     module.FIGURE.name: module.FIGURE
@@ -14,6 +22,7 @@ __all__ = [
     "FIGURES",
     "SCALES",
     "Claim",
+    "FigureRuns",
     "Judged",
     "Judgement",
     "PaperFigure",
@@ -22,6 +31,7 @@ __all__ = [
     "Verdict",
     "chosen_figures",
     "claims_markdown",
+    "notes_markdown",
     "reproduce",
     "run_table",
 ]

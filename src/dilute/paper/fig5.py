@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dilute.errors import SpecError
 from dilute.noise import Structured
 from dilute.paper import claims
-from dilute.paper.claims import Claim, Judgement
+from dilute.paper.claims import Claim, Judgement, Verdict
 from dilute.paper.drawing import draw_means, finish_accuracy, new_figure, spread_note
 from dilute.paper.figure import PaperFigure, Scale
 from dilute.paper.setup import (
@@ -39,7 +39,7 @@ _DELTAS: dict[Scale, tuple[float, ...]] = {
     "laptop": (0.5, 0.75, 0.9, 1.0),
     "paper": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
 }
-_NEAR, _FALL, _MINOR = 0.05, 0.10, 0.05
+_NEAR, _FALL, _MINOR, _HALFWAY = 0.05, 0.10, 0.05, 0.5
 
 
 def references(scale: Scale) -> list[RunSpec]:
@@ -133,12 +133,14 @@ def draw(data: Any, scale: Scale) -> Figure:
 
 
 def _means(data: Any) -> dict[Order, dict[float, float]]:
-    """Return mean accuracy by order and `delta`."""
-    known = data.dropna(subset=["accuracy"])
+    """Return mean accuracy by order and `delta`, where every seed finished."""
     return {
-        order: known[known["order"] == order].groupby("delta")["accuracy"].mean().to_dict()
+        order: {
+            delta: float(np.mean(values))
+            for delta in sorted(data["delta"].unique())
+            if (values := claims.accuracies(data, order=order, delta=delta))
+        }
         for order in ORDERS
-        if (known["order"] == order).any()
     }
 
 
@@ -147,10 +149,10 @@ def judge_structured(data: Any) -> Judgement:
     means = _means(data)
     parts, words = [], []
     for order, by_delta in means.items():
-        if not {0.0, 1.0} <= set(by_delta) or not any(0 < d <= 0.5 for d in by_delta):
+        if not {0.0, 1.0} <= set(by_delta) or not any(0 < d <= _HALFWAY for d in by_delta):
             continue
         drops = {delta: by_delta[0.0] - value for delta, value in by_delta.items()}
-        nearby = max(drop for delta, drop in drops.items() if 0 < delta <= 0.5)
+        nearby = max(drop for delta, drop in drops.items() if 0 < delta <= _HALFWAY)
         parts += [nearby <= _NEAR, drops[1.0] >= _FALL]
         words.append(
             f"{ORDERS[order]}: −{100 * nearby:.1f} points up to delta = 0.5, −{100 * drops[1.0]:.1f} at 1"
@@ -170,16 +172,20 @@ def judge_structured(data: Any) -> Judgement:
 def judge_order(data: Any) -> Judgement:
     """`order-is-minor`: at every `delta` the orders' mean accuracies lie within 5 points; partly if they do up to 0.5 alone."""
     means = _means(data)
-    deltas = sorted(d for d in set.intersection(*map(set, means.values())) if d) if means else []
-    if len(means) < len(ORDERS) or not deltas:
+    deltas = sorted(delta for delta in set.intersection(*map(set, means.values())) if delta)
+    if not any(delta <= _HALFWAY for delta in deltas) or 1.0 not in deltas:
         return claims.not_run()
     ranges = {
         delta: max(row[delta] for row in means.values()) - min(row[delta] for row in means.values())
         for delta in deltas
     }
-    parts = [ranges[delta] <= _MINOR for delta in deltas]
+    if all(spread <= _MINOR for spread in ranges.values()):
+        verdict: Verdict = "reproduced"
+    else:
+        halfway = [spread for delta, spread in ranges.items() if delta <= _HALFWAY]
+        verdict = "partly" if max(halfway) <= _MINOR else "not reproduced"
     return Judgement(
-        claims.verdict_of(parts),
+        verdict,
         "largest difference between orders: "
         + ", ".join(f"{100 * ranges[d]:.1f} points at delta = {d:g}" for d in deltas),
         data.dropna(subset=["accuracy"])["key"].nunique(),

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from dilute.paper import claims
 from dilute.paper.claims import Claim, Judgement
 from dilute.paper.drawing import draw_means, finish_accuracy, new_figure, spread_note
@@ -128,11 +126,7 @@ def judge(data: Any) -> Judgement:
     The need is interpolated between runs, seed by seed (see `dilute.paper.need`); it must rise from each
     `alpha` to the next, and be within a factor of 2 of about 2,000 at `alpha = 10` and of about 10,000 at 50.
     """
-    needs = {
-        alpha: needed(values)
-        for alpha, values in per_seed(data, TARGET).items()
-        if values and alpha > 0
-    }
+    needs = {alpha: needed(values) for alpha, values in per_seed(data, TARGET).items() if alpha}
     known = {alpha: need for alpha, need in needs.items() if need is not None}
     if len(known) < 2:
         return claims.not_run("90 % is not bracketed by the runs at two values of alpha")
@@ -145,11 +139,14 @@ def judge(data: Any) -> Judgement:
     finding = "for 90 %: " + ", ".join(
         f"{known[alpha]} at alpha = {alpha:g}" for alpha in sorted(known)
     )
+    unknown = [f"{alpha:g}" for alpha in sorted(needs) if alpha not in known]
+    if unknown:
+        finding += f"; not bracketed by every seed at alpha = {', '.join(unknown)}"
     return Judgement(
         claims.verdict_of(parts),
         finding,
         int(data["accuracy"].notna().sum()),
-        {f"needed, alpha {alpha:g}": float(np.float64(need.mean)) for alpha, need in known.items()},
+        {f"needed, alpha {alpha:g}": need.mean for alpha, need in known.items()},
     )
 
 

@@ -13,7 +13,7 @@ from dilute.runs import RunRecord, RunSpec
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SAMPLINGS = {"single": "single draws", "grouped": "an image's labels in one visit"}
+SAMPLINGS = {"single": "single draws", "grouped": "grouped copies"}
 # Alpha, learning rate, steps and curve points of each run: half an hour of one core, or some hours.
 _RUNS = (
     (20, 1.0, 5_200, 13),
@@ -54,6 +54,23 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
     return found
 
 
+_COLUMNS = (
+    "key",
+    "status",
+    "alpha",
+    "sampling",
+    "learning_rate",
+    "seed",
+    "step",
+    "images",
+    "labels",
+    "training_seconds",
+    "heldout_nll",
+    "accuracy",
+    "is_selected",
+)
+
+
 def curve_table(records: Sequence[RunRecord]) -> Any:
     """Return a pandas data frame with a row per curve point: `alpha`, sampling, labels seen, seconds in steps, accuracy."""
     import pandas as pd
@@ -77,7 +94,7 @@ def curve_table(records: Sequence[RunRecord]) -> Any:
         for record in records
         for point in record.curve
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list(_COLUMNS))
 
 
 def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001

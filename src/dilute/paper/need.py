@@ -33,12 +33,16 @@ class Need:
 
 
 def crossing(sizes: Sequence[float], accuracies: Sequence[float], target: float) -> float | None:
-    """Return where accuracy first reaches `target`, linear in the logarithm of the size; None if runs do not bracket it.
+    """Return where accuracy first reaches `target`, linear in the logarithm of the size.
+
+    None if the runs do not bracket it: the smallest is there already, or none gets there.
 
     Arguments:
         sizes: numbers of clean examples, ascending, > 0.
         accuracies: 0 to 1, one each.
     """
+    if not accuracies or accuracies[0] >= target:
+        return None
     for (size, low), (next_size, high) in pairwise(zip(sizes, accuracies, strict=True)):
         if low < target <= high:
             share = (target - low) / (high - low)
@@ -46,25 +50,31 @@ def crossing(sizes: Sequence[float], accuracies: Sequence[float], target: float)
     return None
 
 
-def per_seed(data: Any, target: float) -> dict[float, list[float]]:
-    """Return, for each `alpha`, the needed numbers of the seeds whose runs bracket the target.
+def per_seed(data: Any, target: float) -> dict[float, list[float | None]]:
+    """Return, for each `alpha`, the needed number by seed; None where a seed's runs do not bracket the target.
 
     Arguments:
-        data: a row per run with `alpha`, `num_clean`, `seed` and `accuracy`.
+        data: a row per run with `alpha`, `num_clean`, `seed` and `accuracy` (NaN: the run did not finish).
     """
-    found: dict[float, list[float]] = {}
-    for (alpha, _), runs in data.dropna(subset=["accuracy"]).groupby(["alpha", "seed"]):
+    found: dict[float, list[float | None]] = {}
+    for (alpha, _), runs in data.groupby(["alpha", "seed"]):
         ordered = runs.sort_values("num_clean")
-        value = crossing(ordered["num_clean"].tolist(), ordered["accuracy"].tolist(), target)
-        found.setdefault(float(alpha), []).extend([] if value is None else [value])
+        sizes, accuracies = ordered["num_clean"].tolist(), ordered["accuracy"].tolist()
+        is_whole = not ordered["accuracy"].isna().any()
+        value = crossing(sizes, accuracies, target) if is_whole else None
+        found.setdefault(float(alpha), []).append(value)
     return found
 
 
-def needed(values: Sequence[float]) -> Need | None:
-    """Return the need from the numbers of several seeds; None without any."""
-    if not values:
+def needed(values: Sequence[float | None]) -> Need | None:
+    """Return the need from the numbers of several seeds; None without any, or if one of them is not known.
+
+    (The seeds that do cross would be the better or the worse ones, and their mean off to that side.)
+    """
+    known = [value for value in values if value is not None]
+    if not known or len(known) < len(values):
         return None
-    logs = np.log(values)
+    logs = np.log(known)
     mean = float(np.exp(logs.mean()))
     if len(values) < 2:
         return Need(mean, None, None, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from dilute.paper.figure import SCALES, PaperFigure, Scale
 from dilute.runs import RunRecord, RunSpec
 from dilute.store import Store
 
-Train = Callable[[Sequence[RunSpec]], None]
+Train = Callable[[Sequence[RunSpec]], object]
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Judged:
         """Return the row as JSON-able values."""
         return {
             "id": self.claim.id,
+            "figure": self.figure,
             "source": self.claim.source,
             "claim": self.claim.text,
             "reported": self.claim.reported,
@@ -42,21 +44,53 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Reproduction:
-    """What came of it.
+class FigureRuns:
+    """A figure with what became of its runs.
 
     Attributes:
-        claims: every claim of the figures, judged.
-        files: the pictures and tables that were written.
-        num_runs: finished runs behind each figure, by name; seconds: what they took, summed over runs.
-        unfinished: by figure, the runs that failed or diverged.
+        figure, scale: which.
+        records: of its runs, failed and diverged ones included.
+        lacks_reference: its reference run failed, so that its runs are not known.
     """
 
+    figure: PaperFigure
+    scale: Scale
+    records: list[RunRecord]
+    lacks_reference: bool = False
+
+    @property
+    def num_runs(self) -> int:
+        """How many runs finished."""
+        return sum(record.status == "done" for record in self.records)
+
+    @property
+    def num_unfinished(self) -> int:
+        """How many failed or diverged, and are left out."""
+        return len(self.records) - self.num_runs + self.lacks_reference
+
+    @property
+    def core_seconds(self) -> float:
+        """What the finished runs took, seconds times threads."""
+        return sum(
+            record.seconds * int(record.hardware.get("threads", 1))
+            for record in self.records
+            if record.status == "done"
+        )
+
+    @property
+    def parts(self) -> list[str]:
+        """The names of data sets in its runs that are parts of a public set."""
+        names = {record.spec[name] for record in self.records for name in ("data", "noisy_images")}
+        return sorted(name for name in names if "@" in name)
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came of it: every claim of the figures, judged; the figures; all files that were written."""
+
     claims: list[Judged]
+    figures: list[FigureRuns]
     files: list[Path]
-    num_runs: dict[str, int]
-    seconds: dict[str, float]
-    unfinished: dict[str, int]
 
 
 def chosen_figures(names: Sequence[str], known: dict[str, PaperFigure]) -> list[PaperFigure]:
@@ -78,6 +112,8 @@ def reproduce(
     store: Store,
     out: Path,
     train: Train | None = None,
+    *,
+    retry_failed: bool = False,
 ) -> Reproduction:
     """Train what the store lacks, and write for each figure PNG, SVG and CSV, and a table of claims.
 
@@ -85,58 +121,51 @@ def reproduce(
         chosen: the figures (see `chosen_figures`).
         scale: `"smoke"` (minutes; proves the path, judges nothing), `"laptop"` or `"paper"`.
         store: answers runs and keeps those that are trained.
-        out: folder for `NAME.png`, `NAME.svg`, `NAME.csv`, `claims.md`, `claims.json`.
-        train: does the runs that it is given and leaves their records in the store; None to draw from
-            the store alone.
+        out: folder for `NAME.png`, `NAME.svg`, `NAME.csv`, and `claims.md` and `claims.json`, in which
+            the claims of other figures and scales stay as they are.
+        train: does the runs that it is given, which the store lacks, and leaves their records there; None
+            to draw from the store alone.
+        retry_failed: also give `train` the runs that failed before.
 
     Errors: `StoreError` if runs are missing from the store and are not to be trained; those of `train`.
     """
     if scale not in SCALES:
         raise SpecError(unknown_name("scale", scale, SCALES))
     make_folder(out)
-    references = {
-        figure.name: _records(figure.name, figure.references(scale), scale, store, train)
-        for figure in chosen
-    }
-    specs = {figure.name: figure.specs(scale, references[figure.name]) for figure in chosen}
-    if train is not None:  # all in one sweep, which shares workers and tells the time that is left
-        train([spec for runs in specs.values() for spec in runs])
+
+    def train_missing(specs: Sequence[RunSpec]) -> None:
+        found = zip(specs, _found(specs, store), strict=True)
+        missing = [
+            spec
+            for spec, record in found
+            if record is None or (retry_failed and record.status == "failed")
+        ]
+        if train is not None and missing:
+            train(missing)
+
+    train_missing([spec for figure in chosen for spec in figure.references(scale)])
+    specs: dict[str, list[RunSpec] | None] = {}
+    for figure in chosen:
+        references = _records(figure.name, figure.references(scale), scale, store)
+        is_whole = all(record.status == "done" for record in references)
+        specs[figure.name] = figure.specs(scale, references) if is_whole else None
+    # All in one sweep, which shares workers and tells the time that is left.
+    train_missing([spec for runs in specs.values() for spec in runs or []])
+    gathered = [_gathered(figure, specs[figure.name], scale, store) for figure in chosen]
     judged: list[Judged] = []
     files: list[Path] = []
-    num_runs: dict[str, int] = {}
-    seconds: dict[str, float] = {}
-    unfinished: dict[str, int] = {}
-    for figure in chosen:
-        records = _records(figure.name, specs[figure.name], scale, store, None)
-        records += [record for record in _found(figure.extras(scale), store) if record is not None]
-        done = [record for record in records if record.status == "done"]
-        num_runs[figure.name] = len(done)
-        seconds[figure.name] = sum(record.seconds for record in done)
-        if len(done) < len(records):
-            unfinished[figure.name] = len(records) - len(done)
-        data = None
-        if records or figure.illustrates:
-            data = figure.select(figure.table(records), scale)
-            files += _write(figure, data, scale, out)
+    for one in gathered:
+        data = _data(one)
+        files += _write(one, data, out)
         judged += [
-            Judged(claim, figure.name, scale, _judge(claim, data, scale)) for claim in figure.claims
+            Judged(claim, one.figure.name, scale, _judge(claim, data, one))
+            for claim in one.figure.claims
         ]
-    files += _write_claims(judged, out)
-    return Reproduction(judged, files, num_runs, seconds, unfinished)
+    files += _write_claims(judged, gathered, out)
+    return Reproduction(judged, gathered, files)
 
 
-def _judge(claim: Claim, data: Any, scale: Scale) -> Judgement:
-    if scale == "smoke":
-        return not_run("smoke runs prove the path alone")
-    return claim.judge(data) if data is not None else not_run()
-
-
-def _records(
-    name: str, specs: Sequence[RunSpec], scale: Scale, store: Store, train: Train | None
-) -> list[RunRecord]:
-    """Return the records of `specs`, trained first if `train` is given."""
-    if train is not None and specs:
-        train(specs)
+def _records(name: str, specs: Sequence[RunSpec], scale: Scale, store: Store) -> list[RunRecord]:
     found = _found(specs, store)
     records = [record for record in found if record is not None]
     if len(records) < len(found):
@@ -150,8 +179,8 @@ def _records(
 def _found(specs: Sequence[RunSpec], store: Store) -> list[RunRecord | None]:
     """Return the record of each run, or None.
 
-    A part of a public set is named by its content (`cifar100@0123…`) in the records of its runs, which
-    count as runs of the set: the store may have come from a machine that had the other.
+    The images of noisy examples may be a part of a public set, which records name by its content
+    (`cifar100@0123…`): the store may have come from a machine that has another part, or the whole.
     """
     found = [store.get(spec.key()) for spec in specs]
     if all(found):
@@ -164,42 +193,90 @@ def _found(specs: Sequence[RunSpec], store: Store) -> list[RunRecord | None]:
 
 
 def _plain(spec: Mapping[str, Any]) -> str:
-    """Return a run's canonical spec as text, its data sets without a hash of their content."""
-    plain = {name: str(spec[name]).partition("@")[0] for name in ("data", "noisy_images")}
+    """Return a run's canonical spec as text, the set of its noisy images without a hash of the content."""
+    plain = {"noisy_images": str(spec["noisy_images"]).partition("@")[0]}
     return json.dumps({**spec, **plain}, sort_keys=True)
 
 
-def _write(figure: PaperFigure, data: Any, scale: Scale, out: Path) -> list[Path]:
+def _gathered(
+    figure: PaperFigure, specs: Sequence[RunSpec] | None, scale: Scale, store: Store
+) -> FigureRuns:
+    if specs is None:
+        return FigureRuns(figure, scale, [], lacks_reference=True)
+    records = _records(figure.name, specs, scale, store)
+    records += [record for record in _found(figure.extras(scale), store) if record is not None]
+    return FigureRuns(figure, scale, records)
+
+
+def _data(one: FigureRuns) -> Any:
+    """Return what the figure shows, or None if there is nothing to show."""
+    if not one.records and not one.figure.illustrates:
+        return None
+    return one.figure.select(one.figure.table(one.records), one.scale)
+
+
+def _write(one: FigureRuns, data: Any, out: Path) -> list[Path]:
     """Write the figure's table and pictures, and return their paths."""
-    csv = out / f"{figure.name}.csv"
+    if data is None:
+        return []
+    csv, *pictures = (out / f"{one.figure.name}.{ending}" for ending in ("csv", "png", "svg"))
     write_file(csv, data.to_csv(index=False, float_format="%.6g").encode())
-    pictures = [out / f"{figure.name}.png", out / f"{figure.name}.svg"]
     for path in pictures:
         with paper_style():
-            figures.save(figure.draw(data, scale), path)
+            figures.save(one.figure.draw(data, one.scale), path)
     return [csv, *pictures]
 
 
-def _write_claims(judged: Sequence[Judged], out: Path) -> list[Path]:
+def _judge(claim: Claim, data: Any, one: FigureRuns) -> Judgement:
+    if one.scale == "smoke":
+        return not_run("smoke runs prove the path alone")
+    if one.lacks_reference:
+        return not_run("its reference run failed; --retry-failed does it again")
+    return claim.judged(data) if data is not None else not_run()
+
+
+def _write_claims(
+    judged: Sequence[Judged], gathered: Sequence[FigureRuns], out: Path
+) -> list[Path]:
+    """Write the tables of claims; rows that are there of other claims and scales stay."""
     if not judged:
         return []
+    markdown, document = out / "claims.md", out / "claims.json"
     rows = [one.row() for one in judged]
-    files = [out / "claims.md", out / "claims.json"]
-    write_file(files[0], (claims_markdown(judged) + "\n").encode())
-    write_file(files[1], (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode())
-    return files
+    new = {(row["id"], row["scale"]) for row in rows}
+    with suppress(OSError, ValueError, KeyError, TypeError):  # none there, or not ours
+        before = json.loads(document.read_text())
+        rows = [row for row in before if (row["id"], row["scale"]) not in new] + rows
+    write_file(
+        markdown, (claims_markdown(rows) + "\n\n" + notes_markdown(gathered) + "\n").encode()
+    )
+    write_file(document, (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode())
+    return [markdown, document]
 
 
-def claims_markdown(judged: Sequence[Judged]) -> str:
-    """Return the table of claims in Markdown."""
+def claims_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the table of claims in Markdown, from rows as of `Judged.row`."""
     lines = [
         "| claim | the paper says | reported | ours | runs | scale | verdict |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for one in judged:
-        claim, found = one.claim, one.judgement
-        lines.append(
-            f"| `{claim.id}` ({claim.source}) | {claim.text} | {claim.reported} | {found.finding} | "
-            f"{found.num_runs} | {one.scale} | **{found.verdict}** |"
-        )
+    lines += [
+        f"| `{row['id']}` ({row['source']}) | {row['claim']} | {row['reported']} | {row['finding']} | "
+        f"{row['num_runs']} | {row['scale']} | **{row['verdict']}** |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def notes_markdown(gathered: Sequence[FigureRuns]) -> str:
+    """Return what each figure's runs are, where they depart from the paper's, and what is left out, in Markdown."""
+    lines = []
+    for one in gathered:
+        figure = one.figure
+        line = f"- **{figure.name}**, {one.scale}. {figure.source} {figure.notes[one.scale]}"
+        if one.parts:
+            line += f" Parts of public sets: {', '.join(one.parts)}."
+        if one.num_unfinished:
+            line += f" {one.num_unfinished} runs failed or diverged and are left out."
+        lines.append(line)
     return "\n".join(lines)

@@ -16,6 +16,7 @@ import torch
 import dilute.data
 from dilute.dilution import DilutedSet, ReplacedSet
 from dilute.environment import choose_device
+from dilute.errors import DiluteError
 from dilute.runs import RunRecord, RunSpec, scaled_model
 from dilute.sweeps.plan import Plan, judged_images, planned_steps
 from dilute.training import Interrupted, evaluate, train
@@ -40,7 +41,7 @@ class Estimate:
 
     Attributes:
         seconds: until the last is done, with all workers at work.
-        run_seconds: of each run by key, on one worker.
+        run_seconds: of each run by key, on one worker; without those whose model raised.
     """
 
     seconds: float
@@ -64,22 +65,32 @@ def estimate(
     Arguments:
         plan: that the specs are of.
         workers, threads, device: as for `run_sweep`.
-        on_kind: told what is measured, before it is.
+        on_kind: told what is measured, before it is, and what failed.
 
     Sets this process's number of threads.
     """
     specs = list(specs)
     torch.set_num_threads(threads)
-    rates: dict[tuple[str, str, int], Rate] = {}
+    rates: dict[tuple[str, str, int], Rate | None] = {}
     seconds = {}
     for spec in sorted(specs, key=lambda spec: spec.data):
         kind = (spec.data, spec.model, spec.batch_size)
         if kind not in rates:
             on_kind(f"{spec.model} on {spec.data}, batches of {spec.batch_size}")
-            rates[kind] = measure(plan, spec, choose_device(device))
+            try:
+                rates[kind] = measure(plan, spec, choose_device(device))
+            except DiluteError:
+                raise
+            except Exception as error:  # the model may be the user's, and raise whatever it likes
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                on_kind(f"{spec.model}, which failed and has no estimate ({reason})")
+                rates[kind] = None
+        rate = rates[kind]
+        if rate is None:
+            continue
         seconds[spec.key()] = (
-            planned_steps(spec, plan.sources) * rates[kind].per_step
-            + judged_images(spec, plan.sources) * rates[kind].per_judged_image
+            planned_steps(spec, plan.sources) * rate.per_step
+            + judged_images(spec, plan.sources) * rate.per_judged_image
         )
     total = sum(seconds.values()) / max(1, min(workers, len(specs)))
     return Estimate(max(total, max(seconds.values(), default=0.0)), seconds)
@@ -115,7 +126,7 @@ def measure(plan: Plan, spec: RunSpec, device: torch.device) -> Rate:
                 seed=spec.seed,
                 device=device,
                 on_step=on_step,
-                should_stop=lambda: len(times) > 1 and times[-1] - times[0] > _MOST_SECONDS,
+                should_stop=lambda: len(times) > 2 and times[-1] - times[0] > _MOST_SECONDS,
             )
         judged = DilutedSet(clean, 0.0, rows=rows[:_JUDGED_IMAGES])
         started = time.perf_counter()

@@ -146,6 +146,7 @@ class _Sweep:
         self._false_starts = 0
         self._told = 0.0
         self._is_stopping = False
+        self._was_asked_to_stop = False
 
     @property
     def is_complete(self) -> bool:
@@ -165,6 +166,7 @@ class _Sweep:
                     if time.monotonic() - self._told > _TELL_EVERY_SECONDS:
                         self._tell(crew)
                 self._is_stopping = True
+                self._was_asked_to_stop = should_stop()
                 for member, message in crew.stop(_GRACE_SECONDS):
                     self._handle(crew, member, message)
             except DiluteError:
@@ -191,7 +193,7 @@ class _Sweep:
             left=len(self._open),
             checkpointed=sum(has_checkpoint),
             failures=dict(self._failures),
-            interrupted=not self.is_complete,
+            interrupted=self._was_asked_to_stop or not self.is_complete,
         )
 
     def _hand_out(self, crew: Crew) -> None:
