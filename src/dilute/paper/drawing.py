@@ -99,9 +99,19 @@ def spread_note(data: Any) -> str:
 
 
 def finish_accuracy(
-    axes: Axes, label: str, *, legend: str | None = None, with_legend: bool = True
+    axes: Axes,
+    label: str,
+    *,
+    legend: str | None = None,
+    with_legend: bool = True,
+    from_zero: bool = False,
 ) -> None:
-    """Label axes whose height is test accuracy in percent, and put the legend where there is room."""
+    """Label axes whose height is test accuracy in percent, and put the legend where there is room.
+
+    With `from_zero` there is some below lines that go far down.
+    """
+    if from_zero:
+        axes.set_ylim(0, 101)
     axes.set_xlabel(label)
     axes.set_ylabel("test accuracy, %")
     axes.grid(alpha=0.3, linewidth=0.5)

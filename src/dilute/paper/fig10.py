@@ -93,7 +93,9 @@ def draw(data: Any, scale: Scale) -> Figure:
     names = {_EXPECTED: _EXPECTED, **{str(size): str(size) for size in reversed(BATCH_SIZES)}}
     draw_means(axes, data, "alpha", "batch", names)
     alpha_ticks(axes, data["alpha"])
-    finish_accuracy(axes, "noisy examples per clean one, alpha", legend="batch size")
+    finish_accuracy(
+        axes, "noisy examples per clean one, alpha", legend="batch size", from_zero=True
+    )
     return figure
 
 

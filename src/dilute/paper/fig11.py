@@ -69,7 +69,7 @@ def draw(data: Any, scale: Scale) -> Figure:
     rates = sorted(data["learning_rate"].unique())
     axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
     axes.minorticks_off()
-    finish_accuracy(axes, "learning rate", legend="alpha")
+    finish_accuracy(axes, "learning rate", legend="alpha", from_zero=True)
     return figure
 
 

@@ -1,0 +1,208 @@
+"""From a spec to a record: the run itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import dilute.data
+from dilute import seeds
+from dilute.data import LabelledSet, Splits
+from dilute.dilution import DilutedSet, ImageSource, NoisySet
+from dilute.environment import choose_device, code_hash, hardware, peak_memory_bytes, versions
+from dilute.errors import DiluteError
+from dilute.runs.record import Accuracy, RunRecord
+from dilute.runs.sets import judged_sets, noisy_set, scaled_model
+from dilute.runs.spec import RunSpec
+from dilute.training import Trained, train
+
+_MOST_CLASSES_IN_CONFUSION = 100
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How to run, which changes no result: where, with what at hand, and whom to tell.
+
+    Arguments:
+        device: `cpu`, `cuda`, `mps`, …; None for a GPU if there is one.
+        threads: CPU threads; PyTorch's default if None. (Weights are bit-identical at one number only.)
+        data_dir: where named data sets are looked for.
+        checkpoint, checkpoint_every_steps, on_step, should_stop: as for `train`.
+    """
+
+    device: str | None = None
+    threads: int | None = None
+    data_dir: Path | None = None
+    checkpoint: Path | None = None
+    checkpoint_every_steps: int | None = None
+    on_step: Callable[[int, int, Trained], None] = lambda step, num_steps, trained: None
+    should_stop: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A record with the weights behind it: of the last model, and of the selected one (empty if none)."""
+
+    record: RunRecord
+    last_weights: dict[str, Tensor]
+    selected_weights: dict[str, Tensor]
+
+
+def run_one(
+    spec: RunSpec,
+    execution: Execution = Execution(),
+    *,
+    splits: Splits | None = None,
+    pool: ImageSource | None = None,
+    noisy: NoisySet | None = None,
+    heldout: LabelledSet | None = None,
+) -> Outcome:
+    """Train and judge what `spec` describes.
+
+    Arguments:
+        execution: where and how, which changes no result.
+        splits: the data, where `spec.data` is the user's own; otherwise loaded by name.
+        pool: the images for noisy examples, where `spec.noisy_images` is the user's own.
+        noisy: the noisy set, where `spec.labels_hash` names one.
+        heldout: the clean set that selects the model, where `spec.heldout_hash` names one.
+
+    Sets the process's number of threads, if one is asked for.
+
+    Errors: `DiluteError`s for what the user can mend; `Interrupted` if asked to stop. A failure inside
+        training gives a record with status `failed`.
+    """
+    started, clock, code = datetime.now(UTC), time.perf_counter(), code_hash()
+    if execution.threads is not None:
+        torch.set_num_threads(execution.threads)
+    device = choose_device(execution.device)
+    if splits is None:
+        splits = dilute.data.load(spec.data, execution.data_dir)
+    if noisy is None:
+        noisy = noisy_set(spec, splits.train, pool, execution.data_dir)
+    train_set, judges = judged_sets(spec, noisy, heldout)
+    test = DilutedSet(splits.test, 0.0) if splits.test is not None else None
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    trained = Trained()
+    message = None
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seeds.word(spec.seed, "initialisation"))
+        model = scaled_model(spec.model, splits.train, train_set.blocks[0].rows)
+        model = model.to(device).to(memory_format=torch.channels_last)
+        try:
+            train(
+                model,
+                train_set,
+                spec,
+                seed=spec.seed,
+                device=device,
+                state=trained,
+                heldout=judges,
+                test=test,
+                checkpoint=execution.checkpoint,
+                checkpoint_every_steps=execution.checkpoint_every_steps,
+                on_step=execution.on_step,
+                should_stop=execution.should_stop,
+            )
+        except DiluteError:
+            raise
+        except Exception as error:
+            # The model may be the user's: whatever it raises is the run's failure, not ours.
+            message = " ".join(f"{type(error).__name__}: {error}".split())
+    record = RunRecord(
+        key=spec.key(),
+        status="failed" if message else trained.status,
+        message=message,
+        spec=spec.canonical(),
+        seconds=time.perf_counter() - clock + trained.earlier_seconds,
+        peak_memory_bytes=peak_memory_bytes(),
+        data={
+            "train_hash": splits.train.content_hash,
+            "test_hash": splits.test.content_hash if splits.test is not None else None,
+        },
+        versions=versions(),
+        code=code,
+        hardware=hardware(device),
+        started=started.isoformat(timespec="seconds"),
+        **_of_sets(noisy, train_set, judges, test),
+        **_of_training(
+            spec, trained, judges, finished=message is None and trained.status == "done"
+        ),
+    )
+    return Outcome(record, model.state_dict(), trained.selected_weights)
+
+
+def failed_record(
+    spec: RunSpec, message: str, seconds: float, execution: Execution = Execution()
+) -> RunRecord:
+    """Return the record of a run that died where it could not tell of it.
+
+    Arguments:
+        message: why, in one line.
+        seconds: how long it had run.
+        execution: where it ran.
+    """
+    now = datetime.now(UTC)
+    return RunRecord(
+        key=spec.key(),
+        status="failed",
+        message=message,
+        spec=spec.canonical(),
+        seconds=seconds,
+        versions=versions(),
+        code=code_hash(),
+        hardware={"device": str(choose_device(execution.device)), "threads": execution.threads},
+        started=(now - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
+    )
+
+
+def _of_sets(
+    noisy: NoisySet, train_set: NoisySet, heldout: NoisySet | None, test: NoisySet | None
+) -> dict[str, Any]:
+    return {
+        "num_clean": train_set.num_clean,
+        "num_noisy": train_set.num_noisy,
+        "num_heldout": heldout.n if heldout else 0,
+        "num_test": test.n if test else None,
+        "noise_rate": train_set.num_noisy / len(train_set),
+        "wrong_rate": train_set.num_wrong() / len(train_set),
+        "labels_hash": noisy.content_hash(),
+    }
+
+
+def _of_training(
+    spec: RunSpec, trained: Trained, heldout: NoisySet | None, *, finished: bool
+) -> dict[str, Any]:
+    if not trained.step:
+        return {}
+    last = trained.curve[-1] if trained.curve else None
+    chosen = trained.curve[trained.selected] if trained.selected is not None else None
+    confusion = trained.selected_confusion
+    is_kept = confusion is not None and len(confusion) <= _MOST_CLASSES_IN_CONFUSION
+    images = trained.step * spec.batch_size
+    images_per_second = images / trained.training_seconds
+    return {
+        "accuracy": Accuracy(
+            last=last.test_accuracy if last and finished else None,
+            selected=chosen.test_accuracy if chosen else None,
+            top5_last=last.test_top5_accuracy if last and finished else None,
+            top5_selected=chosen.test_top5_accuracy if chosen else None,
+        ),
+        "selected_by": f"heldout_{spec.heldout_labels}_nll" if heldout is not None else None,
+        "selected_step": chosen.step if chosen else None,
+        "curve": trained.curve,
+        "heldout_confusion": confusion.tolist() if confusion is not None and is_kept else None,
+        "steps": trained.step,
+        "images": images,
+        "examples": round(images * trained.examples_per_visit),
+        "images_per_second": images_per_second,
+        "examples_per_second": images_per_second * trained.examples_per_visit,
+        "training_seconds": trained.training_seconds,
+    }
