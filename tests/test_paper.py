@@ -283,11 +283,29 @@ def test_a_store_without_the_runs_says_so(tmp_path: Path, capsys):
     assert "lacks 4 of the 4 runs" in capsys.readouterr().err
 
 
+def test_dry_run_counts_and_runs_nothing(tmp_path: Path, capsys):
+    store = tmp_path / "runs"
+    command = ["reproduce", "fig5", "fig11", "--scale", "smoke", "--store", str(store), "--dry-run"]
+    assert main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["to_do"] == {"fig5": 1, "fig11": 4}, "figure 5 has its reference to do first"
+    assert found["runs"] == 5
+    assert found["estimated_seconds"] > 0
+    for spec in FIGURES["fig5"].references("smoke"):
+        Store(store).put(made_record(spec))
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    assert "fig5    4" in out
+    assert "8 runs to do at smoke scale, about" in out
+    assert len(list(store.glob("*.json"))) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["fig7"], ["unknown figure 'fig7'", "did you mean"]),
         (["fig1", "--scale", "lapop"], ["unknown scale 'lapop'", "did you mean laptop"]),
+        (["fig1", "--scale", "Paper", "--dry-run"], ["unknown scale 'Paper'"]),
         (["fig4", "--out", "/dev/null/x"], ["cannot write /dev/null/x"]),
         ([], ["Missing argument"]),
     ],

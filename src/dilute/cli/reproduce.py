@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,7 @@ from dilute.cli import console, options
 if TYPE_CHECKING:
     from dilute.paper import Reproduction
     from dilute.runs import RunSpec
-    from dilute.sweeps import Plan
+    from dilute.sweeps import Place, Plan
 
 
 def reproduce(
@@ -36,6 +36,9 @@ def reproduce(
     ),
     draw_only: Annotated[
         bool, typer.Option("--draw-only", help="Train nothing: an error if the store lacks a run.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count the runs and estimate the time; run nothing.")
     ] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Do runs again that failed before.")
@@ -62,10 +65,10 @@ def reproduce(
 
     Example: `dilute reproduce fig1 fig5 --scale smoke --store runs --out figures`
     """
-    from dilute.paper import FIGURES, chosen_figures
+    from dilute.paper import FIGURES, chosen_figures, missing_runs
     from dilute.paper import reproduce as reproduce_figures
     from dilute.store import Store
-    from dilute.sweeps import make_plan, run_sweep
+    from dilute.sweeps import make_plan, run_sweep, share
 
     def train(specs: Sequence[RunSpec]) -> None:
         plan = make_plan(specs, data_dir=data_dir)
@@ -91,6 +94,10 @@ def reproduce(
 
     chosen = chosen_figures(names, FIGURES)
     kept = Store(store)
+    if dry_run:
+        missing = missing_runs(chosen, scale, kept)  # type: ignore[arg-type]
+        _show_missing(missing, scale, share(workers, threads, device), data_dir, json=json)
+        return
     found = reproduce_figures(
         chosen,
         scale,  # type: ignore[arg-type]
@@ -120,6 +127,42 @@ def reproduce(
             )
         if one.parts:
             console.say(f"note: {one.figure.name} is of parts of sets: {', '.join(one.parts)}")
+
+
+def _show_missing(
+    missing: Mapping[str, Sequence[RunSpec]],
+    scale: str,
+    places: Sequence[Place],
+    data_dir: Path | None,
+    *,
+    json: bool,
+) -> None:
+    """Print how many runs each figure lacks, and how long they would take here."""
+    from dilute.sweeps import estimate, make_plan
+
+    counts = {name: len(specs) for name, specs in missing.items()}
+    unique = {spec.key(): spec for specs in missing.values() for spec in specs}
+    seconds = 0.0
+    if unique:
+        plan = make_plan(unique.values(), data_dir=data_dir)
+        seconds = estimate(
+            plan,
+            plan.specs.values(),
+            workers=len(places),
+            threads=places[0].threads,
+            device=places[0].device,
+            on_kind=lambda kind: console.say(f"timing {kind}"),
+        ).seconds
+    if json:
+        console.print_json(
+            {"scale": scale, "to_do": counts, "runs": len(unique), "estimated_seconds": seconds}
+        )
+        return
+    print(console.columns([["figure", "to do"], *([name, str(n)] for name, n in counts.items())]))
+    print(
+        f"{len(unique):,} runs to do at {scale} scale, about {console.duration(seconds)} with {len(places)} "
+        "workers (on this machine, from a few steps of each model; shared runs counted once)"
+    )
 
 
 def _refuse_parts(specs: Sequence[RunSpec], plan: Plan) -> None:

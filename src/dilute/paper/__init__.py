@@ -9,6 +9,7 @@ from dilute.paper.reproduce import (
     Reproduction,
     chosen_figures,
     claims_markdown,
+    missing_runs,
     notes_markdown,
     reproduce,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "Verdict",
     "chosen_figures",
     "claims_markdown",
+    "missing_runs",
     "notes_markdown",
     "reproduce",
     "run_table",

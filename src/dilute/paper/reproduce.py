@@ -129,8 +129,7 @@ def reproduce(
 
     Errors: `StoreError` if runs are missing from the store and are not to be trained; those of `train`.
     """
-    if scale not in SCALES:
-        raise SpecError(unknown_name("scale", scale, SCALES))
+    _check_scale(scale)
     make_folder(out)
 
     def train_missing(specs: Sequence[RunSpec]) -> None:
@@ -163,6 +162,30 @@ def reproduce(
         ]
     files += _write_claims(judged, gathered, out)
     return Reproduction(judged, gathered, files)
+
+
+def _check_scale(scale: str) -> None:
+    if scale not in SCALES:
+        raise SpecError(unknown_name("scale", scale, SCALES))
+
+
+def missing_runs(
+    chosen: Sequence[PaperFigure], scale: Scale, store: Store
+) -> dict[str, list[RunSpec]]:
+    """Return the runs of each figure that the store lacks; of one whose reference is missing, that alone.
+
+    Errors: `SpecError` for an unknown scale.
+    """
+    _check_scale(scale)
+    missing = {}
+    for figure in chosen:
+        specs = figure.references(scale)
+        references = [record for record in _found(specs, store) if record is not None]
+        if len(references) == len(specs):
+            specs = [*specs, *figure.specs(scale, references)]
+        found = zip(specs, _found(specs, store), strict=True)
+        missing[figure.name] = [spec for spec, record in found if record is None]
+    return missing
 
 
 def _records(name: str, specs: Sequence[RunSpec], scale: Scale, store: Store) -> list[RunRecord]:
