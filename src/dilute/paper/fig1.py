@@ -128,7 +128,7 @@ def judge_order(data: Any) -> Judgement:
         held = "perceptron < MLPs" if parts[0] else "MLPs < Conv4"
         finding += f"; only {held} holds"
     if not deeper_is_better:
-        finding += "; depth does not order the MLPs"
+        finding += "; the order among the MLPs is within chance"
     return Judgement(
         verdict,
         finding,
