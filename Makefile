@@ -19,6 +19,7 @@ test-slow: .venv/ready-dev
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/sweep.py
 
 paper: .venv/ready
 	$(BIN)/python benchmarks/paper.py

@@ -59,6 +59,22 @@ NoisyImages = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Which subset, noise, initialisation and order.", min=0)]
 
+Workers = Annotated[
+    int | None, typer.Option(help="Processes; one per core, or per GPU, if not given.", min=1)
+]
+Threads = Annotated[
+    int | None, typer.Option(help="CPU threads per worker; its share of the cores.", min=1)
+]
+WorkerDevice = Annotated[
+    str | None, typer.Option(help="cpu, cuda:1, …; the GPUs in turn if there are some.")
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Do runs again that failed before.")
+]
+HangSeconds = Annotated[
+    float, typer.Option(help="Kill a worker that is silent for so long; its run has failed.")
+]
+
 
 def refuse_beside(option: str, value: object, others: dict[str, object]) -> None:
     """Refuse options that would be ignored beside `option`, where that is given.

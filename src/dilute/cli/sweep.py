@@ -25,24 +25,14 @@ def sweep(
     store: Annotated[
         Path, typer.Option(help="Folder of records: answered from, and written to.")
     ] = Path("runs"),
-    workers: Annotated[
-        int | None, typer.Option(help="Processes; one per core, or per GPU, if not given.", min=1)
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads per worker; its share of the cores.", min=1)
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda:1, …; the GPUs in turn if there are some.")
-    ] = None,
+    workers: options.Workers = None,
+    threads: options.Threads = None,
+    device: options.WorkerDevice = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the runs and estimate the time; run nothing.")
     ] = False,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Do runs again that failed before.")
-    ] = False,
-    hang_seconds: Annotated[
-        float, typer.Option(help="Kill a worker that is silent for so long; its run has failed.")
-    ] = 900.0,
+    retry_failed: options.RetryFailed = False,
+    hang_seconds: options.HangSeconds = 900.0,
     no_weights: Annotated[
         bool, typer.Option("--no-weights", help="Keep records alone, without trained weights.")
     ] = False,
