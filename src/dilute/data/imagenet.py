@@ -19,7 +19,7 @@ def load(data_dir: Path) -> Splits:
     Images are brought to 224 by 224 pixels (shorter side scaled, centre cut out) and kept in memory:
     about 200 GB for the whole set. A part of the set is called `imagenet@HASH`.
 
-    Errors: `DataError` if it is not there, is no part of ImageNet, or does not fit in memory.
+    Errors: `DataError` if it is not there, or does not fit in memory; those of `folder.load`.
     """
     place = data_dir / "imagenet"
     absent = [str(place / part) for part in ("train", "val") if not (place / part).is_dir()]

@@ -131,12 +131,13 @@ def num_test(table: Any) -> float:
 
 
 def tuned(table: Any, by: Sequence[str], over: str = "learning_rate") -> Any:
-    """Return, for each group of `by` (seed included by the caller), the row with the lowest held-out NLL.
+    """Return, for each group of `by` (seed included by the caller), the row with the lowest held-out NLL, in order of `by`.
 
-    The choice is made on held-out labels alone; the test set has no part in it.
+    The choice is made on held-out labels alone; the test set has no part in it. Where only one value of
+    `over` was run there is nothing to choose, and every row stays.
     """
     known = table.dropna(subset=["heldout_nll"])
-    if known.empty or known[over].nunique() < 2:
-        return table
-    best = known.groupby(list(by), dropna=False)["heldout_nll"].idxmin()
-    return table.loc[sorted(best)].reset_index(drop=True)
+    if not known.empty and known[over].nunique() > 1:
+        best = known.groupby(list(by), dropna=False)["heldout_nll"].idxmin()
+        table = table.loc[sorted(best)]
+    return table.sort_values(list(by), ignore_index=True)

@@ -12,7 +12,7 @@ from dilute.paper import claims, headline
 from dilute.paper.claims import Claim, Judgement
 from dilute.paper.drawing import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
 from dilute.paper.figure import PaperFigure, Scale
-from dilute.paper.setup import LEARNING_RATES, MNIST_EPOCHS, SINGLE_DRAWS, SMOKE, seeds_of
+from dilute.paper.setup import MNIST_EPOCHS, PAPER_NOTE, SMOKE, paper_recipes, seeds_of
 from dilute.runs import RunRecord, RunSpec
 
 if TYPE_CHECKING:
@@ -36,16 +36,7 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
     recipes: list[dict[str, Any]] = {
         "smoke": [{"data": "mnist5k", **SMOKE}],
         "laptop": [{"data": "mnist"}],  # the defaults: all labels of an image in one visit
-        "paper": [
-            {
-                "data": "mnist",
-                **SINGLE_DRAWS,
-                "learning_rate": rate,
-                "budget_epochs": MNIST_EPOCHS,
-                "curve_points": 40,
-            }
-            for rate in LEARNING_RATES
-        ],
+        "paper": [{"data": "mnist", **recipe} for recipe in paper_recipes(MNIST_EPOCHS)],
     }[scale]
     found = [
         RunSpec(model=model, alpha=alpha, seed=seed, **recipe)
@@ -69,7 +60,7 @@ def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
     is_single = table["copies"] == 1
     sampled = table.assign(sampling=is_single.map({True: "single", False: "grouped"}))
     by = ["sampling", "model", "alpha", "seed"]
-    return claims.tuned(sampled, by=by).sort_values(by, ignore_index=True)
+    return claims.tuned(sampled, by=by)
 
 
 def draw(data: Any, scale: Scale) -> Figure:
@@ -145,7 +136,7 @@ FIGURE = PaperFigure(
         "smoke": "A few steps on 5,000 digits; no verdict.",
         "laptop": "AdamW at 0.001 with warm-up and linear decay, 600 steps of 256 images with all their labels; "
         "one learning rate for all. The paper draws single labels, with AdaDelta and a tuned learning rate.",
-        "paper": "Single draws, AdaDelta, batches of 128, learning rate tuned on held-out noisy labels.",
+        "paper": PAPER_NOTE,
     },
     specs=specs,
     extras=headline_runs,

@@ -11,7 +11,7 @@ from dilute.paper import claims
 from dilute.paper.claims import Claim, Judgement
 from dilute.paper.drawing import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
 from dilute.paper.figure import PaperFigure, Scale
-from dilute.paper.setup import LEARNING_RATES, MNIST_EPOCHS, SINGLE_DRAWS, SMOKE, seeds_of
+from dilute.paper.setup import MNIST_EPOCHS, SINGLE_DRAWS, SMOKE, paper_recipes, seeds_of
 from dilute.runs import RunRecord, RunSpec
 
 if TYPE_CHECKING:
@@ -50,16 +50,7 @@ def single_draws(scale: Scale, batch_size: int) -> list[dict[str, Any]]:
         return [
             {**SINGLE_DRAWS, "batch_size": batch_size, "budget_steps": steps, "curve_points": 10}
         ]
-    return [
-        {
-            **SINGLE_DRAWS,
-            "batch_size": batch_size,
-            "learning_rate": rate,
-            "budget_epochs": MNIST_EPOCHS,
-            "curve_points": 40,
-        }
-        for rate in LEARNING_RATES
-    ]
+    return [{**recipe, "batch_size": batch_size} for recipe in paper_recipes(MNIST_EPOCHS)]
 
 
 def _on_expected(recipe: dict[str, Any], alpha: float) -> dict[str, Any]:
@@ -73,9 +64,7 @@ def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
     """Return a row per batch (its size, or the expected loss), `alpha` and seed."""
     is_expected = table["copies"] == "expected"
     named = table.assign(batch=table["batch_size"].astype(str).mask(is_expected, _EXPECTED))
-    return claims.tuned(named, by=["batch", "alpha", "seed"]).sort_values(
-        ["batch", "alpha", "seed"], ignore_index=True
-    )
+    return claims.tuned(named, by=["batch", "alpha", "seed"])
 
 
 def draw(data: Any, scale: Scale) -> Figure:

@@ -11,7 +11,14 @@ from dilute.paper import claims
 from dilute.paper.claims import Claim, Judgement
 from dilute.paper.drawing import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
 from dilute.paper.figure import PaperFigure, Scale
-from dilute.paper.setup import CIFAR_EPOCHS, GROUPED, LEARNING_RATES, SINGLE_DRAWS, SMOKE, seeds_of
+from dilute.paper.setup import (
+    CIFAR_EPOCHS,
+    GROUPED,
+    PAPER_NOTE,
+    SMOKE,
+    paper_recipes,
+    seeds_of,
+)
 from dilute.runs import RunRecord, RunSpec
 
 if TYPE_CHECKING:
@@ -37,16 +44,7 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
                 "test_curve": False,
             }
         ],
-        "paper": [
-            {
-                "data": "cifar10",
-                **SINGLE_DRAWS,
-                "learning_rate": rate,
-                "budget_epochs": CIFAR_EPOCHS,
-                "curve_points": 40,
-            }
-            for rate in LEARNING_RATES
-        ],
+        "paper": [{"data": "cifar10", **recipe} for recipe in paper_recipes(CIFAR_EPOCHS)],
     }[scale]
     return [
         RunSpec(model=model, alpha=alpha, seed=seed, **recipe)
@@ -59,9 +57,7 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
 
 def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
     """Return a row per network, `alpha` and seed, at the learning rate that held-out noisy labels prefer."""
-    return claims.tuned(table, by=["model", "alpha", "seed"]).sort_values(
-        ["model", "alpha", "seed"], ignore_index=True
-    )
+    return claims.tuned(table, by=["model", "alpha", "seed"])
 
 
 def draw(data: Any, scale: Scale) -> Figure:
@@ -126,7 +122,7 @@ FIGURE = PaperFigure(
         "smoke": "A few steps on 5,000 digits in place of CIFAR-10; no verdict.",
         "laptop": "AdamW at 0.001 with warm-up and linear decay, 500 steps of 128 images with all their labels: far "
         "from convergence. ResNet-18 needs a GPU and is left out.",
-        "paper": "Single draws, AdaDelta, batches of 128, learning rate tuned on held-out noisy labels.",
+        "paper": PAPER_NOTE,
     },
     specs=specs,
     select=select,

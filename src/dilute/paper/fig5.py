@@ -16,10 +16,10 @@ from dilute.paper.drawing import draw_means, finish_accuracy, new_figure, spread
 from dilute.paper.figure import PaperFigure, Scale
 from dilute.paper.setup import (
     GROUPED,
-    LEARNING_RATES,
     MNIST_EPOCHS,
-    SINGLE_DRAWS,
+    PAPER_NOTE,
     SMOKE,
+    paper_recipes,
     seeds_of,
 )
 from dilute.runs import RunRecord, RunSpec
@@ -66,15 +66,7 @@ def specs(scale: Scale, references: Sequence[RunRecord]) -> list[RunSpec]:
     recipes: list[dict[str, Any]] = {
         "smoke": [SMOKE],
         "laptop": [{**GROUPED, "budget_steps": 600, "curve_points": 4, "test_curve": False}],
-        "paper": [
-            {
-                **SINGLE_DRAWS,
-                "learning_rate": rate,
-                "budget_epochs": MNIST_EPOCHS,
-                "curve_points": 40,
-            }
-            for rate in LEARNING_RATES
-        ],
+        "paper": paper_recipes(MNIST_EPOCHS),
     }[scale]
     found = []
     for recipe in recipes:
@@ -200,7 +192,7 @@ FIGURE = PaperFigure(
     notes={
         "smoke": "A few steps on 5,000 digits; no verdict.",
         "laptop": "All labels of an image in one visit; AdamW at 0.001, 600 steps of 128 images (1.3 passes).",
-        "paper": "Single draws, AdaDelta, batches of 128, learning rate tuned on held-out noisy labels.",
+        "paper": PAPER_NOTE,
     },
     references=references,
     specs=specs,

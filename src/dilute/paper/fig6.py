@@ -11,7 +11,14 @@ from dilute.paper import claims
 from dilute.paper.claims import Claim, Judgement
 from dilute.paper.drawing import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
 from dilute.paper.figure import PaperFigure, Scale
-from dilute.paper.setup import CIFAR_EPOCHS, GROUPED, LEARNING_RATES, SINGLE_DRAWS, SMOKE, seeds_of
+from dilute.paper.setup import (
+    CIFAR_EPOCHS,
+    GROUPED,
+    PAPER_NOTE,
+    SMOKE,
+    paper_recipes,
+    seeds_of,
+)
 from dilute.runs import RunRecord, RunSpec
 
 if TYPE_CHECKING:
@@ -49,15 +56,7 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
                 "test_curve": False,
             }
         ],
-        "paper": [
-            {
-                **SINGLE_DRAWS,
-                "learning_rate": rate,
-                "budget_epochs": CIFAR_EPOCHS,
-                "curve_points": 40,
-            }
-            for rate in LEARNING_RATES
-        ],
+        "paper": paper_recipes(CIFAR_EPOCHS),
     }[scale]
     found = []
     for recipe in recipes:
@@ -145,7 +144,7 @@ FIGURE = PaperFigure(
         "smoke": "A few steps on 5,000 digits; no verdict.",
         "laptop": "20,000 clean images, alpha 0 and 10, Conv6; pools of 20,000 images, whose labels are shown together; "
         "AdamW at 0.001, three passes over the images, batches of 128. The stored runs have 20,000 of CIFAR-100's images.",
-        "paper": "Single draws, AdaDelta, batches of 128, learning rate tuned on held-out noisy labels.",
+        "paper": PAPER_NOTE,
     },
     specs=specs,
     select=select,

@@ -14,10 +14,10 @@ from dilute.paper.figure import PaperFigure, Scale
 from dilute.paper.need import needed, per_seed
 from dilute.paper.setup import (
     GROUPED,
-    LEARNING_RATES,
     MNIST_EPOCHS,
-    SINGLE_DRAWS,
+    PAPER_NOTE,
     SMOKE,
+    paper_recipes,
     seeds_of,
 )
 from dilute.runs import RunRecord, RunSpec
@@ -72,12 +72,9 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
             alpha=alpha,
             num_clean=size,
             seed=seed,
-            **SINGLE_DRAWS,
-            learning_rate=rate,
-            budget_epochs=MNIST_EPOCHS,
-            curve_points=40,
+            **recipe,
         )
-        for rate in LEARNING_RATES
+        for recipe in paper_recipes(MNIST_EPOCHS)
         for seed in seeds_of(scale, laptop=0)
         for alpha in (0, 10, 20, 30, 40, 50)
         for size in _PAPER_SIZES
@@ -95,9 +92,7 @@ def laptop_steps(size: int, alpha: float) -> int:
 
 def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
     """Return a row per `alpha`, number of clean examples and seed."""
-    return claims.tuned(table, by=["alpha", "num_clean", "seed"]).sort_values(
-        ["alpha", "num_clean", "seed"], ignore_index=True
-    )
+    return claims.tuned(table, by=["alpha", "num_clean", "seed"])
 
 
 def draw(data: Any, scale: Scale) -> Figure:
@@ -159,7 +154,7 @@ FIGURE = PaperFigure(
         "laptop": "All labels of an image in one visit; AdamW at 0.001 with warm-up and linear decay; batches of 128, "
         "four passes over the images and 60 steps more (150 without noise); a tenth of the images is held out, on whose noisy labels the "
         "model is chosen among eight along the run.",
-        "paper": "Single draws, AdaDelta, batches of 128, learning rate tuned on held-out noisy labels.",
+        "paper": PAPER_NOTE,
     },
     specs=specs,
     select=select,

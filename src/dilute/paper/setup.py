@@ -31,6 +31,16 @@ LEARNING_RATES = (0.03, 0.1, 0.3, 1.0)
 MNIST_EPOCHS = 12
 CIFAR_EPOCHS = 60
 
+PAPER_NOTE = "Single draws, AdaDelta, batches of 128, learning rate tuned on held-out noisy labels."
+
+
+def paper_recipes(epochs: float) -> list[dict[str, Any]]:
+    """Return the recipes of a run at the paper's own scale: one for each learning rate that is tried."""
+    return [
+        {**SINGLE_DRAWS, "learning_rate": rate, "budget_epochs": epochs, "curve_points": 40}
+        for rate in LEARNING_RATES
+    ]
+
 
 def seeds_of(scale: Scale, laptop: int) -> range:
     """Return the seeds of a scale: one for smoke, `laptop` on a laptop, three as the paper's."""
