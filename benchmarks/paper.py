@@ -1,8 +1,8 @@
 """`make paper`: the paper's figures at laptop scale, and the tables that the README and docs/paper.md quote.
 
-Trains what `results/paper/` lacks (hours on two cores, if all of it), draws into `results/figures/`, and
-writes the tables between their markers. With every record present it only draws. `--draw-only` never
-trains, `--headline` adds the runs at the paper's own sampling (hours more).
+Does `dilute reproduce all headline` with `results/paper/` and `results/figures/`, which trains what is
+missing (hours on two cores, if all of it; `--draw-only` never does), and writes the tables between their
+markers.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from readme import README, write_table
+from readme import write_table
 
-import dilute
-from dilute.cli.console import sweep_progress
+from dilute import cli
 from dilute.paper import (
     FIGURES,
     Reproduction,
@@ -23,24 +22,19 @@ from dilute.paper import (
     notes_markdown,
     reproduce,
 )
-from dilute.runs import RunSpec
 from dilute.store import Store
-from dilute.sweeps import run_sweep
 
 ROOT = Path(__file__).parent.parent
 STORE = ROOT / "results" / "paper"
 FIGURES_FOLDER = ROOT / "results" / "figures"
 PAGE = ROOT / "docs" / "paper.md"
+COMMAND = "make paper"
 
 
-def train(specs: Sequence[RunSpec]) -> None:
-    """Do the runs that the store lacks."""
-    with sweep_progress() as on_progress:
-        result = run_sweep(specs, STORE, keep_weights=False, on_progress=on_progress)
-    for key, message in result.failures.items():
-        print(f"failed: run {key}: {message}", file=sys.stderr)
-    if result.interrupted:
-        raise KeyboardInterrupt(f"{result.left} runs are left")
+def claims_tables(found: Reproduction) -> str:
+    """Return in Markdown the table of claims, and what the runs of each figure are."""
+    rows = [claim.row() for claim in found.claims]
+    return f"{claims_markdown(rows)}\n\n{notes_markdown(found.figures)}"
 
 
 def figures_table(found: Reproduction) -> str:
@@ -54,9 +48,11 @@ def figures_table(found: Reproduction) -> str:
         judged = [claim for claim in found.claims if claim.figure == figure.name]
         reported = "; ".join(claim.claim.reported for claim in judged) or "–"
         ours = "; ".join(
-            f"**{claim.judgement.verdict}** (`{claim.claim.id}`): {claim.judgement.finding}"
+            f"{claim.judgement.brief or claim.judgement.finding}: **{claim.judgement.verdict}**"
             for claim in judged
         )
+        if figure.name in found.summaries:
+            ours = f"[a table](docs/paper.md#{figure.name})"
         is_drawn = bool(one.records) or figure.illustrates
         title = f"[{figure.title}](results/figures/{figure.name}.png)" if is_drawn else figure.title
         command = f"`dilute reproduce {figure.name}`" + ("" if is_drawn else " `--scale paper`")
@@ -74,21 +70,16 @@ def figures_table(found: Reproduction) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run what is missing, draw, and write the tables; with `--draw-only` train nothing."""
-    chosen = chosen_figures(["all", "headline"] if "--headline" in arguments else ["all"], FIGURES)
-    trainer = None if "--draw-only" in arguments else train
-    try:
-        found = reproduce(chosen, "laptop", Store(STORE), FIGURES_FOLDER, trainer)
-        write_table("paper", figures_table(found), README)
-        rows = [claim.row() for claim in found.claims]
-        write_table("paper", f"{claims_markdown(rows)}\n\n{notes_markdown(found.figures)}", PAGE)
-    except dilute.DiluteError as error:
-        print(f"paper: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as error:
-        print(f"paper: interrupted: {error}", file=sys.stderr)
-        return 130
-    print(claims_markdown(rows))
+    """Run what is missing, draw, and write the tables; `arguments` go to `dilute reproduce`."""
+    names = ["all", "headline"]
+    where = ["--store", str(STORE), "--out", str(FIGURES_FOLDER)]
+    code = cli.main(["reproduce", *names, "--scale", "laptop", *where, *arguments])
+    if code:
+        return code
+    found = reproduce(chosen_figures(names, FIGURES), "laptop", Store(STORE), FIGURES_FOLDER)
+    write_table("paper", figures_table(found), command=COMMAND)
+    write_table("paper", claims_tables(found), command=COMMAND, path=PAGE)
+    write_table("headline", found.summaries["headline"], command=COMMAND, path=PAGE)
     return 0
 
 

@@ -9,12 +9,12 @@ from dilute.files import write_file
 README = Path(__file__).parent.parent / "README.md"
 
 
-def with_table(page: str, name: str, table: str) -> str:
-    """Return the page's text with `table` between the markers of `name`.
+def with_table(page: str, name: str, table: str, command: str) -> str:
+    """Return the page's text with `table` between the markers of `name`, which say what writes it.
 
     Errors: `ValueError` if the markers are not there.
     """
-    start, end = f"<!-- {name}: written by `make {name}` -->", f"<!-- end of {name} -->"
+    start, end = f"<!-- {name}: written by `{command}` -->", f"<!-- end of {name} -->"
     before, found, rest = page.partition(start)
     _, found_end, after = rest.partition(end)
     if not (found and found_end):
@@ -22,6 +22,6 @@ def with_table(page: str, name: str, table: str) -> str:
     return f"{before}{start}\n{table.strip()}\n{end}{after}"
 
 
-def write_table(name: str, table: str, path: Path = README) -> None:
+def write_table(name: str, table: str, *, command: str, path: Path = README) -> None:
     """Put `table` between the markers of `name` in the page at `path`."""
-    write_file(path, with_table(path.read_text(), name, table).encode())
+    write_file(path, with_table(path.read_text(), name, table, command).encode())

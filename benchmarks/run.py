@@ -146,7 +146,7 @@ def main() -> None:
     )
     print(text)
     write_file(HERE.parent / "results" / "benchmarks.md", text.encode())
-    write_table("bench", text)
+    write_table("bench", text, command="make bench")
 
 
 if __name__ == "__main__":

@@ -121,11 +121,43 @@ def test_figure_8_and_9_share_their_runs():
 
 
 def test_the_headline_compares_at_as_many_labels():
+    for scale in SCALES:
+        labels = {"single": {}, "grouped": {}}
+        for spec in headline.specs(scale):
+            sampling = "single" if spec.copies == 1 else "grouped"
+            seen = spec.budget_examples or spec.budget_steps * spec.batch_size
+            labels[sampling].setdefault(spec.alpha, set()).add(seen)
+        assert labels["single"] == labels["grouped"]
+        assert all(len(seen) == 1 for seen in labels["single"].values())
+
+
+def test_the_headline_is_summed_up_by_run():
+    """Labels per second over those of the paper's sampling; a run that did not finish has no row."""
     specs = headline.specs("laptop")
-    for single, grouped in zip(specs[::2], specs[1::2], strict=True):
-        assert (single.copies, grouped.copies) == (1, "all")
-        assert single.alpha == grouped.alpha
-        assert grouped.budget_examples == single.budget_steps * single.batch_size
+    seconds = {"adadelta": 1000.0, "adamw": 100.0}
+    records = []
+    for spec in specs:
+        record = made_record(spec, accuracy=0.9)
+        points = [
+            {"step": 3, "images": 30, "examples": 3000, "train_loss": 1, "test_accuracy": 0.5},
+            {"step": 6, "images": 60, "examples": 6000, "train_loss": 1, "test_accuracy": 0.9},
+        ]
+        is_lost = spec.alpha == 100 and spec.optimizer == "adamw" and spec.batch_size == 32
+        changes = {
+            "curve": points,
+            "selected_step": 3,
+            "training_seconds": seconds[spec.optimizer],
+            "status": "diverged" if is_lost else "done",
+        }
+        records.append(RunRecord(**record.model_dump() | changes))
+    data = headline.select(headline.curve_table(records), "laptop")
+    lines = headline.summary(data, "laptop").splitlines()
+    assert len(lines) == 2 + len(specs) - 1
+    assert "| 50 | single draws, AdaDelta | 6,000 | 50.0 (90.0) | 16.7 | 6 | 1.0 |" in lines
+    assert (
+        "| 50 | grouped copies, AdamW, 32 images | 6,000 | 50.0 (90.0) | 1.7 | 60 | 10.0 |" in lines
+    )
+    assert not any(line.startswith("| 100 | grouped copies, AdamW, 32") for line in lines)
 
 
 def test_the_confusing_order_is_read_from_the_confusion_matrix():

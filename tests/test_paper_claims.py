@@ -65,6 +65,15 @@ def test_mnist_alpha100(conv4, single, verdict):
     assert judged.num_runs == 3 * (1 if single is None else 2)
 
 
+def test_one_seed_of_a_sampling_shows_the_headline_partly():
+    data = fig1_table(ORDERED, 0.91)
+    is_dropped = (data["sampling"] == "single") & (data["seed"] > 0)
+    judged = fig1.judge_alpha100(data[~is_dropped])
+    assert judged.verdict == "partly"
+    assert "(n = 1)" in judged.finding
+    assert judged.finding.endswith("one seed alone")
+
+
 @pytest.mark.parametrize(
     ("changed", "verdict"),
     [

@@ -27,7 +27,7 @@ def tables():
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Reproduction:
     out = tmp_path_factory.mktemp("figures")
-    return reproduce(chosen_figures(["all"], FIGURES), "laptop", Store(STORE), out)
+    return reproduce(chosen_figures(["all", "headline"], FIGURES), "laptop", Store(STORE), out)
 
 
 def test_every_stored_record_is_readable():
@@ -40,11 +40,14 @@ def test_the_readme_quotes_the_stored_results(tables, found):
     assert tables.figures_table(found) in (ROOT / "README.md").read_text()
 
 
+def test_the_readme_has_room_for_what_was_found(found):
+    assert all(len(one.judgement.brief or one.judgement.finding) <= 140 for one in found.claims)
+
+
 def test_the_page_quotes_the_stored_results(tables, found):
-    rows = [one.row() for one in found.claims]
     page = (ROOT / "docs" / "paper.md").read_text()
-    assert tables.claims_markdown(rows) in page
-    assert tables.notes_markdown(found.figures) in page
+    assert tables.claims_tables(found) in page
+    assert found.summaries["headline"] in page
 
 
 def test_the_stored_tables_are_those_of_the_stored_runs(found):

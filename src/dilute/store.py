@@ -99,15 +99,6 @@ class Store:
             if record is not None:
                 yield record
 
-    def read_all(self) -> tuple[list[RunRecord], list[str]]:
-        """Return all records, by key, and for each that cannot be read a line that says which and why.
-
-        Those lines are logged as warnings, too.
-        """
-        unreadable: list[str] = []
-        found = [self._readable(name, unreadable) for name in file_states(self.folder)]
-        return [record for record in found if record is not None], unreadable
-
     def table(self) -> Any:
         """Return a pandas data frame: a row per record, by key, and a column per field.
 

@@ -101,6 +101,7 @@ def reproduce(
             {
                 "scale": scale,
                 "claims": [one.row() for one in found.claims],
+                "summaries": found.summaries,
                 "files": [str(path) for path in found.files],
                 "runs": {one.figure.name: one.num_runs for one in found.figures},
                 "core_seconds": {one.figure.name: one.core_seconds for one in found.figures},
@@ -177,5 +178,7 @@ def _print(found: Reproduction) -> None:
         print(f"{claim.id} ({claim.source}): {judgement.verdict.upper()} [{one.scale}]")
         print(f"  paper: {claim.text} ({claim.reported})")
         print(f"  ours ({judgement.num_runs} runs): {judgement.finding}")
+    for name, table in found.summaries.items():
+        print(f"{name}:\n{table}")
     folders = sorted({str(path.parent) for path in found.files})
     print(f"{len(found.files)} files written to {', '.join(folders)}")

@@ -22,12 +22,14 @@ class Judgement:
         finding: our value with its spread, in words; for `partly`, with what part.
         num_runs: how many finished runs it is about.
         numbers: the numbers behind it, by name.
+        brief: our value in a few words, for a table; the finding if empty.
     """
 
     verdict: Verdict
     finding: str
     num_runs: int = 0
     numbers: dict[str, float] = field(default_factory=dict)
+    brief: str = ""
 
 
 @dataclass(frozen=True)

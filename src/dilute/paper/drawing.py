@@ -47,17 +47,27 @@ def paper_style() -> Iterator[None]:
 
 
 def new_figure(
-    title: str, note: str, *, panels: int = 1, inches: tuple[float, float] = (COLUMN_INCHES, 2.9)
+    title: str,
+    note: str,
+    *,
+    panels: int = 1,
+    rows: int = 1,
+    inches: tuple[float, float] = (COLUMN_INCHES, 2.9),
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure with a title above it and a small note below, and its axes side by side."""
+    """Return a figure with a title above it and a small note below, and its axes row by row.
+
+    Arguments:
+        panels, rows: axes side by side, and one above the other.
+        inches: width and height of each.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(inches[0] * panels, inches[1]), layout="constrained")
-    axes = figure.subplots(1, panels, squeeze=False)[0]
+    figure = Figure(figsize=(inches[0] * panels, inches[1] * rows), layout="constrained")
+    axes = figure.subplots(rows, panels, squeeze=False)
     figure.suptitle(title, fontsize=9)
     lines = textwrap.fill(note, int(_NOTE_CHARACTERS_PER_INCH * inches[0] * panels))
     figure.supxlabel(lines, fontsize=_NOTE_SIZE, color="0.35")
-    return figure, list(axes)
+    return figure, list(axes.flat)
 
 
 def line_style(number: int) -> dict[str, Any]:

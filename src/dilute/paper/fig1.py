@@ -64,21 +64,29 @@ def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
 
 
 def draw(data: Any, scale: Scale) -> Figure:
-    """Draw test accuracy against `alpha`, a line per network."""
-    sampling = "single" if scale == "paper" else "grouped"
-    shown = data[data["sampling"] == sampling]
+    """Draw test accuracy against `alpha`, a line per network, and one for Conv4's runs of the other sampling."""
+    sampling, other = ("single", "grouped") if scale == "paper" else ("grouped", "single")
+    is_shown = data["sampling"] == sampling
+    shown = data[is_shown]
     figure, (axes,) = new_figure(
         "MNIST, uniform noise" if scale != "smoke" else "MNIST (5,000), a few steps",
         f"{headline.SAMPLINGS[sampling]}; {spread_note(shown)}",
     )
-    draw_means(axes, shown, "alpha", "model", MODELS)
+    beside = f"Conv4, {headline.SAMPLINGS[other]}"
+    if not is_shown.all():
+        beside += f" (n = {data[~is_shown]['seed'].nunique()})"
+    lines = data.assign(line=data["model"].where(is_shown, other))
+    draw_means(axes, lines, "alpha", "line", {**MODELS, other: beside})
     alpha_ticks(axes, data["alpha"])
     finish_accuracy(axes, "noisy examples per clean one, alpha")
     return figure
 
 
 def judge_alpha100(data: Any) -> Judgement:
-    """`mnist-alpha100`: at least 90 % at `alpha = 100`, at the figure's own sampling and with grouped copies."""
+    """`mnist-alpha100`: at least 90 % at `alpha = 100`, at the figure's own sampling and with grouped copies.
+
+    Each by more than one seed; else the claim is partly reproduced at most.
+    """
     found: dict[str, list[float]] = {}
     for sampling, name in headline.SAMPLINGS.items():
         if values := claims.accuracies(data, sampling=sampling, model="conv4", alpha=100):
@@ -90,6 +98,9 @@ def judge_alpha100(data: Any) -> Judgement:
     verdict = claims.verdict_of([*parts, *(False for _ in missing)])
     finding = "; ".join(f"{name} {claims.percent(values)}" for name, values in found.items())
     finding += "".join(f"; {name} not run" for name in missing)
+    if verdict == "reproduced" and min(map(len, found.values())) < 2:
+        verdict = "partly"
+        finding += "; one seed alone"
     numbers = {f"accuracy, {name}": float(np.mean(values)) for name, values in found.items()}
     return Judgement(verdict, finding, sum(map(len, found.values())), numbers)
 
@@ -120,11 +131,14 @@ def judge_order(data: Any) -> Judgement:
         finding += f"; only {held} holds"
     if not deeper_is_better:
         finding += "; the order among the MLPs is within chance"
+    means = {model: float(np.mean(values)) for model, values in found.items()}
     return Judgement(
         verdict,
         finding,
         sum(map(len, found.values())),
-        {f"accuracy, {model}": float(np.mean(values)) for model, values in found.items()},
+        {f"accuracy, {model}": mean for model, mean in means.items()},
+        ", ".join(f"{model} {100 * means[model]:.1f}" for model in reversed(MODELS))
+        + f" % at alpha = {alpha:g}",
     )
 
 

@@ -94,7 +94,7 @@ def judge_batch(data: Any) -> Judgement:
     A batch size with runs that failed or diverged is not above another, nor below.
     """
     smallest, largest = str(BATCH_SIZES[0]), str(BATCH_SIZES[-1])
-    parts, words, numbers = [], [], {}
+    parts, words, briefs, numbers = [], [], [], {}
     for alpha in sorted(alpha for alpha in data["alpha"].unique() if alpha):
         rows = data[data["alpha"] == alpha]
         found = {str(size): claims.accuracies(rows, batch=str(size)) for size in BATCH_SIZES}
@@ -104,13 +104,17 @@ def judge_batch(data: Any) -> Judgement:
             f"alpha = {alpha:g}: "
             + ", ".join(f"{size} {claims.percent(values)}" for size, values in found.items())
         )
+        if all(ends):
+            high, low = (f"{100 * float(np.mean(values)):.1f}" for values in ends)
+            briefs.append(f"{high} against {low} % at alpha = {alpha:g}")
         for size, values in found.items():
             if values:
                 numbers[f"accuracy, alpha {alpha:g}, batch {size}"] = float(np.mean(values))
     if not parts:
         return claims.not_run()
     num_runs = int(data[data["batch"] != _EXPECTED]["accuracy"].notna().sum())
-    return Judgement(claims.verdict_of(parts), "; ".join(words), num_runs, numbers)
+    verdict = claims.verdict_of(parts)
+    return Judgement(verdict, "; ".join(words), num_runs, numbers, "; ".join(briefs))
 
 
 def judge_infinite(data: Any) -> Judgement:
@@ -130,6 +134,7 @@ def judge_infinite(data: Any) -> Judgement:
         ),
         len(rows),
         {f"accuracy, alpha {alpha:g}": mean for alpha, mean in means.items()} | {"drop": drop},
+        f"{100 * drop:.1f} points lost at alpha = {max(means):g}",
     )
 
 

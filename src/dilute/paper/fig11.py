@@ -100,6 +100,7 @@ def judge(data: Any) -> Judgement:
         finding,
         int(data["accuracy"].notna().sum()),
         {f"best rate, alpha {alpha:g}": rate for alpha, rate in best.items()},
+        ", ".join(f"{rate:g} at alpha = {alpha:g}" for alpha, rate in best.items()),
     )
 
 

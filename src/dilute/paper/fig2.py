@@ -100,8 +100,8 @@ def judge(data: Any) -> Judgement:
         verdict = "partly"
     else:
         verdict = "not reproduced" if is_above("conv4", "conv6") else "not run at this scale"
-    finding = ", ".join(f"{MODELS[m]} {claims.percent(values)}" for m, values in found.items())
-    finding += "; " + ", ".join(
+    brief = ", ".join(f"{MODELS[m]} {claims.percent(values)}" for m, values in found.items())
+    finding = f"{brief}; " + ", ".join(
         f"{name}: {'holds' if part else 'not shown'}" for name, part in parts.items()
     )
     if "resnet18" not in found:
@@ -111,6 +111,7 @@ def judge(data: Any) -> Judgement:
         f"at alpha = {_CLAIM_ALPHA}: {finding}",
         sum(map(len, found.values())),
         {f"accuracy, {model}": float(np.mean(values)) for model, values in found.items()},
+        brief,
     )
 
 

@@ -139,13 +139,15 @@ def _means(data: Any) -> dict[Order, dict[float, float]]:
 def judge_structured(data: Any) -> Judgement:
     """`structured`: for each order, accuracy up to `delta = 0.5` stays within 5 points of uniform noise, and is 10 lower at 1."""
     means = _means(data)
-    parts, words = [], []
+    parts, words, halfway, at_one = [], [], [], []
     for order, by_delta in means.items():
         if not {0.0, 1.0} <= set(by_delta) or not any(0 < d <= _HALFWAY for d in by_delta):
             continue
         drops = {delta: by_delta[0.0] - value for delta, value in by_delta.items()}
         nearby = max(drop for delta, drop in drops.items() if 0 < delta <= _HALFWAY)
         parts += [nearby <= _NEAR, drops[1.0] >= _FALL]
+        halfway.append(nearby)
+        at_one.append(drops[1.0])
         words.append(
             f"{ORDERS[order]}: −{100 * nearby:.1f} points up to delta = 0.5, −{100 * drops[1.0]:.1f} at 1"
         )
@@ -158,6 +160,8 @@ def judge_structured(data: Any) -> Judgement:
         f"uniform {claims.percent(uniform)}; " + "; ".join(words),
         data.dropna(subset=["accuracy"])["key"].nunique(),
         numbers,
+        f"at most −{100 * max(halfway):.1f} points up to delta = 0.5; −{100 * min(at_one):.0f} to "
+        f"−{100 * max(at_one):.0f} at 1",
     )
 
 
@@ -176,12 +180,13 @@ def judge_order(data: Any) -> Judgement:
     else:
         halfway = [spread for delta, spread in ranges.items() if delta <= _HALFWAY]
         verdict = "partly" if max(halfway) <= _MINOR else "not reproduced"
+    differences = [f"{100 * ranges[d]:.1f} points at delta = {d:g}" for d in deltas]
     return Judgement(
         verdict,
-        "largest difference between orders: "
-        + ", ".join(f"{100 * ranges[d]:.1f} points at delta = {d:g}" for d in deltas),
+        f"largest difference between orders: {', '.join(differences)}",
         data.dropna(subset=["accuracy"])["key"].nunique(),
         {f"range, delta {delta:g}": value for delta, value in ranges.items()},
+        f"{differences[0]}, {differences[-1]}",
     )
 
 

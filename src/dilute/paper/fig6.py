@@ -125,14 +125,15 @@ def judge(data: Any) -> Judgement:
         _HALF[0] <= drops["CIFAR-100"] / own <= _HALF[1],
         drops["white noise"] / own <= _NOTHING,
     ]
-    finding = f"alpha = 0: {claims.percent(clean)}; drop at alpha = {alpha:g}: " + ", ".join(
+    brief = f"drop at alpha = {alpha:g}: " + ", ".join(
         f"{name} {100 * drop:.1f} points" for name, drop in drops.items()
     )
     return Judgement(
         claims.verdict_of(parts),
-        finding,
+        f"alpha = 0: {claims.percent(clean)}; {brief}",
         len(clean) + sum(map(len, found.values())),
         {f"drop, {name}": drop for name, drop in drops.items()},
+        brief,
     )
 
 

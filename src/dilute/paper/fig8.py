@@ -142,6 +142,7 @@ def judge(data: Any) -> Judgement:
         finding,
         int(data["accuracy"].notna().sum()),
         {f"needed, alpha {alpha:g}": need.mean for alpha, need in known.items()},
+        ", ".join(f"{known[a]} at alpha = {a:g}" for a in _PAPER_NEED if a in known),
     )
 
 

@@ -148,6 +148,7 @@ def judge(data: Any) -> Judgement:
             "exponent": power,
             **({"exponent, low": low, "exponent, high": high} if interval else {}),
         },
+        f"{intercept:,.0f} + {slope:,.0f}·alpha; exponent {power:.2f} ({spread})",
     )
 
 

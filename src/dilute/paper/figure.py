@@ -102,6 +102,7 @@ class PaperFigure:
         references: runs whose outcome the specs need (a confusion matrix), by scale.
         extras: runs that are evidence where the store has them, and are not trained for this figure.
         table: from records to the table that `select` takes.
+        summary: from what the figure shows and the scale to a Markdown table of it, where there is one.
         illustrates: the figure shows no runs.
     """
 
@@ -116,4 +117,5 @@ class PaperFigure:
     references: Callable[[Scale], list[RunSpec]] = _no_runs
     extras: Callable[[Scale], list[RunSpec]] = _no_runs
     table: Callable[[Sequence[RunRecord]], Any] = run_table
+    summary: Callable[[Any, Scale], str] | None = None
     illustrates: bool = False

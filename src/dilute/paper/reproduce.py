@@ -86,10 +86,18 @@ class FigureRuns:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What came of it: every claim of the figures, judged; the figures; all files that were written."""
+    """What came of it.
+
+    Attributes:
+        claims: every claim of the figures, judged.
+        figures: the figures with their runs.
+        summaries: tables in Markdown of the figures that have one, by name.
+        files: all files that were written.
+    """
 
     claims: list[Judged]
     figures: list[FigureRuns]
+    summaries: dict[str, str]
     files: list[Path]
 
 
@@ -152,16 +160,19 @@ def reproduce(
     train_missing([spec for runs in specs.values() for spec in runs or []])
     gathered = [_gathered(figure, specs[figure.name], scale, store) for figure in chosen]
     judged: list[Judged] = []
+    summaries: dict[str, str] = {}
     files: list[Path] = []
     for one in gathered:
         data = _data(one)
         files += _write(one, data, out)
+        if data is not None and one.figure.summary is not None:
+            summaries[one.figure.name] = one.figure.summary(data, scale)
         judged += [
             Judged(claim, one.figure.name, scale, _judge(claim, data, one))
             for claim in one.figure.claims
         ]
     files += _write_claims(judged, gathered, out)
-    return Reproduction(judged, gathered, files)
+    return Reproduction(judged, gathered, summaries, files)
 
 
 def _check_scale(scale: str) -> None:
