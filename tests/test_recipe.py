@@ -107,3 +107,20 @@ def test_optimizers_lower_a_loss(name: str):
         (weight**2).sum().backward()
         optimizer.step()
     assert (weight.detach() < 1).all()
+
+
+@pytest.mark.parametrize("scale", [1e-2, 1.0])
+def test_adadelta_on_noise_alone_takes_steps_of_one_size(scale: float):
+    """Two to three times the root of epsilon, whatever the noise's size: in time it neither grows nor shrinks."""
+    weights = torch.nn.Parameter(torch.zeros(1000))
+    optimizer = Recipe(optimizer="adadelta", epsilon=1e-8).make_optimizer([weights])
+    generator = torch.Generator().manual_seed(0)
+    sizes = []
+    for _ in range(2000):
+        before = weights.detach().clone()
+        weights.grad = scale * torch.randn(1000, generator=generator)
+        optimizer.step()
+        sizes.append((weights.detach() - before).square().mean().sqrt().item())
+    early, late = np.mean(sizes[400:600]), np.mean(sizes[-200:])
+    assert 2e-4 < late < 3e-4
+    assert 0.9 < late / early < 1.1  # a walk whose steps feed on themselves would have doubled them

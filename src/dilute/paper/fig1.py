@@ -68,13 +68,14 @@ def draw(data: Any, scale: Scale) -> Figure:
     sampling, other = ("single", "grouped") if scale == "paper" else ("grouped", "single")
     is_shown = data["sampling"] == sampling
     shown = data[is_shown]
-    figure, (axes,) = new_figure(
-        "MNIST, uniform noise" if scale != "smoke" else "MNIST (5,000), a few steps",
-        f"{headline.SAMPLINGS[sampling]}; {spread_note(shown)}",
-    )
     beside = f"Conv4, {headline.SAMPLINGS[other]}"
+    note = f"{headline.SAMPLINGS[sampling]}; {spread_note(shown)}"
     if not is_shown.all():
         beside += f" (n = {data[~is_shown]['seed'].nunique()})"
+        note += "; the other sampling's runs saw another number of labels"
+    figure, (axes,) = new_figure(
+        "MNIST, uniform noise" if scale != "smoke" else "MNIST (5,000), a few steps", note
+    )
     lines = data.assign(line=data["model"].where(is_shown, other))
     draw_means(axes, lines, "alpha", "line", {**MODELS, other: beside})
     alpha_ticks(axes, data["alpha"])

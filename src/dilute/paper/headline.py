@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
@@ -125,11 +126,11 @@ def curve_table(records: Sequence[RunRecord]) -> Any:
 
 
 _SERIES = {
-    "adadelta, linear": "single draws, AdaDelta",
-    "adadelta, constant": "single draws, AdaDelta, constant rate",
-    "adamw": "single draws, AdamW",
-    "grouped, 128": "grouped copies, AdamW, 128 images",
-    "grouped, 32": "grouped copies, AdamW, 32 images",
+    "adadelta, linear": "single, AdaDelta",
+    "adadelta, constant": "single, AdaDelta, constant",
+    "adamw": "single, AdamW",
+    "grouped, 128": "grouped, AdamW, 128 images",
+    "grouped, 32": "grouped, AdamW, 32 images",
 }
 
 
@@ -150,29 +151,31 @@ def draw(data: Any, scale: Scale) -> Figure:
     alphas = sorted(data["alpha"].unique())
     figure, panels = new_figure(
         "MNIST, Conv4, uniform noise: the paper's sampling, and grouped copies on as many labels",
-        "Single draws in batches of 128; grouped: all labels of an image in one visit; each rate falls linearly to "
-        "zero unless it is said to be constant; one core, one seed"
+        "Single: one label of an image in a visit. Grouped: all of them. Learning rates fall linearly to zero unless "
+        "they are constant; one core, one seed"
         + ("; 5,000 digits, a few steps" if scale == "smoke" else ""),
         panels=len(alphas),
         rows=2,
         inches=(2.4, 2.1),
     )
-    for number, axes in enumerate(panels):
-        row, column = divmod(number, len(alphas))
-        x, label = (("labels", "labels seen"), ("training_seconds", "seconds in steps"))[row]
+    data = data.assign(millions=data["labels"] / 1e6)
+    x_axes = {"millions": "labels seen, millions", "training_seconds": "seconds in steps"}
+    places = product(x_axes, alphas)
+    for axes, (x, alpha) in zip(panels, places, strict=True):
         for style, (series, name) in enumerate(_SERIES.items()):
-            points = data[(data["alpha"] == alphas[column]) & (data["series"] == series)]
+            points = data[(data["alpha"] == alpha) & (data["series"] == series)]
             if not points.empty:
                 look = {**line_style(style), "markersize": 2.5}
                 axes.plot(points[x], 100 * points["accuracy"], label=name, **look)
-        axes.set_xscale("log")
         axes.axhline(90, color="0.6", linewidth=0.7)
-        finish_accuracy(axes, label, with_legend=False, from_zero=True)
-        if row == 0:
-            axes.set_title(f"alpha = {alphas[column]:g}")
+        finish_accuracy(axes, x_axes[x], with_legend=False, from_zero=True)
+        if x == "millions":
+            axes.set_title(f"alpha = {alpha:g}")
+        else:
+            axes.set_xscale("log")
+            axes.xaxis.set_minor_formatter("")
     # The smallest alpha has every series.
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(alphas), frameon=False)
+    panels[0].legend(loc="lower right", fontsize=6, frameon=False)
     return figure
 
 
