@@ -70,7 +70,7 @@ def specs(scale: Scale, references: Sequence[RunRecord]) -> list[RunSpec]:
     }[scale]
     found = []
     for recipe in recipes:
-        for seed in seeds_of(scale, laptop=2):
+        for seed in seeds_of(scale, laptop=1):
             found.append(RunSpec(**base, **recipe, seed=seed))
             found += [
                 RunSpec(**base, **recipe, seed=seed, noise=_noise(order, delta, ranking))
