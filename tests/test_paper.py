@@ -51,11 +51,21 @@ def made_record(spec: RunSpec, accuracy: float = 0.5) -> RunRecord:
         spec=spec.canonical(),
         accuracy={"last": accuracy, "selected": accuracy},
         selected_step=6,
-        curve=[{"step": 6, "images": 60, "examples": 60, "train_loss": 1.0, "heldout_nll": 2.0}],
+        curve=[
+            {
+                "step": 6,
+                "images": 60,
+                "examples": 60,
+                "train_loss": 1.0,
+                "heldout_nll": 2.0,
+                "test_accuracy": accuracy,
+            }
+        ],
         steps=6,
         num_clean=spec.num_clean or 57_000,
         num_test=10_000,
         seconds=1.0,
+        training_seconds=0.5,
         heldout_confusion=confusion,
         code="made up",
         started="2026-01-01T00:00:00+00:00",

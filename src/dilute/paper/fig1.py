@@ -72,7 +72,7 @@ def draw(data: Any, scale: Scale) -> Figure:
     note = f"{headline.SAMPLINGS[sampling]}; {spread_note(shown)}"
     if not is_shown.all():
         beside += f" (n = {data[~is_shown]['seed'].nunique()})"
-        note += "; the other sampling's runs saw another number of labels"
+        note += f"; {headline.SAMPLINGS[other]} saw fewer labels"
     figure, (axes,) = new_figure(
         "MNIST, uniform noise" if scale != "smoke" else "MNIST (5,000), a few steps", note
     )
