@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,14 @@ class FigureRuns:
     Attributes:
         figure, scale: which.
         records: of its runs, failed and diverged ones included.
+        extras: of runs of other figures that it shows, too.
         lacks_reference: its reference run failed, so that its runs are not known.
     """
 
     figure: PaperFigure
     scale: Scale
     records: list[RunRecord]
+    extras: list[RunRecord] = field(default_factory=list)
     lacks_reference: bool = False
 
     @property
@@ -238,15 +240,15 @@ def _gathered(
     if specs is None:
         return FigureRuns(figure, scale, [], lacks_reference=True)
     records = _records(figure.name, specs, scale, store)
-    records += [record for record in _found(figure.extras(scale), store) if record is not None]
-    return FigureRuns(figure, scale, records)
+    extras = [record for record in _found(figure.extras(scale), store) if record is not None]
+    return FigureRuns(figure, scale, records, extras)
 
 
 def _data(one: FigureRuns) -> Any:
     """Return what the figure shows, or None if there is nothing to show."""
     if not one.records and not one.figure.illustrates:
         return None
-    return one.figure.select(one.figure.table(one.records), one.scale)
+    return one.figure.select(one.figure.table([*one.records, *one.extras]), one.scale)
 
 
 def _write(one: FigureRuns, data: Any, out: Path) -> list[Path]:
