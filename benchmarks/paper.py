@@ -63,7 +63,8 @@ def figures_table(found: Reproduction) -> str:
     first = next(record for one in found.figures for record in one.records)
     lines += [
         "",
-        "Figures 8 and 9 share their runs, and 10 and 11 some; figure 1 shows single draws of the last row. Core-minutes: seconds of the runs times their threads, on "
+        "Figures 8 and 9 share their runs, and 10 and 11 some; figure 1 shows single draws of the last row. "
+        "Core-minutes: seconds of the runs times their threads, on "
         f"{first.hardware['processor']} ({first.hardware['capability']}), PyTorch {first.versions['torch']}.",
     ]
     return "\n".join(lines)

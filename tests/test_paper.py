@@ -235,6 +235,19 @@ def test_a_part_of_a_public_set_counts_as_the_set(tmp_path: Path):
     assert rows["source"].notna().all()
 
 
+def test_a_failed_run_of_another_figure_is_counted_and_costs_nothing(tmp_path: Path):
+    """Figure 1 shows the headline's single draws, which are not its own runs."""
+    store = Store(tmp_path / "runs")
+    for spec in specs_of("fig1", "laptop"):
+        store.put(made_record(spec))
+    first, *others = map(made_record, headline.single_draws("laptop"))
+    for record in (first.model_copy(update={"status": "failed"}), *others):
+        store.put(record)
+    found = reproduce([FIGURES["fig1"]], "laptop", store, tmp_path / "out").figures[0]
+    assert (found.num_runs, found.num_unfinished) == (60, 1)
+    assert found.core_seconds == 60
+
+
 def test_failed_runs_are_left_out_and_counted(tmp_path: Path):
     store = Store(tmp_path / "runs")
     specs = specs_of("fig11", "laptop")

@@ -78,6 +78,7 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
     return found
 
 
+_OF_SPEC = ("alpha", "optimizer", "learning_rate", "schedule", "batch_size", "seed")
 _COLUMNS = (
     "key",
     "status",
@@ -105,8 +106,7 @@ def curve_table(records: Sequence[RunRecord]) -> Any:
 
     rows = [
         {
-            **{name: record.spec[name] for name in ("alpha", "learning_rate", "schedule", "seed")},
-            **{name: record.spec[name] for name in ("optimizer", "batch_size")},
+            **{name: record.spec[name] for name in _OF_SPEC},
             "key": record.key,
             "status": record.status,
             "series": _series(record.spec),
@@ -132,8 +132,6 @@ _SERIES = {
     "grouped, 128": "grouped, AdamW, 128 images",
     "grouped, 32": "grouped, AdamW, 32 images",
 }
-
-
 _AS_FAST = "adadelta, constant"  # as with the falling rate: its time tells nothing more
 
 

@@ -67,8 +67,9 @@ class FigureRuns:
 
     @property
     def num_unfinished(self) -> int:
-        """How many failed or diverged, and are left out."""
-        return len(self.records) - self.num_runs + self.lacks_reference
+        """How many failed or diverged, those of other figures included, and are left out."""
+        shown = [*self.records, *self.extras]
+        return sum(record.status != "done" for record in shown) + self.lacks_reference
 
     @property
     def core_seconds(self) -> float:
