@@ -21,6 +21,7 @@ ORDER = [
     "dilution",
     "models",
     "methods",
+    "gradients",
     "training",
     "runs",
     "records",

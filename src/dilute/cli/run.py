@@ -81,6 +81,12 @@ def run(
     test_at_end: Annotated[
         bool, typer.Option("--test-at-end", help="Judge only the final models on the test set.")
     ] = False,
+    log_gradients: Annotated[
+        bool,
+        typer.Option(
+            "--log-gradients", help="Measure the gradient's length and noise scale along the run."
+        ),
+    ] = False,
     seed: options.Seed = 0,
     store: Annotated[
         Path, typer.Option(help="Folder of records: answered from, and written to.")
@@ -150,6 +156,7 @@ def run(
         "budget_examples": examples,
         "curve_points": curve_points,
         "test_curve": False if test_at_end else None,
+        "log_gradients": log_gradients or None,
         "seed": seed,
     }
     # Before the data are read, so that most slips in an option cost no waiting.

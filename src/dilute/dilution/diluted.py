@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -185,6 +186,23 @@ class NoisySet:
             held_blocks.append(block.take(np.sort(order[:count])))
             kept_blocks.append(block.take(np.sort(order[count:])))
         return self._with_blocks(kept_blocks), self._with_blocks(held_blocks)
+
+    def clean_part(self) -> NoisySet:
+        """Return the clean images with their true labels alone; for judging, never for training."""
+        return DilutedSet(self.clean, 0.0, rows=self.blocks[0].rows)
+
+    def noise_part(self) -> NoisySet | None:
+        """Return the images of noisy examples, such that their `expected` is the distribution of a noisy label; None without noise.
+
+        Its labels themselves are those of the whole set.
+        """
+        if not self.num_noisy:
+            return None
+        block = self.blocks[-1]
+        if len(self.blocks) == 1:
+            laws = self.noise.matrix(self.num_classes, self.alpha)
+            block = replace(block, laws=laws, law_of=self.true_labels)
+        return self._with_blocks([block])
 
     def _with_blocks(self, blocks: list[Block]) -> NoisySet:
         return NoisySet(

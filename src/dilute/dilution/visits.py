@@ -72,7 +72,10 @@ class Visits:
 
     def batch(self, start: int, stop: int) -> Batch:
         """Return visits `start` to `stop` of the sequence."""
-        visits = self.order(start, stop)
+        return self.read(self.order(start, stop))
+
+    def read(self, visits: NDArray[np.int64]) -> Batch:
+        """Return the visits of those numbers within an epoch (int64 `[B]`, each 0 to visits_per_epoch − 1)."""
         if len(self.noisy.blocks) == 1:
             return self._read(self.noisy.blocks[0], visits)
         return self._read_several(visits)

@@ -44,7 +44,8 @@ class RunRecord(BaseModel):
         steps, images, examples: steps done, images that went through the network, image–label pairs
             that they stood for.
         seconds: all of it, reading data and what an interrupted run had spent in steps and evaluation
-            included; of which training_seconds in steps. images_per_second and examples_per_second
+            included; of which training_seconds in steps, and gradient_seconds in looking at gradients (None
+            if they were not logged). images_per_second and examples_per_second
             are over the latter.
         peak_memory_bytes: of the process since it started, earlier runs in it included (of the GPU: in
             `hardware`), as far as it is known.
@@ -76,6 +77,7 @@ class RunRecord(BaseModel):
     examples_per_second: float | None = None
     seconds: float
     training_seconds: float | None = None
+    gradient_seconds: float | None = None
     peak_memory_bytes: int | None = None
     num_clean: int | None = None
     num_noisy: int | None = None

@@ -205,4 +205,5 @@ def _of_training(
         "images_per_second": images_per_second,
         "examples_per_second": images_per_second * trained.examples_per_visit,
         "training_seconds": trained.training_seconds,
+        "gradient_seconds": trained.gradient_seconds if spec.log_gradients else None,
     }

@@ -21,7 +21,7 @@ from dilute.training import Recipe
 MOST_RUNS = 100_000
 _MOST_BYTES = 64 * 2**20
 _KEYS = ("base", "grid", "zip", "list")
-_TRUTHS = ("test_curve",)
+_TRUTHS = ("test_curve", "log_gradients")
 _NESTED = {"noise": sorted({name for kind in PATTERNS.values() for name in kind.model_fields})}
 
 Values = dict[str, Any]
@@ -228,7 +228,9 @@ def _check_value(place: str, name: str, value: Any) -> None:
         hint = "; lists of values go under grid or zip" if place in ("base", "list") else ""
         raise SpecError(f"{place}: {name} is {_short(value)}; it must be a single value{hint}")
     if isinstance(value, bool) and name not in _TRUTHS:
-        raise SpecError(f"{place}: {name} is {value}; no field is true or false but {_TRUTHS[0]}")
+        raise SpecError(
+            f"{place}: {name} is {value}; no field is true or false but {' and '.join(_TRUTHS)}"
+        )
 
 
 def _spec(base: Values, varied: Values) -> RunSpec:

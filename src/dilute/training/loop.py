@@ -14,11 +14,13 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from dilute import seeds
 from dilute.dilution import NoisySet, Visits
 from dilute.environment import code_hash
+from dilute.gradients import GradientPoint, glance
 from dilute.methods import METHODS
 from dilute.training import checkpoints
 from dilute.training.evaluation import evaluate
@@ -28,6 +30,7 @@ from dilute.training.recipe import Recipe
 _log = logging.getLogger(__name__)
 _CHECK_LOSS_EVERY_STEPS = 20
 _CHECKPOINT_EVERY_SECONDS = 60.0
+_LOG_EVERY_STEPS, _LOG_SHARE = 250, 0.02
 
 
 class Interrupted(KeyboardInterrupt):
@@ -42,22 +45,27 @@ class CurvePoint:
         step: steps done.
         images: images that went through the network.
         examples: image–label pairs that they stood for.
-        train_loss: mean loss since the point before, in nats.
+        train_loss: mean loss since the point before, in nats; None before the first step.
         heldout_nll: mean negative log-likelihood of the held-out labels, in nats.
         heldout_accuracy: share of held-out labels predicted, 0 to 1 (low where they are noisy).
         test_accuracy: share of test labels predicted, 0 to 1.
         test_top5_accuracy: share of test labels among the five likeliest classes, 0 to 1; None for up
             to 10 classes.
+        gradient: length and noise of the gradient, where it was looked at.
     """
 
     step: int
     images: int
     examples: int
-    train_loss: float
+    train_loss: float | None = None
     heldout_nll: float | None = None
     heldout_accuracy: float | None = None
     test_accuracy: float | None = None
     test_top5_accuracy: float | None = None
+    gradient: GradientPoint | None = None
+
+
+_CURVE = TypeAdapter(list[CurvePoint])
 
 
 @dataclass
@@ -71,6 +79,7 @@ class Trained:
         selected: index in `curve` of the model with the lowest held-out NLL; None without held-out data.
         training_seconds: time in steps.
         evaluation_seconds: time in evaluations.
+        gradient_seconds: time in looking at gradients.
         loss_sum: sum of the losses since the last curve point (on the device, between checks).
         examples_per_visit: mean number of labels behind an image's visit.
         earlier_seconds: what interrupted sessions had spent.
@@ -84,6 +93,7 @@ class Trained:
     selected: int | None = None
     training_seconds: float = 0.0
     evaluation_seconds: float = 0.0
+    gradient_seconds: float = 0.0
     loss_sum: float | Tensor = 0.0
     examples_per_visit: float = 1.0
     earlier_seconds: float = 0.0
@@ -139,6 +149,9 @@ def train(
     if checkpoint is not None and checkpoint.exists():
         _resume(checkpoint, state, model, optimizer)
     saved_at = time.monotonic()
+    if recipe.log_gradients and not state.curve:
+        state.curve.append(CurvePoint(step=0, images=0, examples=0))
+        _log_gradients(state, model, visits, recipe, device)
     model.train()
     while state.step < num_steps and state.status == "done":
         started = time.perf_counter()
@@ -163,6 +176,8 @@ def train(
         state.training_seconds += time.perf_counter() - started
         if at_curve_point and state.status == "done":
             _judge(state, model, batch_size, heldout, test if judges_all else None, device)
+            if recipe.log_gradients and _is_look_due(state):
+                _log_gradients(state, model, visits, recipe, device)
         on_step(state.step, num_steps, state)
 
         stop = should_stop() and state.step < num_steps
@@ -220,6 +235,28 @@ def _judge(
     state.evaluation_seconds += time.perf_counter() - started
 
 
+def _is_look_due(state: Trained) -> bool:
+    looks = [point.step for point in state.curve if point.gradient]
+    return state.status == "done" and state.step - looks[-1] >= _LOG_EVERY_STEPS
+
+
+def _log_gradients(
+    state: Trained, model: nn.Module, visits: Visits, recipe: Recipe, device: torch.device
+) -> None:
+    """Add a look at the gradient to the curve's last point."""
+    started = time.perf_counter()
+    seen = glance(
+        model,
+        visits,
+        METHODS[recipe.method],
+        num_images=round(_LOG_SHARE * _LOG_EVERY_STEPS * recipe.batch_size),
+        seed=seeds.word(visits.seed, "glance", state.step),
+        device=device,
+    )
+    state.curve[-1] = replace(state.curve[-1], gradient=seen)
+    state.gradient_seconds += time.perf_counter() - started
+
+
 def _judge_ends(state: Trained, model: nn.Module, test: NoisySet, device: torch.device) -> None:
     """Add the test set's score to the curve's last point and to the selected one; `model` stays as it is."""
     started = time.perf_counter()
@@ -260,6 +297,7 @@ def _save(path: Path, state: Trained, model: nn.Module, optimizer: torch.optim.O
         "selected": state.selected,
         "training_seconds": state.training_seconds,
         "evaluation_seconds": state.evaluation_seconds,
+        "gradient_seconds": state.gradient_seconds,
     }
     checkpoints.save_weights(path, tensors, description)
 
@@ -274,11 +312,14 @@ def _resume(path: Path, state: Trained, model: nn.Module, optimizer: torch.optim
     checkpoints.put_optimizer_tensors(optimizer, checkpoints.under_prefix("optimizer", tensors))
     state.status = description["status"]
     state.step = description["step"]
-    state.curve = [CurvePoint(**point) for point in description["curve"]]
+    state.curve = _CURVE.validate_python(description["curve"])
     state.selected = description["selected"]
     state.training_seconds = description["training_seconds"]
     state.evaluation_seconds = description["evaluation_seconds"]
-    state.earlier_seconds = state.training_seconds + state.evaluation_seconds
+    state.gradient_seconds = description["gradient_seconds"]
+    state.earlier_seconds = (
+        state.training_seconds + state.evaluation_seconds + state.gradient_seconds
+    )
     state.loss_sum = tensors["loss_sum"].item()
     state.selected_weights = checkpoints.under_prefix("selected", tensors)
     if "selected_confusion" in tensors:

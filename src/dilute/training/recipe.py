@@ -42,6 +42,9 @@ class Recipe(BaseModel):
         curve_points: how often, evenly spaced, the model is judged (and may be selected), ≥ 1.
         test_curve: False to judge the last and the selected model alone on the test set, which saves
             time; None for every curve point.
+        log_gradients: True to measure length and noise of the gradient before the first step and at curve
+            points at least 250 steps apart, for a few per cent of the time; None not to. It changes no
+            weight.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -61,6 +64,7 @@ class Recipe(BaseModel):
     budget_examples: int | None = Field(None, ge=1)
     curve_points: int = Field(10, ge=1)
     test_curve: Literal[False] | None = None
+    log_gradients: Literal[True] | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -1,0 +1,301 @@
+"""The gradient at given weights: its parts, how long and which way they are, and how noisy visits are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dilute.dilution import Copies, NoisySet, Visits
+from dilute.errors import SpecError
+from dilute.gradients import moments
+from dilute.gradients.moments import UNKNOWN, Array, Interval, Noise
+from dilute.gradients.probe import WHOLE, Layer, Probe, drawn
+from dilute.methods import METHODS
+
+_MOST_BYTES = 4 * 2**30
+_FEWEST_BATCHES = 4
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How much is looked at.
+
+    Arguments:
+        signal_batches: large batches, ≥ 4, for the mean gradient.
+        signal_batch_size: images in each, ≥ 1.
+        noise_batches: small batches, ≥ 4, for the noise about it.
+        noise_batch_size: visits in each, ≥ 1; None for 1, or 32 if the model normalises over batches.
+
+    Errors: `SpecError` for less.
+    """
+
+    signal_batches: int = 32
+    signal_batch_size: int = 64
+    noise_batches: int = 256
+    noise_batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("signal_batches", _FEWEST_BATCHES),
+            ("signal_batch_size", 1),
+            ("noise_batches", _FEWEST_BATCHES),
+            ("noise_batch_size", 1),
+        ):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise SpecError(f"{name} = {value} cannot be; it must be at least {least}")
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The mean gradient of a layer, or of the whole model, and what noise makes of it.
+
+    Attributes:
+        layer: its name; `""` for the whole model.
+        num_parameters: how many.
+        length: `|G|`, over all labels; None where the estimate of its square is not above 0.
+        clean_length, noise_length: `|G_clean|` over the right labels, `|G_noise|` over the drawn ones.
+        cosine: between `G` and `G_clean`.
+        surviving: the share of the signal that survives, `G·G_clean / |G_clean|²`.
+    """
+
+    layer: str
+    num_parameters: int
+    length: float | None
+    clean_length: float | None
+    noise_length: float | None
+    cosine: Interval
+    surviving: Interval
+
+
+@dataclass(frozen=True)
+class VisitNoise:
+    """How noisy visits with so many labels are.
+
+    Attributes:
+        copies: labels per visit; `"clean"` for single clean labels.
+        labels_per_visit: their mean number.
+        trace: `tr(S)`, the summed variance of the gradient of one visit.
+        scale: the noise scale `tr(S)/|G|²`, in visits.
+        layer_scales: the same by layer.
+        worth: how many visits to single clean labels have as much signal over noise as one of these,
+            at these weights: the noise scale of those over that of these.
+    """
+
+    copies: Copies | str
+    labels_per_visit: float
+    trace: float
+    scale: Interval
+    layer_scales: dict[str, Interval]
+    worth: Interval
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """What was measured at one setting of the weights.
+
+    Attributes:
+        alpha: noisy examples per clean one.
+        clean_share: `lambda`, the share of the labels that are clean.
+        signals: of the whole model, then layer by layer.
+        clean: the noise of single clean labels.
+        visits: the noise of visits to the noisy set, by `copies`.
+    """
+
+    alpha: float
+    clean_share: float
+    signals: list[Signal]
+    clean: VisitNoise
+    visits: list[VisitNoise]
+
+
+def measure(
+    model: nn.Module,
+    noisy: NoisySet,
+    *,
+    copies: Sequence[Copies] = (1, "all", "expected"),
+    sampling: Sampling = Sampling(),
+    seed: int = 0,
+    device: torch.device | None = None,
+    on_progress: Callable[[str], object] = lambda text: None,
+) -> GradientReport:
+    """Return the mean gradient of `model` on `noisy` with its parts, and how noisy visits are.
+
+    The loss is cross-entropy. It is linear in its target, so that the mean gradient can be taken on the
+    distributions that labels were drawn from, `lambda·G_clean + (1 − lambda)·G_noise`, which is far
+    surer than the mean over drawn labels; noise is that of visits as training makes them. The model is
+    in training mode, so that dropout counts as noise.
+
+    Arguments:
+        model: maps raw inputs to logits, at the weights to look at; nothing in it changes.
+        noisy: the set. Images and visits are drawn from it with replacement.
+        copies: which kinds of visits to look at.
+        sampling: how much to look at.
+        seed: at which images and visits.
+        device: where the model is; the CPU if None.
+        on_progress: told what is measured next.
+
+    Errors: `SpecError` for a set that is smaller than two large batches, or more memory than is sensible;
+        `ModelError` for a model without gradients, or with some that are not finite.
+
+    Source: section 5 of the paper, *effective batch size*; McCandlish et al. 2018 (arXiv 1812.06162).
+    """
+    device = device or torch.device("cpu")
+    probe = Probe(model, METHODS["cross_entropy"], device, seed)
+    _check(noisy, probe, sampling)
+    share = noisy.num_clean / len(noisy)
+    clean_set, noise_set = noisy.clean_part(), noisy.noise_part()
+    on_progress("the mean gradient")
+    number, size = sampling.signal_batches, sampling.signal_batch_size
+    clean = probe.gradients(drawn(Visits(clean_set, 1, seed), number, size, "clean"))
+    noise = (
+        probe.gradients(drawn(Visits(noise_set, "expected", seed), number, size, "noise"))
+        if noise_set is not None
+        else torch.zeros_like(clean)
+    )
+    grams = _grams(probe.layers, clean, noise)
+    del clean, noise
+
+    def noise_of(of: NoisySet, kind: Copies, share: float) -> dict[str, Noise]:
+        size = sampling.noise_batch_size or probe.smallest_batch
+        batches = drawn(Visits(of, kind, seed), sampling.noise_batches, size, "visits", str(kind))
+        squares = probe.squared_lengths(batches)
+        return {
+            name: moments.noise(squares[name], size, gram.mixed(share))
+            for name, gram in grams.items()
+        }
+
+    on_progress("the noise of clean labels")
+    reference = noise_of(clean_set, 1, 1.0)
+    found = []
+    for kind in copies:
+        on_progress(f"the noise of visits with copies = {kind}")
+        of_kind = noise_of(noisy, kind, share)
+        worth = _worth(reference[WHOLE], of_kind[WHOLE], grams[WHOLE], share)
+        found.append(
+            _visit_noise(kind, Visits(noisy, kind, seed).examples_per_visit, of_kind, worth)
+        )
+    sizes = {layer.name: layer.stop - layer.start for layer in probe.layers}
+    return GradientReport(
+        alpha=noisy.alpha,
+        clean_share=share,
+        signals=[
+            _signal(name, sizes.get(name, probe.num_parameters), gram, share)
+            for name, gram in grams.items()
+        ],
+        clean=_visit_noise("clean", 1.0, reference, Interval(1.0, 1.0, 1.0)),
+        visits=found,
+    )
+
+
+def _check(noisy: NoisySet, probe: Probe, sampling: Sampling) -> None:
+    size = max(sampling.signal_batch_size, sampling.noise_batch_size or probe.smallest_batch)
+    if noisy.n < 2 * size:
+        raise SpecError(
+            f"a set of {noisy.n} images is too small for batches of {size}; it must have at least {2 * size}, "
+            "or take smaller batches"
+        )
+    needed = 2 * sampling.signal_batches * probe.num_parameters * 4
+    if needed > _MOST_BYTES:
+        raise SpecError(
+            f"{sampling.signal_batches} gradients of {probe.num_parameters:,} parameters need {needed / 2**30:.1f} "
+            f"GiB; take at most {_MOST_BYTES // (8 * probe.num_parameters)} signal batches"
+        )
+
+
+@dataclass(frozen=True)
+class _Grams:
+    """Inner products of gradients of independent batches, `[C, C]` each: clean with clean, clean with noise, noise with noise."""
+
+    clean: Array
+    cross: Array
+    noise: Array
+
+    def mixed(self, share: float) -> Array:
+        """Return the products of gradients that are `share` clean and the rest noise."""
+        return (
+            share**2 * self.clean
+            + share * (1 - share) * (self.cross + self.cross.T)
+            + (1 - share) ** 2 * self.noise
+        )
+
+    def with_clean(self, share: float) -> Array:
+        """Return the products of clean gradients with mixed ones."""
+        return share * self.clean + (1 - share) * self.cross
+
+
+def _grams(layers: Sequence[Layer], clean: Tensor, noise: Tensor) -> dict[str, _Grams]:
+    """Return the products by layer, those of the whole model, which are their sums, first."""
+    found = {}
+    for layer in layers:
+        a, b = (part[:, layer.start : layer.stop].double() for part in (clean, noise))
+        # PyTorch's product keeps to the number of threads that the user gave, unlike NumPy's.
+        found[layer.name] = _Grams(*((x @ y.T).numpy() for x, y in ((a, a), (a, b), (b, b))))
+    whole = _Grams(
+        *(
+            sum(getattr(gram, kind) for gram in found.values())
+            for kind in ("clean", "cross", "noise")
+        )
+    )
+    return {WHOLE: whole, **found}
+
+
+def _signal(name: str, num_parameters: int, gram: _Grams, share: float) -> Signal:
+    mixed, inner = gram.mixed(share), gram.with_clean(share)
+
+    def cosine(squared: Array, product: Array, clean_squared: Array) -> Array:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return product / np.sqrt(squared * clean_squared)
+
+    def surviving(squared: Array, product: Array, clean_squared: Array) -> Array:  # noqa: ARG001
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return product / clean_squared
+
+    parts = (mixed, inner, gram.clean)
+    values = [np.float64(moments.product_of_means(part)) for part in parts]
+    without = [moments.without_each(part) for part in parts]
+    intervals = [
+        moments.jackknife_interval(float(of(*values)), of(*without)) for of in (cosine, surviving)
+    ]
+    return Signal(
+        name,
+        num_parameters,
+        *(_length(moments.product_of_means(part)) for part in (mixed, gram.clean, gram.noise)),
+        *intervals,
+    )
+
+
+def _length(squared: float) -> float | None:
+    return math.sqrt(squared) if squared > 0 else None
+
+
+def _visit_noise(
+    kind: Copies | str, labels_per_visit: float, found: dict[str, Noise], worth: Interval
+) -> VisitNoise:
+    return VisitNoise(
+        copies=kind,
+        labels_per_visit=labels_per_visit,
+        trace=found[WHOLE].trace,
+        scale=found[WHOLE].scale,
+        layer_scales={name: one.scale for name, one in found.items() if name != WHOLE},
+        worth=worth,
+    )
+
+
+def _worth(clean: Noise, visit: Noise, gram: _Grams, share: float) -> Interval:
+    """Return the noise scale of clean labels over that of visits; the interval is Student's in the logarithm."""
+    mixed = gram.mixed(share)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        without = np.log(moments.without_each(mixed) / moments.without_each(gram.clean))
+        value = clean.trace / visit.trace * visit.squared_length / clean.squared_length
+        of_lengths = moments.jackknife_variance(without)
+    if not (value > 0 and math.isfinite(of_lengths)):
+        return UNKNOWN
+    deviation = math.sqrt(clean.log_trace_variance + visit.log_trace_variance + of_lengths)
+    factor = math.exp(moments.student(len(without)) * deviation)
+    return Interval(value, value / factor, value * factor)
