@@ -324,3 +324,26 @@ def test_no_image_is_copied(big: LabelledSet):
     diluted = DilutedSet(big, 100.0)
     assert diluted.blocks[0].source is big
     assert diluted.blocks[0].labels.nbytes == 101 * 6000
+
+
+def test_parts_are_the_clean_labels_and_the_noise(small: LabelledSet):
+    """Mixed by the share of clean labels, what the parts expect is what the whole expects."""
+    for noisy in (
+        DilutedSet(small, 4.0, Pair(), seed=1),
+        ReplacedSet(small, 0.5, Pair(), seed=1),
+    ):
+        clean, noise = noisy.clean_part(), noisy.noise_part()
+        np.testing.assert_array_equal(clean.expected(), np.eye(3)[small.labels])
+        np.testing.assert_array_equal(noise.expected(), np.eye(3)[(small.labels + 1) % 3])
+        share = noisy.num_clean / len(noisy)
+        mixed = share * clean.expected() + (1 - share) * noise.expected()
+        np.testing.assert_allclose(mixed, noisy.expected())
+    assert DilutedSet(small, 0.0).noise_part() is None
+
+
+def test_the_noise_part_of_other_images_is_theirs(small: LabelledSet):
+    other = LabelledSet(255 - small.inputs, small.labels, small.class_names)
+    noisy = DilutedSet(small, 2.0, images=other)
+    noise = noisy.noise_part()
+    assert noise.blocks[0].source is other
+    np.testing.assert_allclose(noise.expected(), 1 / 3)

@@ -24,6 +24,7 @@ ORDER = [
     "gradients",
     "training",
     "runs",
+    "pilot",
     "records",
     "store",
     "sweeps",

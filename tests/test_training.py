@@ -351,3 +351,31 @@ def test_the_test_set_may_be_judged_at_the_end_alone(noisy, heldout, tmp_path: P
         else:
             assert ours.test_accuracy is None
             assert ours.heldout_nll == theirs.heldout_nll
+
+
+def test_looking_at_gradients_changes_no_weight(noisy, heldout, tmp_path: Path):
+    """The looks are there, at the steps that the recipe says, and also after resuming."""
+    options = {"batch_size": 8, "budget_steps": 520, "curve_points": 52}
+    plain, _ = trained_weights(noisy, Recipe(**options), "perceptron", heldout=heldout)
+    recipe = Recipe(**options, log_gradients=True)
+    logged, outcome = trained_weights(noisy, recipe, "perceptron", heldout=heldout)
+    assert_same_bits(plain, logged)
+    looks = [point for point in outcome.curve if point.gradient]
+    assert [point.step for point in looks] == [0, 250, 500]
+    assert all(point.gradient.noise_scale.low > 0 for point in looks)
+    assert looks[0].gradient.label_noise_scale.value > 2 * looks[0].gradient.noise_scale.value
+    assert looks[0].train_loss is None
+    assert outcome.gradient_seconds > 0
+    path = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(Interrupted):
+        trained_weights(
+            noisy,
+            recipe,
+            "perceptron",
+            heldout=heldout,
+            checkpoint=path,
+            should_stop=interrupted_at(300),
+        )
+    resumed, again = trained_weights(noisy, recipe, "perceptron", heldout=heldout, checkpoint=path)
+    assert_same_bits(plain, resumed)
+    assert again.curve == outcome.curve

@@ -28,6 +28,10 @@ Resize = Annotated[
     typer.Option(help="Bring images of mixed sizes to squares of this many pixels a side."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+Model = Annotated[
+    str,
+    typer.Option(help="perceptron, mlp1, mlp2, mlp4, conv4, conv6, resnet18 or module:callable."),
+]
 Alpha = Annotated[
     float | None, typer.Option(help="Noisy examples per clean one, ≥ 0 (dilution). Default 0.")
 ]
@@ -115,6 +119,22 @@ def pattern(
     return make_pattern(
         name, **{field: value for field, value in options.items() if value is not None}
     )
+
+
+def copies_value(text: str) -> Any:
+    """Return labels per visit as `Recipe` takes them: a number, or a word as it is."""
+    return int(text) if text.isascii() and text.isdigit() else text
+
+
+def steps_list(text: str) -> list[int]:
+    """Return the ascending numbers of steps that a list by commas gives.
+
+    Errors: `SpecError` for anything else.
+    """
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise SpecError(f"steps '{text}' cannot be read; give numbers as in 0,50,200")
+    return sorted({int(part) for part in parts})
 
 
 def _integers(text: str) -> tuple[int, ...]:

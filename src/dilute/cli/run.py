@@ -12,12 +12,7 @@ from dilute.cli import console, options
 
 def run(
     data: options.DataName,
-    model: Annotated[
-        str,
-        typer.Option(
-            help="perceptron, mlp1, mlp2, mlp4, conv4, conv6, resnet18 or module:callable."
-        ),
-    ],
+    model: options.Model,
     alpha: options.Alpha = None,
     rate: options.Rate = None,
     noise: options.Noise = "uniform",
@@ -142,7 +137,7 @@ def run(
         "heldout_fraction": heldout_fraction,
         "heldout_labels": heldout_labels,
         "method": method,
-        "copies": int(copies) if copies.isascii() and copies.isdigit() else copies,
+        "copies": options.copies_value(copies),
         "batch_size": batch_size,
         "optimizer": optimizer,
         "learning_rate": learning_rate,

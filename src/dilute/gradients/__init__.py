@@ -1,7 +1,8 @@
 """The gradient at given weights: what noise leaves of its signal, and how noisy a batch is."""
 
+from dilute.gradients.effective_batch import clean_examples, signal_over_noise
 from dilute.gradients.glance import GradientPoint, glance
-from dilute.gradients.measure import GradientReport, Sampling, Signal, VisitNoise, measure
+from dilute.gradients.measure import GradientReport, Sampling, Signal, VisitNoise, measure_gradients
 from dilute.gradients.moments import Interval
 
 __all__ = [
@@ -11,6 +12,8 @@ __all__ = [
     "Sampling",
     "Signal",
     "VisitNoise",
+    "clean_examples",
     "glance",
-    "measure",
+    "measure_gradients",
+    "signal_over_noise",
 ]

@@ -114,7 +114,7 @@ class GradientReport:
     visits: list[VisitNoise]
 
 
-def measure(
+def measure_gradients(
     model: nn.Module,
     noisy: NoisySet,
     *,
@@ -246,27 +246,25 @@ def _grams(layers: Sequence[Layer], clean: Tensor, noise: Tensor) -> dict[str, _
 
 
 def _signal(name: str, num_parameters: int, gram: _Grams, share: float) -> Signal:
-    mixed, inner = gram.mixed(share), gram.with_clean(share)
-
-    def cosine(squared: Array, product: Array, clean_squared: Array) -> Array:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return product / np.sqrt(squared * clean_squared)
-
-    def surviving(squared: Array, product: Array, clean_squared: Array) -> Array:  # noqa: ARG001
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return product / clean_squared
-
-    parts = (mixed, inner, gram.clean)
-    values = [np.float64(moments.product_of_means(part)) for part in parts]
-    without = [moments.without_each(part) for part in parts]
-    intervals = [
-        moments.jackknife_interval(float(of(*values)), of(*without)) for of in (cosine, surviving)
-    ]
+    parts = (gram.mixed(share), gram.with_clean(share), gram.clean)
+    squared, inner, clean_squared = (np.float64(moments.product_of_means(part)) for part in parts)
+    each_squared, each_inner, each_clean = (moments.without_each(part) for part in parts)
+    with np.errstate(invalid="ignore", divide="ignore"):  # of a layer without a gradient
+        cosine = moments.jackknife_interval(
+            float(inner / np.sqrt(squared * clean_squared)),
+            each_inner / np.sqrt(each_squared * each_clean),
+        )
+        surviving = moments.jackknife_interval(
+            float(inner / clean_squared), each_inner / each_clean
+        )
     return Signal(
-        name,
-        num_parameters,
-        *(_length(moments.product_of_means(part)) for part in (mixed, gram.clean, gram.noise)),
-        *intervals,
+        layer=name,
+        num_parameters=num_parameters,
+        length=_length(float(squared)),
+        clean_length=_length(float(clean_squared)),
+        noise_length=_length(moments.product_of_means(gram.noise)),
+        cosine=cosine,
+        surviving=surviving,
     )
 
 

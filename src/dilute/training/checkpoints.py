@@ -56,6 +56,15 @@ def put_weights(model: nn.Module, tensors: Tensors) -> None:
         raise ModelError(f"the weights are those of another model: {lines[-1]}") from None
 
 
+def read_model(path: Path, model: nn.Module) -> None:
+    """Copy the weights in the file `path`, of a run or of a checkpoint, into `model`.
+
+    Errors: `StoreError` if it cannot be read; `ModelError` if the weights are those of another model.
+    """
+    tensors, _ = load_weights(path)
+    put_weights(model, under_prefix("model", tensors) or tensors)
+
+
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Return the optimiser's tensors, named `index.name`."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]

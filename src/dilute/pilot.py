@@ -1,0 +1,87 @@
+"""A short training run, with measurements of the gradient on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from dilute import seeds
+from dilute.dilution import Copies, NoisySet
+from dilute.errors import SpecError
+from dilute.gradients import GradientReport, Sampling, measure_gradients
+from dilute.runs import scaled_model
+from dilute.training import Recipe, Trained, train
+
+
+@dataclass(frozen=True)
+class PilotPoint:
+    """The gradient after `step` steps."""
+
+    step: int
+    report: GradientReport
+
+
+def fresh_model(name: str, noisy: NoisySet, seed: int, device: torch.device) -> nn.Module:
+    """Return the network `name` for `noisy` as a run with this seed would start it, on `device`."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seeds.word(seed, "initialisation"))
+        model = scaled_model(name, noisy.clean, noisy.blocks[0].rows)
+    return model.to(device).to(memory_format=torch.channels_last)
+
+
+def pilot(
+    model: nn.Module,
+    noisy: NoisySet,
+    recipe: Recipe,
+    at_steps: Sequence[int],
+    *,
+    copies: Sequence[Copies],
+    sampling: Sampling | None = None,
+    seed: int = 0,
+    device: torch.device,
+    on_step: Callable[[int, int, Trained], None] = lambda step, num_steps, trained: None,
+    on_progress: Callable[[str], object] = lambda text: None,
+) -> list[PilotPoint]:
+    """Train `model` in place by `recipe`, and return the gradient before it and on the way.
+
+    Arguments:
+        at_steps: after how many steps to look, ascending, each 0 to the recipe's budget.
+        copies, sampling: as for `measure_gradients`; its defaults if None.
+        seed: of the order of visits, and of what is looked at.
+        on_step: as for `train`.
+        on_progress: told what is measured next.
+
+    Errors: those of `measure_gradients` and `train`; `SpecError` for a step beyond the budget.
+    """
+    found: list[PilotPoint] = []
+
+    def look(step: int) -> None:
+        report = measure_gradients(
+            model,
+            noisy,
+            copies=copies,
+            sampling=sampling or Sampling(),
+            seed=seed,
+            device=device,
+            on_progress=lambda text: on_progress(f"step {step}: {text}"),
+        )
+        found.append(PilotPoint(step, report))
+
+    def after_step(step: int, num_steps: int, trained: Trained) -> None:
+        on_step(step, num_steps, trained)
+        if step in at_steps:
+            look(step)
+
+    last = max(at_steps)
+    if recipe.budget_steps is None or not 0 <= min(at_steps) <= last <= recipe.budget_steps:
+        raise SpecError(f"steps {list(at_steps)} must be 0 to {recipe.budget_steps}, the budget")
+    if 0 in at_steps:
+        look(0)
+    if last:
+        options: dict[str, Any] = {"seed": seed, "device": device, "on_step": after_step}
+        train(model, noisy, recipe, **options)
+    return found
