@@ -31,6 +31,7 @@ ORDER = [
     "fitting",
     "figures",
     "paper",
+    "studies",
     "demo",
     "cli",
     "__main__",

@@ -1,6 +1,19 @@
 """The paper's figures and claims: one file per figure, and what trains, draws and judges them."""
 
-from dilute.paper import fig1, fig2, fig3, fig4, fig5, fig6, fig8, fig9, fig10, fig11, headline
+from dilute.paper import (
+    fig1,
+    fig2,
+    fig3,
+    fig4,
+    fig5,
+    fig6,
+    fig8,
+    fig9,
+    fig10,
+    fig11,
+    headline,
+    noise_scale,
+)
 from dilute.paper.claims import Claim, Judgement, Verdict
 from dilute.paper.figure import SCALES, PaperFigure, Scale, run_table
 from dilute.paper.reproduce import (
@@ -16,7 +29,20 @@ from dilute.paper.reproduce import (
 
 FIGURES: dict[str, PaperFigure] = {
     module.FIGURE.name: module.FIGURE
-    for module in (fig1, fig2, fig3, fig4, fig5, fig6, fig8, fig9, fig10, fig11, headline)
+    for module in (
+        fig1,
+        fig2,
+        fig3,
+        fig4,
+        fig5,
+        fig6,
+        fig8,
+        fig9,
+        fig10,
+        fig11,
+        noise_scale,
+        headline,
+    )
 }
 
 __all__ = [

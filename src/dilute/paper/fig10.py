@@ -166,14 +166,5 @@ FIGURE = PaperFigure(
             "almost nothing",
             judge_infinite,
         ),
-        Claim(
-            "effective-batch",
-            "abstract",
-            "noise decreases the effective batch size",
-            "decreases",
-            lambda _: claims.not_run(
-                "needs the gradient's signal and noise, which this version does not measure"
-            ),
-        ),
     ),
 )

@@ -1,0 +1,258 @@
+"""Steps to a fixed accuracy against batch size and noise: where is the critical batch, and how does noise move it?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, stats
+
+from dilute.paper.drawing import line_style, new_figure
+from dilute.paper.figure import PaperFigure, Scale
+from dilute.paper.noise_scale import exponent
+from dilute.runs import RunRecord, RunSpec
+from dilute.studies.curves import TARGET, fastest, race_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# By alpha and batch size: labels in all, at least twice what the target takes, and learning rates to try.
+_LABELS: dict[int, dict[int, int]] = {
+    0: {8: 6_000, 32: 9_600, 128: 15_360, 512: 30_720, 2048: 100_000, 8192: 400_000},
+    5: {32: 100_000, 128: 100_000, 512: 150_000, 2048: 250_000, 8192: 700_000},
+    20: {32: 300_000, 128: 300_000, 512: 300_000, 2048: 400_000, 8192: 1_000_000, 32768: 3_000_000},
+    50: {128: 1_500_000, 512: 1_500_000, 2048: 1_500_000, 8192: 2_000_000, 32768: 4_000_000},
+}
+_RATES: dict[int, tuple[float, ...]] = {
+    0: (3e-4, 1e-3, 3e-3, 1e-2),
+    5: (1e-4, 3e-4, 1e-3, 3e-3),
+    20: (3e-5, 1e-4, 3e-4, 1e-3),
+    50: (1e-5, 3e-5, 1e-4, 3e-4),
+}
+_LARGE = 8192
+_RATES_OF_LARGE = {20: (1e-4, 3e-4, 1e-3, 3e-3), 50: (3e-5, 1e-4, 3e-4, 1e-3)}
+
+
+def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
+    """Return the study's runs: single labels, constant learning rates, judged thirty times on clean labels."""
+    base: dict[str, Any] = {
+        "data": "mnist",
+        "model": "mlp1",
+        "copies": 1,
+        "schedule": "constant",
+        "heldout_labels": "clean",
+        "curve_points": 30,
+    }
+    if scale == "smoke":
+        base |= {"data": "mnist5k", "budget_steps": 30}
+        return [
+            RunSpec(**base, alpha=alpha, batch_size=size, learning_rate=1e-3)
+            for alpha in (0, 2)
+            for size in (32, 128)
+        ]
+    return [
+        RunSpec(
+            **base,
+            alpha=alpha,
+            batch_size=size,
+            budget_examples=labels,
+            learning_rate=rate,
+            seed=seed,
+        )
+        for seed in range(2)
+        for alpha, sizes in _LABELS.items()
+        for size, labels in sizes.items()
+        for rate in (_RATES_OF_LARGE if size >= _LARGE else {}).get(alpha, _RATES[alpha])
+    ]
+
+
+def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
+    """Return a row per `alpha`, batch size and seed, at the learning rate that held-out labels choose."""
+    return fastest(table, ["alpha", "batch_size", "seed"])
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    """`images = fewest · (1 + batch / critical)`, fitted in logarithms, with 95 % intervals.
+
+    Attributes:
+        fewest: images that the smallest batches need.
+        critical: the critical batch size, at which twice as many are needed as that.
+        fewest_interval, critical_interval: from low to high.
+        spread: standard deviation of the residuals, as a factor.
+        num_points: runs behind it.
+
+    Source: McCandlish et al. 2018 (arXiv 1812.06162), equation 2.11.
+    """
+
+    fewest: float
+    critical: float
+    fewest_interval: tuple[float, float]
+    critical_interval: tuple[float, float]
+    spread: float
+    num_points: int
+
+
+def tradeoff(batch_sizes: Sequence[float], images: Sequence[float]) -> Tradeoff | None:
+    """Return the fit of images needed against batch size; None for fewer than four runs or three sizes."""
+    sizes, logs = np.asarray(batch_sizes, dtype=float), np.log(np.asarray(images, dtype=float))
+    if len(sizes) < 4 or len(np.unique(sizes)) < 3:
+        return None
+
+    def predicted(sizes: NDArray[np.float64], fewest: float, critical: float) -> Any:
+        return fewest + np.log1p(sizes / np.exp(critical))
+
+    start = (float(logs.min()), float(np.log(np.median(sizes))))
+    values, covariance = optimize.curve_fit(predicted, sizes, logs, p0=start, maxfev=10_000)
+    bound = stats.t.ppf(0.975, len(sizes) - 2)
+    halves = bound * np.sqrt(np.diag(covariance))
+    (fewest, critical), ends = np.exp(values), np.exp([values - halves, values + halves]).T
+    residuals = logs - predicted(sizes, *values)
+    return Tradeoff(
+        fewest=float(fewest),
+        critical=float(critical),
+        fewest_interval=(float(ends[0, 0]), float(ends[0, 1])),
+        critical_interval=(float(ends[1, 0]), float(ends[1, 1])),
+        spread=float(np.exp(np.sqrt((residuals**2).sum() / (len(sizes) - 2)))),
+        num_points=len(sizes),
+    )
+
+
+def tradeoffs(data: Any) -> dict[float, Tradeoff]:
+    """Return the fit for each `alpha` that has enough runs."""
+    found = {
+        float(alpha): tradeoff(rows["batch_size"], rows["images"])
+        for alpha, rows in data.groupby("alpha")
+    }
+    return {alpha: fit for alpha, fit in found.items() if fit is not None}
+
+
+@dataclass(frozen=True)
+class RateLaw:
+    """`learning rate = peak · (1 + critical / batch)^−power`, fitted over all noise levels and batch sizes.
+
+    Attributes:
+        peak: the rate for batches far above the critical one.
+        power: with its 95 % interval in power_interval.
+        spread: standard deviation of the residuals, as a factor.
+        num_points: runs behind it.
+    """
+
+    peak: float
+    power: float
+    power_interval: tuple[float, float]
+    spread: float
+    num_points: int
+
+
+def rate_law(data: Any, fits: dict[float, Tradeoff]) -> RateLaw | None:
+    """Return how the best learning rate falls as the batch gets small beside the critical one."""
+    rows = data[data["alpha"].isin(list(fits))]
+    if len(rows) < 4:
+        return None
+    critical = rows["alpha"].map({alpha: fit.critical for alpha, fit in fits.items()})
+    x = np.log1p(critical / rows["batch_size"]).to_numpy(dtype=float)
+    y = np.log(rows["learning_rate"].to_numpy(dtype=float))
+    fit = stats.linregress(x, y)
+    half = float(stats.t.ppf(0.975, len(x) - 2) * fit.stderr)
+    residuals = y - fit.intercept - fit.slope * x
+    return RateLaw(
+        peak=float(np.exp(fit.intercept)),
+        power=-float(fit.slope),
+        power_interval=(-float(fit.slope) - half, -float(fit.slope) + half),
+        spread=float(np.exp(np.sqrt((residuals**2).sum() / (len(x) - 2)))),
+        num_points=len(x),
+    )
+
+
+def draw(data: Any, scale: Scale) -> Figure:
+    """Draw images to the target, and the best learning rate, against batch size, a line per `alpha`."""
+    figure, (race, rates) = new_figure(
+        f"{'MNIST (5,000)' if scale == 'smoke' else 'MNIST'}, MLP, 1 hidden layer: batch size and noise",
+        f"single labels, AdamW at a constant learning rate, chosen on held-out clean labels; images until "
+        f"{TARGET:.0%} of test labels are right, with the fitted trade-off; marks: seeds",
+        panels=2,
+        inches=(3.3, 3.0),
+    )
+    fits = tradeoffs(data)
+    for number, (alpha, rows) in enumerate(data.groupby("alpha")):
+        style = line_style(number)
+        dots = {**style, "linestyle": "none"}
+        race.plot(rows["batch_size"], rows["images"], label=f"{alpha:g}", **dots)
+        if alpha in fits:
+            fit = fits[alpha]
+            sizes = np.geomspace(rows["batch_size"].min(), rows["batch_size"].max(), 50)
+            line = {**style, "marker": None}
+            race.plot(sizes, fit.fewest * (1 + sizes / fit.critical), **line)
+        means = rows.groupby("batch_size")["learning_rate"].agg(
+            lambda values: float(np.exp(np.log(values).mean()))
+        )
+        rates.plot(means.index, means, label=f"{alpha:g}", **style)
+    for axes, label in (
+        (race, f"images to {TARGET:.0%} test accuracy"),
+        (rates, "best learning rate"),
+    ):
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlabel("batch size")
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3, linewidth=0.5)
+    race.legend(title="alpha", title_fontsize=7, frameon=False)
+    return figure
+
+
+def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
+    """Return the trade-off at each `alpha` in Markdown, and how it grows with `1 + alpha`."""
+    fits = tradeoffs(data)
+    lines = [
+        f"| alpha | fewest labels to {TARGET:.0%} | critical batch | steps at large batches | runs |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for alpha, fit in fits.items():
+        cells = [f"{alpha:g}", _span(fit.fewest, fit.fewest_interval)]
+        cells += [_span(fit.critical, fit.critical_interval), f"{fit.fewest / fit.critical:,.0f}"]
+        lines.append(f"| {' | '.join([*cells, str(fit.num_points)])} |")
+    sizes = [1 + alpha for alpha in fits]
+    powers = [
+        exponent(sizes, [getattr(fit, name) for fit in fits.values()])
+        for name in ("fewest", "critical")
+    ]
+    if all(powers):
+        steps = exponent(sizes, [fit.fewest / fit.critical for fit in fits.values()])
+        cells = ["power of 1 + alpha", *(str(power) for power in (*powers, steps)), ""]
+        lines.append(f"| {' | '.join(cells)} |")
+    law = rate_law(data, fits)
+    if law is not None:
+        low, high = law.power_interval
+        lines += [
+            "",
+            f"Best learning rate: {law.peak:.2g} · (1 + critical batch / batch)^−{law.power:.2f} "
+            f"(power {low:.2f} to {high:.2f}; the runs' own rates differ from it by a factor of {law.spread:.1f}; "
+            f"n = {law.num_points}).",
+        ]
+    return "\n".join(lines)
+
+
+def _span(value: float, interval: tuple[float, float]) -> str:
+    return f"{value:,.0f} ({interval[0]:,.0f} to {interval[1]:,.0f})"
+
+
+FIGURE = PaperFigure(
+    name="critical-batch",
+    title="MNIST: images to a fixed accuracy against batch size and noise",
+    source="Ours, after McCandlish et al. 2018.",
+    notes={
+        "smoke": "A few steps on 5,000 digits.",
+        "laptop": "An MLP with one hidden layer; single labels; AdamW at constant learning rates half a decade apart, "
+        "chosen on 3,000 held-out images with clean labels; two seeds.",
+        "paper": "As on a laptop.",
+    },
+    specs=specs,
+    table=race_table,
+    select=select,
+    draw=draw,
+    summary=summary,
+)
