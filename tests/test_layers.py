@@ -29,6 +29,7 @@ ORDER = [
     "store",
     "sweeps",
     "fitting",
+    "advice",
     "figures",
     "paper",
     "studies",

@@ -1,11 +1,14 @@
-"""A short training run, with measurements of the gradient on the way."""
+"""Short training: with measurements of the gradient on the way, or to time a step."""
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -14,7 +17,7 @@ from dilute.dilution import Copies, NoisySet
 from dilute.errors import SpecError
 from dilute.gradients import GradientReport, Sampling, measure_gradients
 from dilute.runs import scaled_model
-from dilute.training import Recipe, Trained, train
+from dilute.training import Interrupted, Recipe, Trained, train
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,37 @@ def pilot(
     if 0 in at_steps:
         look(0)
     if last:
-        options: dict[str, Any] = {"seed": seed, "device": device, "on_step": after_step}
-        train(model, noisy, recipe, **options)
+        train(model, noisy, recipe, seed=seed, device=device, on_step=after_step)
     return found
+
+
+def step_seconds(
+    model: nn.Module,
+    noisy: NoisySet,
+    recipe: Recipe,
+    device: torch.device,
+    *,
+    seed: int = 0,
+    most_seconds: float,
+) -> float:
+    """Return what a step of `recipe` takes: the median of its steps after a first one.
+
+    Arguments:
+        model: on `device`; it is trained a little.
+        recipe: its budget is an upper bound on the steps.
+        most_seconds: after which no step is begun, if there were three.
+
+    Errors: those of `train`.
+    """
+    times: list[float] = []
+    with suppress(Interrupted):
+        train(
+            model,
+            noisy,
+            recipe,
+            seed=seed,
+            device=device,
+            on_step=lambda *_: times.append(time.perf_counter()),
+            should_stop=lambda: len(times) > 2 and times[-1] - times[0] > most_seconds,
+        )
+    return statistics.median(np.diff(times))

@@ -134,6 +134,14 @@ class NoisySet:
         """
         return np.concatenate([block.laws[block.law_of] for block in self.blocks])
 
+    def label_shares(self) -> NDArray[np.float64]:
+        """Return float64 `[K]`: the share of each class that is expected among all labels."""
+        total = np.zeros(self.num_classes)
+        for block in self.blocks:
+            times = np.bincount(block.law_of, minlength=len(block.laws)) / len(block)
+            total += block.num_examples * (times @ block.laws)
+        return total / len(self)
+
     def lost_classes(self) -> list[str]:
         """Return the names of the classes whose true label is not the most frequent one on their images."""
         laws = self.blocks[0].laws

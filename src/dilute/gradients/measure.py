@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dilute.dilution import Copies, NoisySet, Visits
+from dilute.dilution import Batch, Copies, NoisySet, Visits
 from dilute.errors import SpecError
 from dilute.gradients import moments
 from dilute.gradients.moments import UNKNOWN, Array, Interval, Noise
@@ -19,6 +19,7 @@ from dilute.methods import METHODS
 
 _MOST_BYTES = 4 * 2**30
 _FEWEST_BATCHES = 4
+_CLASSES = "classes"
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,9 @@ class VisitNoise:
         trace: `tr(S)`, the summed variance of the gradient of one visit.
         scale: the noise scale `tr(S)/|G|²`, in visits.
         layer_scales: the same by layer.
+        class_scale: the noise scale over the part of the gradient that tells classes apart: what labels
+            drawn without regard to the image would not give. At a network that starts at the uniform
+            distribution it is `scale`; at others, `scale` also counts what undoes their first guesses.
         worth: how many visits to single clean labels have as much signal over noise as one of these,
             at these weights: the noise scale of those over that of these.
     """
@@ -92,6 +96,7 @@ class VisitNoise:
     trace: float
     scale: Interval
     layer_scales: dict[str, Interval]
+    class_scale: Interval
     worth: Interval
 
 
@@ -160,15 +165,22 @@ def measure_gradients(
     )
     grams = _grams(probe.layers, clean, noise)
     del clean, noise
+    on_progress("the part of it that tells classes apart")
+    classes = probe.gradients(_without_shares(noisy, sampling, seed)).double()
+    of_classes = (classes @ classes.T).numpy()
+    del classes
 
     def noise_of(of: NoisySet, kind: Copies, share: float) -> dict[str, Noise]:
         size = sampling.noise_batch_size or probe.smallest_batch
         batches = drawn(Visits(of, kind, seed), sampling.noise_batches, size, "visits", str(kind))
         squares = probe.squared_lengths(batches)
-        return {
+        found = {
             name: moments.noise(squares[name], size, gram.mixed(share))
             for name, gram in grams.items()
         }
+        against = of_classes if of is noisy else None
+        found[_CLASSES] = moments.noise(squares[WHOLE], size, grams[WHOLE].mixed(share), against)
+        return found
 
     on_progress("the noise of clean labels")
     reference = noise_of(clean_set, 1, 1.0)
@@ -191,6 +203,15 @@ def measure_gradients(
         clean=_visit_noise("clean", 1.0, reference, Interval(1.0, 1.0, 1.0)),
         visits=found,
     )
+
+
+def _without_shares(noisy: NoisySet, sampling: Sampling, seed: int) -> Iterator[Batch]:
+    """Yield large batches whose targets are what their labels' distributions have above the shares of the classes."""
+    shares = noisy.label_shares().astype(np.float32)
+    visits = Visits(noisy, "expected", seed)
+    number, size = sampling.signal_batches, sampling.signal_batch_size
+    for batch in drawn(visits, number, size, "classes"):
+        yield batch._replace(targets=batch.targets - shares)
 
 
 def _check(noisy: NoisySet, probe: Probe, sampling: Sampling) -> None:
@@ -280,7 +301,10 @@ def _visit_noise(
         labels_per_visit=labels_per_visit,
         trace=found[WHOLE].trace,
         scale=found[WHOLE].scale,
-        layer_scales={name: one.scale for name, one in found.items() if name != WHOLE},
+        layer_scales={
+            name: one.scale for name, one in found.items() if name not in (WHOLE, _CLASSES)
+        },
+        class_scale=found[_CLASSES].scale,
         worth=worth,
     )
 

@@ -6,9 +6,7 @@ import statistics
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +15,10 @@ import dilute.data
 from dilute.dilution import DilutedSet, ReplacedSet
 from dilute.environment import choose_device
 from dilute.errors import DiluteError
+from dilute.pilot import step_seconds
 from dilute.runs import RunRecord, RunSpec, scaled_model
 from dilute.sweeps.plan import Plan, judged_images, planned_steps
-from dilute.training import Interrupted, evaluate, train
+from dilute.training import evaluate
 
 _MOST_SECONDS = 1.0
 _IMAGES = 2000
@@ -110,29 +109,17 @@ def measure(plan: Plan, spec: RunSpec, device: torch.device) -> Rate:
         update={"budget_steps": _MOST_STEPS, "budget_epochs": None, "budget_examples": None}
         | {"curve_points": 1}
     )
-    times: list[float] = []
-
-    def on_step(*_: Any) -> None:
-        times.append(time.perf_counter())
-
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         model = scaled_model(spec.model, clean, rows).to(device)
         model = model.to(memory_format=torch.channels_last)
-        with suppress(Interrupted):
-            train(
-                model,
-                noisy,
-                recipe,
-                seed=spec.seed,
-                device=device,
-                on_step=on_step,
-                should_stop=lambda: len(times) > 2 and times[-1] - times[0] > _MOST_SECONDS,
-            )
+        per_step = step_seconds(
+            model, noisy, recipe, device, seed=spec.seed, most_seconds=_MOST_SECONDS
+        )
         judged = DilutedSet(clean, 0.0, rows=rows[:_JUDGED_IMAGES])
         started = time.perf_counter()
         evaluate(model, judged, device)
         judging = time.perf_counter() - started
-    return Rate(statistics.median(np.diff(times)), judging / len(judged))
+    return Rate(per_step, judging / len(judged))
 
 
 class Outlook:

@@ -1,0 +1,15 @@
+"""Advice on batch size, labels per visit, learning rate and length of training, and the law behind it."""
+
+from dilute.advice.advise import Advice, Timing, advise, like
+from dilute.advice.law import AdviceLaw, PowerLaw, power_law, read_law
+
+__all__ = [
+    "Advice",
+    "AdviceLaw",
+    "PowerLaw",
+    "Timing",
+    "advise",
+    "like",
+    "power_law",
+    "read_law",
+]
