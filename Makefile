@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow bench paper clean
+.PHONY: demo test test-slow bench paper studies advice clean
 
 demo: .venv/ready
 	$(BIN)/dilute demo
@@ -23,6 +23,12 @@ bench: .venv/ready
 
 paper: .venv/ready
 	$(BIN)/python benchmarks/paper.py
+
+studies: .venv/ready
+	$(BIN)/python benchmarks/studies.py
+
+advice: .venv/ready
+	$(BIN)/python benchmarks/advice.py
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -51,7 +51,7 @@ def figures_table(found: Reproduction) -> str:
             f"{claim.judgement.brief or claim.judgement.finding}: **{claim.judgement.verdict}**"
             for claim in judged
         )
-        if figure.name in found.summaries:
+        if figure.name in found.summaries and not judged:
             ours = f"[a table](docs/paper.md#{figure.name})"
         is_drawn = bool(one.records) or figure.illustrates
         title = f"[{figure.title}](results/figures/{figure.name}.png)" if is_drawn else figure.title

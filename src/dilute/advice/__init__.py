@@ -1,7 +1,7 @@
 """Advice on batch size, labels per visit, learning rate and length of training, and the law behind it."""
 
 from dilute.advice.advise import Advice, Timing, advise, like
-from dilute.advice.law import AdviceLaw, PowerLaw, power_law, read_law
+from dilute.advice.law import AdviceLaw, PowerLaw, power_law, read_law, warmup_steps
 
 __all__ = [
     "Advice",
@@ -12,4 +12,5 @@ __all__ = [
     "like",
     "power_law",
     "read_law",
+    "warmup_steps",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dilute.advice.law import AdviceLaw, read_law
+from dilute.advice.law import AdviceLaw, read_law, warmup_steps
 from dilute.dilution import Copies, NoisySet
 from dilute.errors import SpecError
 from dilute.gradients import GradientReport, Interval, Sampling, VisitNoise, measure_gradients
@@ -69,11 +69,13 @@ class Advice:
 
     def recipe(self) -> Recipe:
         """Return the advice as a recipe."""
+        steps = round(self.steps.value or 1)
         return Recipe(
             copies=self.copies,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate.value,
-            budget_steps=round(self.steps.value or 0),
+            warmup_steps=warmup_steps(steps),
+            budget_steps=steps,
         )
 
 

@@ -86,6 +86,11 @@ def power_law(x: Sequence[float], y: Sequence[float]) -> PowerLaw:
     )
 
 
+def warmup_steps(steps: int) -> int:
+    """Return over how many of so many steps the learning rate rises: a tenth, and at most 50."""
+    return min(50, steps // 10)
+
+
 def read_law() -> AdviceLaw:
     """Return the law that this version of the package comes with."""
     return AdviceLaw.model_validate_json(files("dilute.advice").joinpath(_HOME).read_text())

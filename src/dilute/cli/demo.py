@@ -12,7 +12,7 @@ from dilute.cli import console, options
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for pictures and records.")] = Path("demo"),
-    threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
+    threads: options.CpuThreads = None,
     json: options.Json = False,
 ) -> None:
     """Train on real digits with 0, 10 and 20 wrong labels for each right one, and say what is left.

@@ -47,8 +47,8 @@ def gradients(
         int, typer.Option(help="How many images the mean gradient is taken over.", min=64)
     ] = 2048,
     seed: options.Seed = 0,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, …; a GPU if there is one.")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
+    device: options.Device = None,
+    threads: options.CpuThreads = None,
     data_dir: options.DataDir = None,
     resize: options.Resize = None,
     json: options.Json = False,
@@ -65,27 +65,17 @@ def gradients(
     options.refuse_beside("--weights", weights, {"at": at})
     import torch
 
-    from dilute.data import load
     from dilute.environment import choose_device
     from dilute.gradients import Sampling, measure_gradients
     from dilute.pilot import fresh_model, pilot
-    from dilute.runs import RunSpec, noisy_set
     from dilute.training import Recipe
     from dilute.training.checkpoints import read_model
 
     if threads is not None:
         torch.set_num_threads(threads)
-    clean = load(data, data_dir, resize).train
-    spec = RunSpec(
-        data=data,
-        model=model,
-        alpha=alpha,
-        rate=rate,
-        noise=chosen,
-        noisy_images=noisy_images,
-        seed=seed,
+    _, noisy = options.drawn_set(
+        data, model, alpha, rate, chosen, noisy_images, seed, data_dir, resize
     )
-    noisy = noisy_set(spec, clean, data_dir=data_dir)
     place = choose_device(device)
     network = fresh_model(model, noisy, seed, place)
     sampling = Sampling(signal_batch_size=images // Sampling.signal_batches)
@@ -161,7 +151,7 @@ def _text(name: str, report: GradientReport, batch_size: int) -> str:
             signal.layer or "all",
             f"{signal.num_parameters:,}",
             *(
-                "0" if length is None else f"{length:.3g}"
+                "–" if length is None else f"{length:.3g}"
                 for length in (signal.length, signal.clean_length, signal.noise_length)
             ),
             _interval(signal.cosine, "{:.3f}"),
@@ -195,7 +185,7 @@ def _interval(found: Interval, form: str, factor: float = 1.0) -> str:
     ]
     value, low, high = ends
     if low is None and high is None:
-        return value or "hidden by noise"
+        return value or "–"
     if high is None:
         return f"above {low}"
     return f"{value} ({low} to {high})"

@@ -10,7 +10,9 @@ import typer
 from dilute.errors import NoiseError, SpecError
 
 if TYPE_CHECKING:
+    from dilute.dilution import NoisySet
     from dilute.noise import NoisePattern
+    from dilute.runs import RunSpec
 
 DataName = Annotated[
     str,
@@ -63,6 +65,9 @@ NoisyImages = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Which subset, noise, initialisation and order.", min=0)]
 
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, …; a GPU if there is one.")]
+CpuThreads = Annotated[int | None, typer.Option(help="CPU threads.", min=1)]
+
 Workers = Annotated[
     int | None, typer.Option(help="Processes; one per core, or per GPU, if not given.", min=1)
 ]
@@ -78,6 +83,33 @@ RetryFailed = Annotated[
 HangSeconds = Annotated[
     float, typer.Option(help="Kill a worker that is silent for so long; its run has failed.")
 ]
+
+
+def drawn_set(
+    data: str,
+    model: str,
+    alpha: float | None,
+    rate: float | None,
+    noise: NoisePattern,
+    noisy_images: str,
+    seed: int,
+    data_dir: Path | None,
+    resize: int | None,
+) -> tuple[RunSpec, NoisySet]:
+    """Return the noisy set that the options describe, all its images included, and the spec of a run on it."""
+    from dilute.data import can_resize, load, load_pool
+    from dilute.runs import RunSpec, noisy_set
+
+    described: dict[str, Any] = {"alpha": alpha, "rate": rate, "noise": noise, "seed": seed}
+    # Before the data are read, so that most slips in an option cost no waiting.
+    RunSpec(data=data, model=model, noisy_images=noisy_images, **described)
+    splits = load(
+        data, data_dir, resize if can_resize(data) or not can_resize(noisy_images) else None
+    )
+    pool = load_pool(noisy_images, splits.train, seed, data_dir, resize)
+    names = {"data": splits.name, "noisy_images": getattr(pool, "name", "") or noisy_images}
+    spec = RunSpec(model=model, **names, **described)
+    return spec, noisy_set(spec, splits.train, pool)
 
 
 def refuse_beside(option: str, value: object, others: dict[str, object]) -> None:

@@ -21,7 +21,8 @@ def reproduce(
         list[str],
         typer.Argument(
             metavar="FIGURE…",
-            help="fig1, …, all (of the paper), or headline (its own sampling; hours).",
+            help="fig1, …, noise-scale, all (of the paper); headline (its own sampling; hours); "
+            "our studies: critical-batch, grouping, advice-law.",
         ),
     ],
     scale: Annotated[
@@ -58,6 +59,7 @@ def reproduce(
     from dilute.paper import FIGURES, chosen_figures, missing_runs
     from dilute.paper import reproduce as reproduce_figures
     from dilute.store import Store
+    from dilute.studies import STUDIES
     from dilute.sweeps import make_plan, run_sweep, share
 
     def train(specs: Sequence[RunSpec]) -> None:
@@ -82,7 +84,7 @@ def reproduce(
                 f"{result.left:,} of {len(result.specs):,} runs are left; the same command goes on with them"
             )
 
-    chosen = chosen_figures(names, FIGURES)
+    chosen = chosen_figures(names, {**FIGURES, **STUDIES})
     kept = Store(store)
     if dry_run:
         missing = missing_runs(chosen, scale, kept)  # type: ignore[arg-type]

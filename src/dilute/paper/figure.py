@@ -104,6 +104,7 @@ class PaperFigure:
         table: from records to the table that `select` takes.
         summary: from what the figure shows and the scale to a Markdown table of it, where there is one.
         illustrates: the figure shows no runs.
+        in_all: it is one of those that `all` stands for.
     """
 
     name: str
@@ -119,3 +120,4 @@ class PaperFigure:
     table: Callable[[Sequence[RunRecord]], Any] = run_table
     summary: Callable[[Any, Scale], str] | None = None
     illustrates: bool = False
+    in_all: bool = True

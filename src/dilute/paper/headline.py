@@ -214,6 +214,7 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
 
 FIGURE = PaperFigure(
     name="headline",
+    in_all=False,
     title="MNIST, Conv4: the paper's own sampling beside grouped copies",
     source="Section 4 of the paper, MNIST. Our reading: the learning rate, that it falls linearly to zero, "
     "and the budget of the runs.",

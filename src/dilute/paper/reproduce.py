@@ -105,12 +105,12 @@ class Reproduction:
 
 
 def chosen_figures(names: Sequence[str], known: dict[str, PaperFigure]) -> list[PaperFigure]:
-    """Return the figures named; `all` is every figure of the paper, without `headline`, which takes hours.
+    """Return the figures named; `all` is every figure of the paper, without `headline`, which takes hours, and our studies.
 
     Errors: `SpecError` for a name that is not known.
     """
-    numbered = [name for name in known if name != "headline"]
-    wanted = [figure for name in names for figure in (numbered if name == "all" else [name])]
+    in_all = [name for name, figure in known.items() if figure.in_all]
+    wanted = [figure for name in names for figure in (in_all if name == "all" else [name])]
     for name in wanted:
         if name not in known:
             raise SpecError(unknown_name("figure", name, [*known, "all"]))

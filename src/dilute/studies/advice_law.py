@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dilute.advice import AdviceLaw, PowerLaw, power_law
+from dilute.advice import AdviceLaw, PowerLaw, power_law, warmup_steps
 from dilute.paper.drawing import line_style, new_figure
 from dilute.paper.figure import PaperFigure, Scale
 from dilute.runs import RunRecord, RunSpec
@@ -25,6 +25,7 @@ _RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 _LENGTHS = (50, 100, 200, 800, 1600)
 _LENGTH_RATES = (3e-4, 1e-3, 3e-3)
 _LENGTH_BATCH = 128
+_CONV4_ALPHAS = (5, 20, 50)
 _FEWEST_STEPS = 100
 LEARNED_FRACTION = 0.95
 _SCALE, _RATE, _LENGTH = "scale", "rate", "length"
@@ -56,7 +57,7 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
                         **here,
                         batch_size=size,
                         budget_steps=steps,
-                        warmup_steps=min(50, steps // 10),
+                        warmup_steps=warmup_steps(steps),
                         learning_rate=rate,
                         curve_points=5,
                     )
@@ -73,6 +74,24 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
                 for steps in _LENGTHS
                 for rate in _LENGTH_RATES
             ]
+        for alpha in _CONV4_ALPHAS:
+            conv4: dict[str, Any] = {
+                "model": "conv4",
+                "copies": "all",
+                "data": data,
+                "alpha": alpha,
+            }
+            found.append(RunSpec(**conv4, **look, batch_size=2048))
+            found += [
+                RunSpec(
+                    **conv4,
+                    batch_size=_LENGTH_BATCH,
+                    budget_steps=300,
+                    learning_rate=rate,
+                    curve_points=10,
+                )
+                for rate in _LENGTH_RATES
+            ]
     return found
 
 
@@ -84,7 +103,7 @@ def table(records: Sequence[RunRecord]) -> Any:
 
 
 def _row(record: RunRecord) -> dict[str, Any]:
-    names = ("data", "alpha", "batch_size", "learning_rate", "seed")
+    names = ("data", "model", "alpha", "batch_size", "learning_rate", "seed")
     look = record.curve[0].gradient if record.curve else None
     likelihoods = [point.heldout_nll for point in record.curve if point.heldout_nll is not None]
     is_done = record.status == "done" and likelihoods
@@ -110,16 +129,18 @@ def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
     """
     import pandas as pd
 
-    scales = table.dropna(subset=["scale"]).set_index(["data", "alpha"])["scale"].to_dict()
+    setting = ["data", "model", "alpha"]
+    scales = table.dropna(subset=["scale"]).set_index(setting)["scale"].to_dict()
     runs = table[table["scale"].isna()]
     rows = []
-    for (data, alpha), here in runs.groupby(["data", "alpha"]):
-        scale_here = scales.get((data, alpha))
+    for names, here in runs.groupby(setting):
+        scale_here = scales.get(names)
         if scale_here is None:
             continue
-        known = {"data": data, "alpha": alpha, "scale": scale_here}
+        known = {**dict(zip(setting, names, strict=True)), "scale": scale_here}
         for (size, steps), grid in here.groupby(["batch_size", "steps"]):
-            if size * steps != _IMAGES or steps < _FEWEST_STEPS or len(grid) < len(_RATES):
+            is_tuned = size * steps == _IMAGES or names[1] == "conv4"
+            if not is_tuned or steps < _FEWEST_STEPS:
                 continue
             best, is_inside = _best_rate(grid)
             point = {"kind": _RATE, "x": 1 + scale_here / size, "y": best, "is_inside": is_inside}
@@ -129,7 +150,18 @@ def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
             least = images / (1 + _LENGTH_BATCH / scale_here)
             point = {"kind": _LENGTH, "x": scale_here, "y": least, "is_inside": True}
             rows.append({**known, "batch_size": _LENGTH_BATCH, "steps": None, **point})
-    columns = ["kind", "data", "alpha", "batch_size", "steps", "scale", "x", "y", "is_inside"]
+    columns = [
+        "kind",
+        "data",
+        "model",
+        "alpha",
+        "batch_size",
+        "steps",
+        "scale",
+        "x",
+        "y",
+        "is_inside",
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -174,7 +206,7 @@ def fitted(data: Any) -> AdviceLaw | None:
 def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
     """Draw the best learning rate, and the images needed, against the noise scale, with the fitted laws."""
     figure, (rates, lengths) = new_figure(
-        "MLP, 1 hidden layer: learning rate and length of training against the noise scale",
+        "Learning rate and length of training against the noise scale",
         "all labels of an image in a visit, AdamW falling linearly to zero; noise scale before the first step; chosen on "
         "held-out noisy labels; hollow: the lowest or highest rate that was tried; one seed",
         panels=2,
@@ -183,7 +215,8 @@ def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
     law = fitted(data)
     for axes, kind in ((rates, _RATE), (lengths, _LENGTH)):
         rows = data[data["kind"] == kind]
-        for number, (name, points) in enumerate(rows.groupby("data")):
+        for number, (names, points) in enumerate(rows.groupby(["data", "model"])):
+            name = ", ".join(names)
             for is_inside, some in points.groupby("is_inside"):
                 style = {**line_style(number), "linestyle": "none"}
                 fill: dict[str, Any] = {} if is_inside else {"markerfacecolor": "none"}
@@ -229,11 +262,12 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
 
 FIGURE = PaperFigure(
     name="advice-law",
+    in_all=False,
     title="MNIST and CIFAR-10: learning rate and length of training against the noise scale",
     source="Ours.",
     notes={
         "smoke": "A few steps on 5,000 digits.",
-        "laptop": f"An MLP with one hidden layer; all labels of an image in a visit; {_IMAGES:,} images at five learning rates "
+        "laptop": f"An MLP with one hidden layer, and Conv4 for learning rates at one batch size (300 steps, three rates); all labels of an image in a visit; {_IMAGES:,} images at five learning rates "
         "and three batch sizes (a fourth has too few steps to count), and 50 to 1,600 steps of 128 images at three rates; "
         "one seed.",
         "paper": "As on a laptop.",

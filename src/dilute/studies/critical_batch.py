@@ -242,6 +242,7 @@ def _span(value: float, interval: tuple[float, float]) -> str:
 
 FIGURE = PaperFigure(
     name="critical-batch",
+    in_all=False,
     title="MNIST: images to a fixed accuracy against batch size and noise",
     source="Ours, after McCandlish et al. 2018.",
     notes={

@@ -154,6 +154,7 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
 
 FIGURE = PaperFigure(
     name="grouping",
+    in_all=False,
     title="MNIST: images to a fixed accuracy against labels per visit",
     source="Ours.",
     notes={

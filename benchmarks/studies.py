@@ -1,0 +1,64 @@
+"""`make studies`: our own studies, the law that the advice rests on, and the tables that docs/gradients.md quotes.
+
+Does `dilute reproduce` for each of them with `results/gradients/` (hours on two cores, if all of it is missing;
+`--draw-only` never trains), and writes the tables between their markers and the fitted law into the package.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from paper import FIGURES_FOLDER, ROOT
+from paper import STORE as PAPER_STORE
+from readme import write_table
+
+import dilute.advice
+from dilute import cli
+from dilute.advice import AdviceLaw
+from dilute.files import write_file
+from dilute.paper import FIGURES, Reproduction, chosen_figures, reproduce
+from dilute.store import Store
+from dilute.studies import STUDIES, advice_law
+
+STORE = ROOT / "results" / "gradients"
+PAGE = ROOT / "docs" / "gradients.md"
+LAW = Path(dilute.advice.__file__).parent / "law.json"
+COMMAND = "make studies"
+
+
+def fitted_law(store: Store) -> AdviceLaw:
+    """Return the law that the stored runs give."""
+    records = [store.get(spec.key()) for spec in advice_law.specs("laptop")]
+    assert all(records), "the store lacks runs of advice-law"
+    law = advice_law.fitted(advice_law.select(advice_law.table(records), "laptop"))
+    assert law is not None
+    return law
+
+
+def summaries() -> dict[str, str]:
+    """Return the table of each study, and of the paper's noise scale, from the stored runs; the pictures are drawn, too."""
+    found: list[Reproduction] = [
+        reproduce(list(STUDIES.values()), "laptop", Store(STORE), FIGURES_FOLDER),
+        reproduce(
+            chosen_figures(["noise-scale"], FIGURES), "laptop", Store(PAPER_STORE), FIGURES_FOLDER
+        ),
+    ]
+    return {name: table for one in found for name, table in one.summaries.items()}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run what is missing, draw, fit, and write the tables; `arguments` go to `dilute reproduce`."""
+    where = ["--store", str(STORE), "--out", str(FIGURES_FOLDER)]
+    code = cli.main(["reproduce", *STUDIES, "--scale", "laptop", *where, *arguments])
+    if code:
+        return code
+    write_file(LAW, (fitted_law(Store(STORE)).model_dump_json(indent=1) + "\n").encode())
+    for name, table in summaries().items():
+        write_table(name, table, command=COMMAND, path=PAGE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

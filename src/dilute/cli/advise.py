@@ -1,0 +1,114 @@
+"""`dilute advise`: batch size, labels per visit, learning rate and length of training."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dilute.cli import console, options
+
+if TYPE_CHECKING:
+    from dilute.advice import Advice
+
+
+def advise(
+    data: options.DataName,
+    model: options.Model,
+    alpha: options.Alpha = None,
+    rate: options.Rate = None,
+    noise: options.Noise = "uniform",
+    delta: options.Delta = None,
+    order: options.Order = None,
+    order_seed: options.OrderSeed = None,
+    class_order: options.ClassOrder = None,
+    class_map: options.ClassMap = None,
+    confusion: options.ConfusionFile = None,
+    noisy_images: options.NoisyImages = "same",
+    images: Annotated[
+        int, typer.Option(help="How many images the gradient is taken over.", min=64)
+    ] = 2048,
+    store: Annotated[
+        Path | None, typer.Option(help="Folder of records, whose learning rates count if they fit.")
+    ] = None,
+    seed: options.Seed = 0,
+    device: options.Device = None,
+    threads: options.CpuThreads = None,
+    data_dir: options.DataDir = None,
+    resize: options.Resize = None,
+    json: options.Json = False,
+) -> None:
+    """Say how to train: batch size, labels per visit, learning rate and steps, each with its reason.
+
+    Measures the gradient before the first step and the time of a step: under a minute for small networks.
+    Without --alpha or --rate the labels are taken as they are, however noisy.
+
+    Example: `dilute advise mnist --model conv4 --alpha 50`
+    """
+    chosen = options.pattern(noise, delta, order, order_seed, class_order, class_map, confusion)
+    import torch
+
+    from dilute.advice import advise as find_advice
+    from dilute.advice import like
+    from dilute.environment import choose_device
+    from dilute.store import Store
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    spec, noisy = options.drawn_set(
+        data, model, alpha, rate, chosen, noisy_images, seed, data_dir, resize
+    )
+    runs = like(spec, Store(store).records()) if store is not None else []
+    found = find_advice(
+        model,
+        noisy,
+        runs=runs,
+        num_images=images,
+        seed=seed,
+        device=choose_device(device),
+        on_progress=console.say,
+    )
+    command = _command(found, data, model, alpha, rate)
+    if json:
+        console.print_json({**asdict(found), "command": command})
+    else:
+        print(_text(found, command))
+
+
+def _command(found: Advice, data: str, model: str, alpha: float | None, rate: float | None) -> str:
+    """Return the run that the advice is, as a command; options of the noise are left to the user."""
+    amount = (
+        []
+        if alpha is None and rate is None
+        else (["--alpha", f"{alpha:g}"] if rate is None else ["--rate", f"{rate:g}"])
+    )
+    recipe = found.recipe()
+    words = ["dilute", "run", data, "--model", model, *amount]
+    words += ["--copies", str(recipe.copies), "--batch-size", str(recipe.batch_size)]
+    words += ["--learning-rate", f"{recipe.learning_rate:.2g}"]
+    words += ["--warmup-steps", str(recipe.warmup_steps), "--steps", str(recipe.budget_steps)]
+    return shlex.join(words)
+
+
+def _text(found: Advice, command: str) -> str:
+    rate, steps = found.learning_rate, found.steps
+    rows = [
+        ["copies", str(found.copies), found.reasons["copies"]],
+        ["batch size", str(found.batch_size), found.reasons["batch_size"]],
+        [
+            "learning rate",
+            f"{rate.value:.2g} ({rate.low:.2g} to {rate.high:.2g})",
+            found.reasons["learning_rate"],
+        ],
+        [
+            "steps",
+            f"{steps.value:,.0f} ({steps.low:,.0f} to {steps.high:,.0f})",
+            found.reasons["steps"],
+        ],
+    ]
+    lines = [f"{name:14}{value}\n    {reason}" for name, value, reason in rows]
+    lines.append(f"{'time':14}about {console.duration(found.seconds)} of steps here")
+    return "\n".join([*lines, "", command])
