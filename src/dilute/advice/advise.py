@@ -124,8 +124,7 @@ def advise(
     scale = chosen.class_scale.value
     if scale is None or chosen.class_scale.high is None:
         raise SpecError(
-            f"the gradient of {num_images:,} images is hidden by noise (its noise scale is above "
-            f"{chosen.class_scale.low or 0:,.0f}); look at more of them"
+            f"the gradient of {num_images:,} images is hidden by noise; look at more of them"
         )
     batch_size = _batch_size(scale, timing, law)
     images = law.num_images(batch_size, scale)

@@ -129,7 +129,7 @@ def _ratio(
     rest = above**2 - bound**2 * var_above
     value = above / below if below > 0 else None
     root = middle**2 - square * rest
-    if rest <= 0 or root < 0 or (square > 0 and below < 0):
+    if rest <= 0 or root < 0 or below == 0 or (square > 0 and below < 0):
         return Interval(value, None, None)
     low = rest / (middle + math.sqrt(root))  # the smaller root, without cancellation
     return Interval(value, low, (middle + math.sqrt(root)) / square if square > 0 else None)
