@@ -45,7 +45,19 @@ def assert_one_line(result: tuple[int, str, str], *says: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["demo", "run", "sweep", "reproduce", "labels", "data list", "data info", "data fetch"]
+    "name",
+    [
+        "demo",
+        "run",
+        "sweep",
+        "reproduce",
+        "gradients",
+        "advise",
+        "labels",
+        "data list",
+        "data info",
+        "data fetch",
+    ],
 )
 def test_every_command_has_help_with_an_example(name: str, command):
     code, out, _ = command(*name.split(), "--help")
@@ -55,7 +67,7 @@ def test_every_command_has_help_with_an_example(name: str, command):
 
 def test_every_command_is_in_the_test_above():
     names = {command.name or command.callback.__name__ for command in app.registered_commands}
-    assert names == {"demo", "run", "sweep", "reproduce", "labels"}
+    assert names == {"demo", "run", "sweep", "reproduce", "gradients", "advise", "labels"}
 
 
 def test_version(command):
@@ -484,3 +496,82 @@ def test_demo_at_its_smallest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert "1,000 unseen digits" in out
     for name in ("labels.png", "curves.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+LOOK = ["gradients", "digits", "--model", "perceptron", "--alpha", "4", "--images", "128"]
+
+
+def test_gradients_are_told_at_the_start_and_along_a_run(command):
+    code, out, err = command(*LOOK, "--copies", "1,all", "--at", "0,10", "--batch-size", "32")
+    assert code == 0, err
+    assert "after 0 steps, alpha = 4: 20.0% of the labels clean" in out
+    assert "after 10 steps" in out
+    assert "32 visits in clean labels: measured" in out
+    assert "step 10: the mean gradient" in err
+
+
+def test_gradients_at_the_weights_of_a_run(command, tmp_path: Path):
+    assert command(*SMALL, "--store", tmp_path)[0] == 0
+    (path,) = tmp_path.glob("*.last.safetensors")
+    code, out, err = command(*LOOK, "--weights", path, "--json")
+    assert code == 0, err
+    (found,) = json.loads(out)
+    assert found["weights"] == str(path)
+    assert found["alpha"] == 4
+    visits = {one["copies"]: one for one in found["visits"]}
+    assert visits.keys() == {1, 4, "all", "expected"}
+    assert visits[1]["effective_batch"]["counting_clean_examples"] == pytest.approx(128 / 5)
+    assert visits[1]["effective_batch"]["signal_over_noise"] == pytest.approx(128 / 25)
+    value, low, high = visits["all"]["effective_batch"]["measured"]
+    assert 0 < low < value < high
+    assert [layer["layer"] for layer in found["signals"]] == ["", "1"]
+
+
+def test_gradients_say_what_is_wrong_in_one_line(command, tmp_path: Path):
+    assert command(*SMALL, "--store", tmp_path)[0] == 0
+    (path,) = tmp_path.glob("*.last.safetensors")
+    other = ["gradients", "digits", "--model", "mlp1", "--weights", path]
+    for arguments, says in (
+        (other, "the weights are those of another model"),
+        ([*LOOK, "--weights", tmp_path / "none"], "do not exist"),
+        ([*LOOK, "--at", "0,x"], "steps '0,x' cannot be read; give numbers as in 0,50,200"),
+        ([*LOOK, "--weights", path, "--at", "0"], "--at has no effect beside --weights"),
+        ([*LOOK, "--copies", "some"], "copies = 'some' cannot be"),
+        ([*LOOK, "--images", "100000"], "a set of 1438 images is too small for batches of 3125"),
+    ):
+        code, out, err = command(*arguments)
+        assert (code, out) == (1, "")
+        assert says in err.splitlines()[-1]
+        assert "Traceback" not in err
+
+
+def test_advice_is_a_command_that_runs(command, tmp_path: Path):
+    asked = ["advise", "digits", "--model", "perceptron", "--alpha", "4", "--images", "512"]
+    code, out, err = command(*asked, "--noise", "pair", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["copies"] == "all"
+    assert found["learning_rate"]["low"] < found["learning_rate"]["value"]
+    words = found["command"].split()
+    assert words[:2] == ["dilute", "run"]
+    steps = words.index("--steps") + 1
+    assert int(words[steps]) == found["steps"]["value"]
+    words[steps] = "3"
+    assert command(*words[1:], "--store", tmp_path, "--curve-points", "1")[0] == 0
+    code, out, _ = command(*asked, "--store", tmp_path)
+    assert code == 0
+    assert (
+        out.splitlines()[-1] == found["command"].replace("pair", "uniform") or "dilute run" in out
+    )
+
+
+def test_a_run_logs_its_gradients(command, tmp_path: Path):
+    code, out, err = command(*SMALL, "--log-gradients", "--store", tmp_path, "--json")
+    assert code == 0, err
+    record = json.loads(out)
+    assert record["spec"]["log_gradients"] is True
+    assert record["gradient_seconds"] > 0
+    first, last = record["curve"]
+    assert first["step"] == 0
+    assert first["gradient"]["length"] > 0
+    assert last["gradient"] is None

@@ -307,11 +307,6 @@ def test_the_rate_is_chosen_without_the_test_set():
     assert len(best) == 6
 
 
-def test_effective_batch_is_not_judged_here():
-    claim = next(c for c in FIGURES["fig10"].claims if c.id == "effective-batch")
-    assert claim.judge(fig10_table({0: 0.0})).verdict == "not run at this scale"
-
-
 def test_crossing_is_linear_in_the_logarithm():
     assert crossing([1000, 4000], [0.8, 1.0], 0.9) == pytest.approx(2000)
     assert crossing([1000, 4000], [0.8, 0.85], 0.9) is None

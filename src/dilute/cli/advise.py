@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -71,25 +71,50 @@ def advise(
         device=choose_device(device),
         on_progress=console.say,
     )
-    command = _command(found, data, model, alpha, rate)
+    given: dict[str, Any] = {
+        "model": model,
+        "alpha": alpha,
+        "rate": rate,
+        "noise": noise if noise != "uniform" else None,
+        "delta": delta,
+        "order": order,
+        "order_seed": order_seed,
+        "class_order": class_order,
+        "class_map": class_map,
+        "confusion": confusion,
+        "noisy_images": noisy_images if noisy_images != "same" else None,
+        "resize": resize,
+        "data_dir": data_dir,
+    }
+    command = _command(found, data, given)
     if json:
         console.print_json({**asdict(found), "command": command})
     else:
         print(_text(found, command))
 
 
-def _command(found: Advice, data: str, model: str, alpha: float | None, rate: float | None) -> str:
-    """Return the run that the advice is, as a command; options of the noise are left to the user."""
-    amount = (
-        []
-        if alpha is None and rate is None
-        else (["--alpha", f"{alpha:g}"] if rate is None else ["--rate", f"{rate:g}"])
-    )
+def _command(found: Advice, data: str, given: dict[str, Any]) -> str:
+    """Return the run that the advice is, as a command.
+
+    Arguments:
+        given: the options that say what to train on; those that are None were not given.
+    """
     recipe = found.recipe()
-    words = ["dilute", "run", data, "--model", model, *amount]
-    words += ["--copies", str(recipe.copies), "--batch-size", str(recipe.batch_size)]
-    words += ["--learning-rate", f"{recipe.learning_rate:.2g}"]
-    words += ["--warmup-steps", str(recipe.warmup_steps), "--steps", str(recipe.budget_steps)]
+    options = {
+        **given,
+        "copies": recipe.copies,
+        "batch_size": recipe.batch_size,
+        "learning_rate": f"{recipe.learning_rate:.2g}",
+        "warmup_steps": recipe.warmup_steps,
+        "steps": recipe.budget_steps,
+    }
+    words = ["dilute", "run", data]
+    for name, value in options.items():
+        if value is not None:
+            words += [
+                f"--{name.replace('_', '-')}",
+                f"{value:g}" if isinstance(value, float) else str(value),
+            ]
     return shlex.join(words)
 
 

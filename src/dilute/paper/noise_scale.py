@@ -43,7 +43,10 @@ def table(records: Sequence[RunRecord]) -> Any:
     """Return a pandas data frame with a row per run and look at the gradient."""
     import pandas as pd
 
-    return pd.DataFrame([row for record in records for row in _looks(record)])
+    columns = ["model", "alpha", "seed", "step", "test_accuracy", "length"]
+    for name in (_SINGLE, _GROUPED):
+        columns += [name, f"{name}_low", f"{name}_high"]
+    return pd.DataFrame([row for record in records for row in _looks(record)], columns=columns)
 
 
 def _looks(record: RunRecord) -> Iterator[dict[str, Any]]:
