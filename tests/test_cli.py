@@ -16,6 +16,7 @@ import pytest
 
 import dilute
 from dilute.cli import app, main
+from dilute.store import Store
 
 QUICK = ["--steps", "5", "--batch-size", "16", "--curve-points", "1"]
 TRAIN = ["run", "digits", "--model", "perceptron", *QUICK]
@@ -558,10 +559,13 @@ def test_advice_is_a_command_that_runs(command, tmp_path: Path):
     assert int(words[steps]) == found["steps"]["value"]
     words[steps] = "3"
     assert command(*words[1:], "--store", tmp_path, "--curve-points", "1")[0] == 0
-    code, out, _ = command(*asked, "--store", tmp_path)
+    (record,) = Store(tmp_path).records()
+    assert record.spec["noise"] == {"pattern": "pair"}
+    code, out, _ = command(*asked)
     assert code == 0
-    assert (
-        out.splitlines()[-1] == found["command"].replace("pair", "uniform") or "dilute run" in out
+    last = out.splitlines()[-1]
+    assert last.startswith(
+        "dilute run digits --model perceptron --alpha 4 --copies all --batch-size"
     )
 
 
