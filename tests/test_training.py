@@ -355,7 +355,7 @@ def test_the_test_set_may_be_judged_at_the_end_alone(noisy, heldout, tmp_path: P
 
 def test_looking_at_gradients_changes_no_weight(noisy, heldout, tmp_path: Path):
     """The looks are there, at the steps that the recipe says, and also after resuming."""
-    options = {"batch_size": 8, "budget_steps": 520, "curve_points": 52}
+    options = {"batch_size": 128, "budget_steps": 520, "curve_points": 52}
     plain, _ = trained_weights(noisy, Recipe(**options), "perceptron", heldout=heldout)
     recipe = Recipe(**options, log_gradients=True)
     logged, outcome = trained_weights(noisy, recipe, "perceptron", heldout=heldout)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DATA = ("mnist", "cifar10")
+_DRAWN = [(data, model) for model in ("mlp1", "conv4") for data in _DATA]
 _ALPHAS = (0, 2, 10, 40)
 _IMAGES = 51_200
 _BATCH_SIZES = (32, 128, 512, 2048)
@@ -215,12 +216,14 @@ def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
     law = fitted(data)
     for axes, kind in ((rates, _RATE), (lengths, _LENGTH)):
         rows = data[data["kind"] == kind]
-        for number, (names, points) in enumerate(rows.groupby(["data", "model"])):
-            name = ", ".join(names)
+        for number, (data_name, model) in enumerate(_DRAWN):
+            points = rows[(rows["data"] == data_name) & (rows["model"] == model)]
+            style = {**line_style(number), "linestyle": "none"}
+            if not points.empty:
+                axes.plot([], [], label=f"{data_name}, {model}", **style)
             for is_inside, some in points.groupby("is_inside"):
-                style = {**line_style(number), "linestyle": "none"}
                 fill: dict[str, Any] = {} if is_inside else {"markerfacecolor": "none"}
-                axes.plot(some["x"], some["y"], label=name if is_inside else None, **style, **fill)
+                axes.plot(some["x"], some["y"], **style, **fill)
         if law is not None:
             _draw_law(axes, law.rate if kind == _RATE else law.images)
         axes.set_xscale("log")

@@ -30,7 +30,7 @@ from dilute.training.recipe import Recipe
 _log = logging.getLogger(__name__)
 _CHECK_LOSS_EVERY_STEPS = 20
 _CHECKPOINT_EVERY_SECONDS = 60.0
-_LOG_EVERY_STEPS, _LOG_SHARE = 250, 0.02
+_LOOK_EVERY_STEPS, _LOOK_EVERY_IMAGES, _LOOK_SHARE = 250, 32_000, 0.02
 
 
 class Interrupted(KeyboardInterrupt):
@@ -176,7 +176,7 @@ def train(
         state.training_seconds += time.perf_counter() - started
         if at_curve_point and state.status == "done":
             _judge(state, model, batch_size, heldout, test if judges_all else None, device)
-            if recipe.log_gradients and _is_look_due(state):
+            if recipe.log_gradients and _is_look_due(state, batch_size):
                 _log_gradients(state, model, visits, recipe, device)
         on_step(state.step, num_steps, state)
 
@@ -235,9 +235,14 @@ def _judge(
     state.evaluation_seconds += time.perf_counter() - started
 
 
-def _is_look_due(state: Trained) -> bool:
+def _is_look_due(state: Trained, batch_size: int) -> bool:
     looks = [point.step for point in state.curve if point.gradient]
-    return state.status == "done" and state.step - looks[-1] >= _LOG_EVERY_STEPS
+    return state.status == "done" and state.step - looks[-1] >= _steps_between_looks(batch_size)
+
+
+def _steps_between_looks(batch_size: int) -> int:
+    """Return so many that looks, which take about as long whatever the batch, cost little beside them."""
+    return max(_LOOK_EVERY_STEPS, math.ceil(_LOOK_EVERY_IMAGES / batch_size))
 
 
 def _log_gradients(
@@ -249,7 +254,7 @@ def _log_gradients(
         model,
         visits,
         METHODS[recipe.method],
-        num_images=round(_LOG_SHARE * _LOG_EVERY_STEPS * recipe.batch_size),
+        num_images=round(_LOOK_SHARE * _steps_between_looks(recipe.batch_size) * recipe.batch_size),
         seed=seeds.word(visits.seed, "glance", state.step),
         device=device,
     )

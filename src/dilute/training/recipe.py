@@ -43,8 +43,8 @@ class Recipe(BaseModel):
         test_curve: False to judge the last and the selected model alone on the test set, which saves
             time; None for every curve point.
         log_gradients: True to measure length and noise of the gradient before the first step and at curve
-            points at least 250 steps apart, for a few per cent of the time; None not to. It changes no
-            weight.
+            points at least 250 steps and 32,000 images apart, for a few per cent of the time; None not
+            to. It changes no weight.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
