@@ -6,6 +6,8 @@ Does `dilute reproduce` for each of them with `results/gradients/` (hours on two
 
 from __future__ import annotations
 
+import math
+import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +50,21 @@ def summaries() -> dict[str, str]:
     return {name: table for one in found for name, table in one.summaries.items()}
 
 
+def cost_table() -> str:
+    """Return in Markdown what looking at gradients cost the runs of the noise scale."""
+    lines = ["| network | share of the time in steps, % | runs |", "| --- | --- | --- |"]
+    shares: dict[str, list[float]] = {}
+    for spec in FIGURES["noise-scale"].specs("laptop"):
+        record = Store(PAPER_STORE).get(spec.key())
+        assert record is not None
+        share = (record.gradient_seconds or 0.0) / (record.training_seconds or math.nan)
+        shares.setdefault(spec.model, []).append(share)
+    for model, values in shares.items():
+        median, low, high = (100 * of(values) for of in (statistics.median, min, max))
+        lines.append(f"| {model} | {median:.1f} ({low:.1f} to {high:.1f}) | {len(values)} |")
+    return "\n".join(lines)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run what is missing, draw, fit, and write the tables; `arguments` go to `dilute reproduce`."""
     where = ["--store", str(STORE), "--out", str(FIGURES_FOLDER)]
@@ -55,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
     if code:
         return code
     write_file(LAW, (fitted_law(Store(STORE)).model_dump_json(indent=1) + "\n").encode())
-    for name, table in summaries().items():
+    for name, table in {**summaries(), "cost": cost_table()}.items():
         write_table(name, table, command=COMMAND, path=PAGE)
     return 0
 

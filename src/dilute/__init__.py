@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dilute.advice import advise as advise
     from dilute.data import LabelledSet as LabelledSet
     from dilute.data import Splits as Splits
     from dilute.data import WhiteNoise as WhiteNoise
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from dilute.dilution import write_labels as write_labels
     from dilute.errors import DiluteError as DiluteError
     from dilute.fitting import fit as fit
+    from dilute.gradients import measure_gradients as measure_gradients
     from dilute.noise import Asymmetric as Asymmetric
     from dilute.noise import Confusion as Confusion
     from dilute.noise import Pair as Pair
@@ -37,10 +39,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "dilute.advice": ("advise",),
     "dilute.data": ("LabelledSet", "Splits", "WhiteNoise", "load"),
     "dilute.dilution": ("DilutedSet", "NoisySet", "ReplacedSet", "read_labels", "write_labels"),
     "dilute.errors": ("DiluteError",),
     "dilute.fitting": ("fit",),
+    "dilute.gradients": ("measure_gradients",),
     "dilute.noise": ("Asymmetric", "Confusion", "Pair", "Structured", "Uniform", "UniformOther"),
     "dilute.runs": ("Execution", "RunRecord", "RunSpec", "run_one"),
     "dilute.store": ("Store",),
