@@ -16,7 +16,7 @@ from dilute.advice import (
     read_law,
     warmup_steps,
 )
-from dilute.advice.advise import _batch_size, _learning_rate
+from dilute.advice.choices import _batch_size, _learning_rate
 from dilute.data import Splits
 from dilute.dilution import DilutedSet, ReplacedSet
 from dilute.errors import SpecError

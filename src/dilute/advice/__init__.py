@@ -1,6 +1,6 @@
 """Advice on batch size, labels per visit, learning rate and length of training, and the law behind it."""
 
-from dilute.advice.advise import Advice, Timing, advise, like
+from dilute.advice.choices import Advice, Timing, advise, like
 from dilute.advice.law import AdviceLaw, PowerLaw, power_law, read_law, warmup_steps
 
 __all__ = [

@@ -129,6 +129,20 @@ def finish_accuracy(
         axes.legend(title=legend, title_fontsize=7, frameon=False)
 
 
+def finish_logarithmic(axes: Axes, x: str, y: str, *, legend: str | None = None) -> None:
+    """Make both axes logarithmic and label them, and put the legend with the title `legend` where there is room.
+
+    There is none if `legend` is None, or nothing that has a label.
+    """
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.3, linewidth=0.5)
+    if legend is not None and axes.get_legend_handles_labels()[0]:
+        axes.legend(title=legend or None, title_fontsize=7, frameon=False)
+
+
 def alpha_ticks(axes: Axes, alphas: Sequence[float]) -> None:
     """Mark the values of `alpha` that were run."""
     axes.set_xticks(sorted(set(alphas)), [f"{alpha:g}" for alpha in sorted(set(alphas))])

@@ -11,7 +11,7 @@ from scipy import stats
 
 from dilute.paper import claims
 from dilute.paper.claims import Claim, Judgement
-from dilute.paper.drawing import line_style, new_figure
+from dilute.paper.drawing import finish_logarithmic, line_style, new_figure
 from dilute.paper.figure import PaperFigure, Scale
 from dilute.runs import RunRecord, RunSpec
 
@@ -104,13 +104,14 @@ def draw(data: Any, scale: Scale) -> Figure:
                 label=f"{step:,}",
                 **line_style(number),
             )
-        axes.set_xscale("log")
-        axes.set_yscale("log")
         axes.set_title(_MODELS[model])
-        axes.set_xlabel("1 + alpha")
-        axes.grid(alpha=0.3, linewidth=0.5)
-    panels[0].set_ylabel("noise scale, labels")
-    panels[0].legend(title="steps", title_fontsize=7, frameon=False)
+        is_first = axes is panels[0]
+        finish_logarithmic(
+            axes,
+            "1 + alpha",
+            "noise scale, labels" if is_first else "",
+            legend="steps" if is_first else None,
+        )
     return figure
 
 

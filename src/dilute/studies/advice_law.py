@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dilute.advice import AdviceLaw, PowerLaw, power_law, warmup_steps
-from dilute.paper.drawing import line_style, new_figure
+from dilute.paper.drawing import finish_logarithmic, line_style, new_figure
 from dilute.paper.figure import PaperFigure, Scale
 from dilute.runs import RunRecord, RunSpec
 
@@ -226,14 +226,10 @@ def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
                 axes.plot(some["x"], some["y"], **style, **fill)
         if law is not None:
             _draw_law(axes, law.rate if kind == _RATE else law.images)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.grid(alpha=0.3, linewidth=0.5)
-    rates.set_xlabel("1 + noise scale / batch size")
-    rates.set_ylabel("best learning rate")
-    lengths.set_xlabel("noise scale, visits")
-    lengths.set_ylabel(f"images to {LEARNED_FRACTION:.0%} of what is learned")
-    rates.legend(frameon=False)
+    finish_logarithmic(rates, "1 + noise scale / batch size", "best learning rate", legend="")
+    finish_logarithmic(
+        lengths, "noise scale, visits", f"images to {LEARNED_FRACTION:.0%} of what is learned"
+    )
     return figure
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from dilute.paper.drawing import line_style, new_figure
+from dilute.gradients import clean_examples, signal_over_noise
+from dilute.paper.drawing import finish_logarithmic, line_style, new_figure
 from dilute.paper.figure import PaperFigure, Scale
 from dilute.paper.noise_scale import exponent
 from dilute.runs import RunRecord, RunSpec
@@ -33,6 +34,7 @@ _RATES: dict[int, tuple[float, ...]] = {
     50: (1e-5, 3e-5, 1e-4, 3e-4),
 }
 _LARGE = 8192
+_BATCH = 128
 _RATES_OF_LARGE = {20: (1e-4, 3e-4, 1e-3, 3e-3), 50: (3e-5, 1e-4, 3e-4, 1e-3)}
 
 
@@ -191,30 +193,32 @@ def draw(data: Any, scale: Scale) -> Figure:
             lambda values: float(np.exp(np.log(values).mean()))
         )
         rates.plot(means.index, means, label=f"{alpha:g}", **style)
-    for axes, label in (
-        (race, f"images to {TARGET:.0%} test accuracy"),
-        (rates, "best learning rate"),
-    ):
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_xlabel("batch size")
-        axes.set_ylabel(label)
-        axes.grid(alpha=0.3, linewidth=0.5)
-    race.legend(title="alpha", title_fontsize=7, frameon=False)
+    finish_logarithmic(race, "batch size", f"images to {TARGET:.0%} test accuracy", legend="alpha")
+    finish_logarithmic(rates, "batch size", "best learning rate")
     return figure
 
 
 def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
-    """Return the trade-off at each `alpha` in Markdown, and how it grows with `1 + alpha`."""
+    """Return the trade-off at each `alpha` in Markdown, what a batch is worth by it, and how it grows with `1 + alpha`."""
     fits = tradeoffs(data)
     lines = [
-        f"| alpha | fewest labels to {TARGET:.0%} | critical batch | steps at large batches | runs |",
-        "| --- | --- | --- | --- | --- |",
+        f"| alpha | fewest labels to {TARGET:.0%} | critical batch | steps at large batches | {_BATCH} labels in clean ones: "
+        "by the critical batch | counted | signal over noise | runs |",
+        "| --- " * 8 + "|",
     ]
     for alpha, fit in fits.items():
-        cells = [f"{alpha:g}", _span(fit.fewest, fit.fewest_interval)]
-        cells += [_span(fit.critical, fit.critical_interval), f"{fit.fewest / fit.critical:,.0f}"]
-        lines.append(f"| {' | '.join([*cells, str(fit.num_points)])} |")
+        worth = f"{_BATCH * fits[0.0].critical / fit.critical:.3g}" if 0.0 in fits else "–"
+        cells = [
+            f"{alpha:g}",
+            _span(fit.fewest, fit.fewest_interval),
+            _span(fit.critical, fit.critical_interval),
+            f"{fit.fewest / fit.critical:,.0f}",
+            worth,
+            f"{clean_examples(_BATCH, 1, alpha):.3g}",
+            f"{signal_over_noise(_BATCH, 1, alpha):.3g}",
+            str(fit.num_points),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     sizes = [1 + alpha for alpha in fits]
     powers = [
         exponent(sizes, [getattr(fit, name) for fit in fits.values()])
@@ -222,7 +226,14 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
     ]
     if all(powers):
         steps = exponent(sizes, [fit.fewest / fit.critical for fit in fits.values()])
-        cells = ["power of 1 + alpha", *(str(power) for power in (*powers, steps)), ""]
+        cells = [
+            "power of 1 + alpha",
+            *(str(power) for power in (*powers, steps)),
+            "",
+            "−1",
+            "−2",
+            "",
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     law = rate_law(data, fits)
     if law is not None:

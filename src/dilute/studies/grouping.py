@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dilute.paper.drawing import line_style, new_figure
+from dilute.paper.drawing import finish_logarithmic, line_style, new_figure
 from dilute.paper.figure import PaperFigure, Scale
 from dilute.runs import RunRecord, RunSpec
 from dilute.studies.curves import TARGET, fastest, race_table
@@ -114,12 +114,7 @@ def draw(data: Any, scale: Scale) -> Figure:
         axes.plot(
             [x.min(), x.max()], [single / x.min(), single / x.max()], color="0.7", linewidth=0.8
         )
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlabel("labels per visit")
-    axes.set_ylabel(f"images to {TARGET:.0%} test accuracy")
-    axes.grid(alpha=0.3, linewidth=0.5)
-    axes.legend(frameon=False)
+    finish_logarithmic(axes, "labels per visit", f"images to {TARGET:.0%} test accuracy", legend="")
     return figure
 
 
