@@ -166,8 +166,8 @@ def measure_gradients(
     grams = _grams(probe.layers, clean, noise)
     del clean, noise
     on_progress("the part of it that tells classes apart")
-    classes = probe.gradients(_without_shares(noisy, sampling, seed)).double()
-    of_classes = (classes @ classes.T).numpy()
+    classes = probe.gradients(_without_shares(noisy, sampling, seed))
+    of_classes = _products(probe.layers, classes, classes)[WHOLE]
     del classes
 
     def noise_of(of: NoisySet, kind: Copies, share: float) -> dict[str, Noise]:
@@ -250,20 +250,22 @@ class _Grams:
         return share * self.clean + (1 - share) * self.cross
 
 
-def _grams(layers: Sequence[Layer], clean: Tensor, noise: Tensor) -> dict[str, _Grams]:
-    """Return the products by layer, those of the whole model, which are their sums, first."""
+def _products(layers: Sequence[Layer], first: Tensor, second: Tensor) -> dict[str, Array]:
+    """Return `[C, C]`, the inner products of gradients `[C, D]` of two kinds, by layer, and for the whole model first.
+
+    (By PyTorch, which keeps to the number of threads that the user gave, unlike NumPy.)
+    """
     found = {}
     for layer in layers:
-        a, b = (part[:, layer.start : layer.stop].double() for part in (clean, noise))
-        # PyTorch's product keeps to the number of threads that the user gave, unlike NumPy's.
-        found[layer.name] = _Grams(*((x @ y.T).numpy() for x, y in ((a, a), (a, b), (b, b))))
-    whole = _Grams(
-        *(
-            sum(getattr(gram, kind) for gram in found.values())
-            for kind in ("clean", "cross", "noise")
-        )
-    )
-    return {WHOLE: whole, **found}
+        a, b = (part[:, layer.start : layer.stop].double() for part in (first, second))
+        found[layer.name] = (a @ b.T).numpy()
+    return {WHOLE: np.sum(list(found.values()), axis=0), **found}
+
+
+def _grams(layers: Sequence[Layer], clean: Tensor, noise: Tensor) -> dict[str, _Grams]:
+    """Return the products by layer, those of the whole model first."""
+    kinds = [_products(layers, *pair) for pair in ((clean, clean), (clean, noise), (noise, noise))]
+    return {name: _Grams(*(kind[name] for kind in kinds)) for name in kinds[0]}
 
 
 def _signal(name: str, num_parameters: int, gram: _Grams, share: float) -> Signal:
