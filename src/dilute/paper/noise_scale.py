@@ -105,13 +105,9 @@ def draw(data: Any, scale: Scale) -> Figure:
                 **line_style(number),
             )
         axes.set_title(_MODELS[model])
-        is_first = axes is panels[0]
-        finish_logarithmic(
-            axes,
-            "1 + alpha",
-            "noise scale, labels" if is_first else "",
-            legend="steps" if is_first else None,
-        )
+        label = "noise scale, labels" if axes is panels[0] else ""
+        legend = "steps" if axes is panels[-1] else None
+        finish_logarithmic(axes, "1 + alpha", label, legend=legend)
     return figure
 
 
