@@ -79,7 +79,7 @@ def advised(one: Setting) -> tuple[RunSpec, Timing]:
     path = ADVICE / f"{one.name}.json"
     if not path.exists():
         print(f"asking for advice: {one.name}", file=sys.stderr, flush=True)
-        torch.set_num_threads(1)
+        torch.set_num_threads(2)
         noisy = noisy_set(one.spec(), dilute.load(one.data).train)
         found = advise(one.model, noisy)
         document = {**asdict(found), "recipe": found.recipe().model_dump(exclude_none=True)}

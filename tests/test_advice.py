@@ -164,7 +164,7 @@ def test_a_hidden_gradient_is_said(digits: Splits):
     """Labels that tell nothing: no batch is large enough."""
     noisy = ReplacedSet(digits.train, 1.0)
     with pytest.raises(
-        SpecError, match="256 images is hidden by noise; look at more of them"
+        SpecError, match="1,024 images is hidden by noise; look at more of them"
     ) as error:
         advise("perceptron", noisy, num_images=256)
     assert "\n" not in str(error.value)

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from dilute.advice.law import AdviceLaw, read_law, warmup_steps
-from dilute.dilution import Copies, NoisySet
+from dilute.dilution import Copies, NoisySet, Visits
 from dilute.errors import SpecError
-from dilute.gradients import GradientReport, Interval, Sampling, VisitNoise, measure_gradients
+from dilute.gradients import Interval, Sampling, class_scales
 from dilute.pilot import fresh_model, step_seconds
 from dilute.runs import RunRecord, RunSpec
 from dilute.training import Recipe
@@ -24,6 +24,7 @@ _TIMED_BATCHES = (16, 256)
 _TIMED_STEPS, _TIMED_SECONDS = 12, 3.0
 _SHORTEST_SECONDS = 1e-9
 _NOISE_BATCHES = 128
+DEFAULT_IMAGES, _MORE_TIMES = 8192, 4
 _ALIKE = ("batch_size", "budget_steps", "budget_epochs", "budget_examples", "warmup_steps", "seed")
 
 
@@ -84,7 +85,7 @@ def advise(
     noisy: NoisySet,
     *,
     runs: Iterable[RunRecord] = (),
-    num_images: int = 2048,
+    num_images: int = DEFAULT_IMAGES,
     seed: int = 0,
     device: torch.device | None = None,
     law: AdviceLaw | None = None,
@@ -97,53 +98,57 @@ def advise(
         noisy: the set; with `alpha = 0`, labels as they are, however noisy.
         runs: records of runs on the same data, model and noise (see `like`), if there are some: where they
             tried learning rates, the best by held-out likelihood counts more than the law.
-        num_images: how many images the gradient is taken over, ≥ 64.
+        num_images: how many images the gradient is taken over, ≥ 64; four times as many if noise hides it.
         seed: of the network and of what is looked at.
         device: the CPU if None.
         law: the one that this package comes with if None.
         on_progress: told what is measured next.
 
-    Errors: `SpecError` if the noise hides the gradient; those of `measure_gradients`.
+    Errors: `SpecError` if the noise hides the gradient; those of `class_scales`.
     """
     device = device or torch.device("cpu")
     law = law or read_law()
     network = fresh_model(model, noisy, seed, device)
     timing = time_steps(network, noisy, device, on_progress)
-    report = measure_gradients(
-        fresh_model(model, noisy, seed, device),
-        noisy,
-        copies=(1, "all"),
-        sampling=_sampling(noisy, num_images),
-        seed=seed,
-        device=device,
-        on_progress=on_progress,
-    )
-    single, grouped = report.visits
-    has_several = grouped.labels_per_visit > 1
-    chosen = grouped if has_several else single
-    scale = chosen.class_scale.value
-    if scale is None or chosen.class_scale.high is None:
+    network = fresh_model(model, noisy, seed, device)
+    for images in (num_images, _MORE_TIMES * num_images):
+        single, grouped = class_scales(
+            network,
+            noisy,
+            copies=(1, "all"),
+            sampling=_sampling(noisy, images),
+            seed=seed,
+            device=device,
+            on_progress=on_progress,
+        )
+        if grouped.high is not None:
+            break
+        on_progress(f"the gradient of {images:,} images is hidden by noise")
+    labels_per_visit = Visits(noisy, "all", seed).examples_per_visit
+    chosen = grouped if labels_per_visit > 1 else single
+    scale = chosen.value
+    if scale is None or chosen.high is None:
         raise SpecError(
-            f"the gradient of {num_images:,} images is hidden by noise; look at more of them"
+            f"the gradient of {images:,} images is hidden by noise; look at more of them"
         )
     batch_size = _batch_size(scale, timing, law)
-    images = law.num_images(batch_size, scale)
+    needed = law.num_images(batch_size, scale)
     steps = Interval(
-        *(max(1.0, math.ceil(images * factor / batch_size)) for factor in _around(law.images.bound))
+        *(max(1.0, math.ceil(needed * factor / batch_size)) for factor in _around(law.images.bound))
     )
     rate, num_runs, why = _learning_rate(batch_size, scale, law, runs)
     return Advice(
-        copies="all" if has_several else 1,
+        copies="all" if labels_per_visit > 1 else 1,
         batch_size=batch_size,
         learning_rate=rate,
         steps=steps,
         seconds=timing.seconds(batch_size, steps.value or 0),
-        noise_scale=chosen.class_scale,
-        label_noise_scale=single.class_scale,
+        noise_scale=chosen,
+        label_noise_scale=single,
         timing=timing,
         num_runs=num_runs,
         reasons={
-            "copies": _why_copies(report, single, grouped),
+            "copies": _why_copies(noisy, labels_per_visit, single, grouped),
             "batch_size": _why_batch(batch_size, scale, timing),
             "learning_rate": why,
             "steps": _why_steps(scale, law),
@@ -254,13 +259,15 @@ def _around(bound: float) -> tuple[float, float, float]:
     return 1.0, 1 / bound, bound
 
 
-def _why_copies(report: GradientReport, single: VisitNoise, grouped: VisitNoise) -> str:
-    if grouped.labels_per_visit <= 1:
+def _why_copies(
+    noisy: NoisySet, labels_per_visit: float, single: Interval, grouped: Interval
+) -> str:
+    if labels_per_visit <= 1:
         return "every image has one label"
-    ratio = (single.class_scale.value or math.nan) / (grouped.class_scale.value or math.nan)
+    ratio = (single.value or math.nan) / (grouped.value or math.nan)
     return (
-        f"all {grouped.labels_per_visit:.3g} labels of an image cost one pass and have {ratio:.3g} times less noise over "
-        f"signal than one of them ({report.clean_share:.1%} of the labels are clean)"
+        f"all {labels_per_visit:.3g} labels of an image cost one pass and have {ratio:.3g} times less noise over signal "
+        f"than one of them ({noisy.num_clean / len(noisy):.1%} of the labels are clean)"
     )
 
 

@@ -29,8 +29,12 @@ def advise(
     confusion: options.ConfusionFile = None,
     noisy_images: options.NoisyImages = "same",
     images: Annotated[
-        int, typer.Option(help="How many images the gradient is taken over.", min=64)
-    ] = 2048,
+        int,
+        typer.Option(
+            help="How many images the gradient is taken over; four times as many if noise hides it.",
+            min=64,
+        ),
+    ] = 8192,
     store: Annotated[
         Path | None, typer.Option(help="Folder of records, whose learning rates count if they fit.")
     ] = None,

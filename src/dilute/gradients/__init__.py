@@ -2,7 +2,14 @@
 
 from dilute.gradients.effective_batch import clean_examples, signal_over_noise
 from dilute.gradients.glance import GradientPoint, glance
-from dilute.gradients.measure import GradientReport, Sampling, Signal, VisitNoise, measure_gradients
+from dilute.gradients.measure import (
+    GradientReport,
+    Sampling,
+    Signal,
+    VisitNoise,
+    class_scales,
+    measure_gradients,
+)
 from dilute.gradients.moments import Interval
 
 __all__ = [
@@ -12,6 +19,7 @@ __all__ = [
     "Sampling",
     "Signal",
     "VisitNoise",
+    "class_scales",
     "clean_examples",
     "glance",
     "measure_gradients",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dilute.dilution import Batch, Copies, NoisySet, Visits
+from dilute.dilution import Copies, NoisySet, Visits
 from dilute.errors import SpecError
 from dilute.gradients import moments
 from dilute.gradients.moments import UNKNOWN, Array, Interval, Noise
@@ -19,7 +19,6 @@ from dilute.methods import METHODS
 
 _MOST_BYTES = 4 * 2**30
 _FEWEST_BATCHES = 4
-_CLASSES = "classes"
 
 
 @dataclass(frozen=True)
@@ -84,9 +83,6 @@ class VisitNoise:
         trace: `tr(S)`, the summed variance of the gradient of one visit.
         scale: the noise scale `tr(S)/|G|²`, in visits.
         layer_scales: the same by layer.
-        class_scale: the noise scale over the part of the gradient that tells classes apart: what labels
-            drawn without regard to the image would not give. At a network that starts at the uniform
-            distribution it is `scale`; at others, `scale` also counts what undoes their first guesses.
         worth: how many visits to single clean labels have as much signal over noise as one of these,
             at these weights: the noise scale of those over that of these.
     """
@@ -96,7 +92,6 @@ class VisitNoise:
     trace: float
     scale: Interval
     layer_scales: dict[str, Interval]
-    class_scale: Interval
     worth: Interval
 
 
@@ -165,22 +160,15 @@ def measure_gradients(
     )
     grams = _grams(probe.layers, clean, noise)
     del clean, noise
-    on_progress("the part of it that tells classes apart")
-    classes = probe.gradients(_without_shares(noisy, sampling, seed))
-    of_classes = _products(probe.layers, classes, classes)[WHOLE]
-    del classes
 
     def noise_of(of: NoisySet, kind: Copies, share: float) -> dict[str, Noise]:
         size = sampling.noise_batch_size or probe.smallest_batch
         batches = drawn(Visits(of, kind, seed), sampling.noise_batches, size, "visits", str(kind))
         squares = probe.squared_lengths(batches)
-        found = {
+        return {
             name: moments.noise(squares[name], size, gram.mixed(share))
             for name, gram in grams.items()
         }
-        against = of_classes if of is noisy else None
-        found[_CLASSES] = moments.noise(squares[WHOLE], size, grams[WHOLE].mixed(share), against)
-        return found
 
     on_progress("the noise of clean labels")
     reference = noise_of(clean_set, 1, 1.0)
@@ -205,13 +193,39 @@ def measure_gradients(
     )
 
 
-def _without_shares(noisy: NoisySet, sampling: Sampling, seed: int) -> Iterator[Batch]:
-    """Yield large batches whose targets are what their labels' distributions have above the shares of the classes."""
+def class_scales(
+    model: nn.Module,
+    noisy: NoisySet,
+    *,
+    copies: Sequence[Copies],
+    sampling: Sampling,
+    seed: int = 0,
+    device: torch.device | None = None,
+    on_progress: Callable[[str], object] = lambda text: None,
+) -> list[Interval]:
+    """Return, for each kind of visit, the noise scale over the part of the gradient that tells classes apart.
+
+    That part is what labels drawn without regard to the image would not give. For a network that starts at
+    the uniform distribution it is the whole gradient before the first step; for others, the whole gradient
+    also undoes their first guesses, which has nothing to do with the data. Arguments and errors are those
+    of `measure_gradients`, which takes several times as long.
+    """
+    device = device or torch.device("cpu")
+    probe = Probe(model, METHODS["cross_entropy"], device, seed)
+    _check(noisy, probe, sampling)
+    on_progress("the part of the gradient that tells classes apart")
     shares = noisy.label_shares().astype(np.float32)
-    visits = Visits(noisy, "expected", seed)
     number, size = sampling.signal_batches, sampling.signal_batch_size
-    for batch in drawn(visits, number, size, "classes"):
-        yield batch._replace(targets=batch.targets - shares)
+    of_law = drawn(Visits(noisy, "expected", seed), number, size, "classes")
+    means = probe.gradients(batch._replace(targets=batch.targets - shares) for batch in of_law)
+    gram = _products(probe.layers, means, means)[WHOLE]
+    found = []
+    size = sampling.noise_batch_size or probe.smallest_batch
+    for kind in copies:
+        on_progress(f"the noise of visits with copies = {kind}")
+        visits = drawn(Visits(noisy, kind, seed), sampling.noise_batches, size, "visits", str(kind))
+        found.append(moments.scale_of(*probe.trace(visits, size), gram))
+    return found
 
 
 def _check(noisy: NoisySet, probe: Probe, sampling: Sampling) -> None:
@@ -303,10 +317,7 @@ def _visit_noise(
         labels_per_visit=labels_per_visit,
         trace=found[WHOLE].trace,
         scale=found[WHOLE].scale,
-        layer_scales={
-            name: one.scale for name, one in found.items() if name not in (WHOLE, _CLASSES)
-        },
-        class_scale=found[_CLASSES].scale,
+        layer_scales={name: one.scale for name, one in found.items() if name != WHOLE},
         worth=worth,
     )
 

@@ -82,7 +82,7 @@ class Noise:
     log_trace_variance: float
 
 
-def noise(squares: Array, batch_size: int, gram: Array, against: Array | None = None) -> Noise:
+def noise(squares: Array, batch_size: int, gram: Array) -> Noise:
     """Return the simple noise scale from gradients of two batch sizes.
 
     Arguments:
@@ -90,8 +90,6 @@ def noise(squares: Array, batch_size: int, gram: Array, against: Array | None = 
         batch_size: visits in each of them.
         gram: `[C, C]`, the inner products of the gradients of large batches, independent of the small ones
             and with the same mean.
-        against: `[C, C]`, the same of a part of the gradient whose squared length the scale is to be
-            over; of the whole gradient if None.
 
     A small batch's squared length has the mean `|G|² + tr(S)/b`, and the products of different large
     batches have the mean `|G|²`. The interval is Fieller's, which has no upper end where `|G|²`
@@ -103,16 +101,26 @@ def noise(squares: Array, batch_size: int, gram: Array, against: Array | None = 
     length_variance = jackknife_variance(without_each(gram))
     trace = batch_size * (float(squares.mean()) - squared_length)
     own_variance = batch_size**2 * float(squares.var(ddof=1)) / len(squares)
-    trace_variance = own_variance + batch_size**2 * length_variance
-    bound = student(min(len(gram), len(squares)))
-    if against is None:
-        below, below_variance = squared_length, length_variance
-        covariance = -batch_size * length_variance
-    else:
-        below, covariance = product_of_means(against), 0.0
-        below_variance = jackknife_variance(without_each(against))
-    scale = _ratio(trace, below, trace_variance, below_variance, covariance, bound)
+    scale = _ratio(
+        trace,
+        squared_length,
+        own_variance + batch_size**2 * length_variance,
+        length_variance,
+        -batch_size * length_variance,
+        student(min(len(gram), len(squares))),
+    )
     return Noise(trace, squared_length, scale, own_variance / trace**2 if trace else math.inf)
+
+
+def scale_of(trace: float, trace_variance: float, gram: Array) -> Interval:
+    """Return `tr(S)` over the squared length of a mean gradient that was measured apart from it.
+
+    Arguments:
+        trace, trace_variance: `tr(S)`, and the variance of that estimate.
+        gram: `[C, C]`, the inner products of the gradients of large batches.
+    """
+    below, below_variance = product_of_means(gram), jackknife_variance(without_each(gram))
+    return _ratio(trace, below, trace_variance, below_variance, 0.0, student(len(gram)))
 
 
 def student(number: int) -> float:

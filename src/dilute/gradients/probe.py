@@ -98,6 +98,23 @@ class Probe:
             first += count
         return {WHOLE: squares.sum(dim=1).numpy(), **of_layers}
 
+    def trace(self, batches: Iterable[Batch], batch_size: int) -> tuple[float, float]:
+        """Return `tr(S)` of the gradient of one visit, from batches of `batch_size`, and the variance of the estimate.
+
+        Errors: `ModelError` if a gradient is not finite.
+        """
+        squares: list[float] = []
+        total = [torch.zeros_like(parameter) for parameter in self._parameters]
+        for parts in self._each(batches):
+            squares.append(sum(float(part.square().sum()) for part in parts))
+            torch._foreach_add_(total, parts)
+        of_total = sum(float(part.double().square().sum()) for part in total)
+        _check_finite(torch.tensor(of_total))
+        number = len(squares)
+        of_mean = (of_total - sum(squares)) / (number * (number - 1))
+        trace = batch_size * (float(np.mean(squares)) - of_mean)
+        return trace, batch_size**2 * float(np.var(squares, ddof=1)) / number
+
     def _counts(self) -> list[int]:
         """Return how many parameters (tensors) each layer has."""
         ends = np.cumsum([parameter.numel() for parameter in self._parameters])
