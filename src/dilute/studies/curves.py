@@ -33,7 +33,7 @@ def images_to(record: RunRecord, target: float, on: str) -> float | None:
 
 
 def race_table(records: Sequence[RunRecord]) -> Any:
-    """Return a pandas data frame with a row per run: its setting, and images and seconds to `TARGET`.
+    """Return a pandas data frame with a row per run: its setting, and images to `TARGET`.
 
     `heldout_images` are those until held-out clean labels say so, which choose the learning rate;
     `images` those until the test set does, which chooses nothing.
@@ -45,15 +45,12 @@ def race_table(records: Sequence[RunRecord]) -> Any:
 
 def _race(record: RunRecord) -> dict[str, Any]:
     names = ("data", "model", "alpha", "copies", "batch_size", "learning_rate", "seed")
-    images = images_to(record, TARGET, "test_accuracy")
-    rate = record.images_per_second
     return {
         **{name: record.spec[name] for name in names},
         "status": record.status,
         "heldout_images": images_to(record, TARGET, "heldout_accuracy"),
-        "images": images,
-        "seconds": images / rate if images is not None and rate else None,
-        "images_per_second": rate,
+        "images": images_to(record, TARGET, "test_accuracy"),
+        "images_per_second": record.images_per_second,
         "accuracy": record.accuracy.last,
         "num_test": record.num_test,
     }
