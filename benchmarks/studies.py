@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from dilute.studies import STUDIES, advice_law
 
 STORE = ROOT / "results" / "gradients"
 PAGE = ROOT / "docs" / "gradients.md"
+EXAMPLE = ROOT / "results" / "gradients-example.txt"
 LAW = Path(dilute.advice.__file__).parent / "law.json"
 COMMAND = "make studies"
 
@@ -39,13 +41,11 @@ def fitted_law(store: Store) -> AdviceLaw:
     return law
 
 
-def summaries() -> dict[str, str]:
-    """Return the table of each study, and of the paper's noise scale, from the stored runs; the pictures are drawn, too."""
+def summaries(out: Path) -> dict[str, str]:
+    """Return the table of each study, and of the paper's noise scale, from the stored runs; draw them in the folder `out`."""
     found: list[Reproduction] = [
-        reproduce(list(STUDIES.values()), "laptop", Store(STORE), FIGURES_FOLDER),
-        reproduce(
-            chosen_figures(["noise-scale"], FIGURES), "laptop", Store(PAPER_STORE), FIGURES_FOLDER
-        ),
+        reproduce(list(STUDIES.values()), "laptop", Store(STORE), out),
+        reproduce(chosen_figures(["noise-scale"], FIGURES), "laptop", Store(PAPER_STORE), out),
     ]
     return {name: table for one in found for name, table in one.summaries.items()}
 
@@ -65,6 +65,16 @@ def cost_table() -> str:
     return "\n".join(lines)
 
 
+def example() -> str:
+    """Return what the page's example prints, as a block of code; run once and kept."""
+    arguments = ["gradients", "mnist", "--model", "mlp1", "--alpha", "20", "--at", "0,50,400"]
+    if not EXAMPLE.exists():
+        command = [sys.executable, "-m", "dilute", *arguments]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        write_file(EXAMPLE, done.stdout.encode())
+    return f"```\n$ dilute {' '.join(arguments)}\n{EXAMPLE.read_text().strip()}\n```"
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run what is missing, draw, fit, and write the tables; `arguments` go to `dilute reproduce`."""
     where = ["--store", str(STORE), "--out", str(FIGURES_FOLDER)]
@@ -72,7 +82,11 @@ def main(arguments: Sequence[str]) -> int:
     if code:
         return code
     write_file(LAW, (fitted_law(Store(STORE)).model_dump_json(indent=1) + "\n").encode())
-    for name, table in {**summaries(), "cost": cost_table()}.items():
+    for name, table in {
+        **summaries(FIGURES_FOLDER),
+        "cost": cost_table(),
+        "example": example(),
+    }.items():
         write_table(name, table, command=COMMAND, path=PAGE)
     return 0
 

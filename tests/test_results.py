@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from dilute.advice import read_law
 from dilute.paper import FIGURES, Reproduction, chosen_figures, reproduce
 from dilute.runs import RunSpec
 from dilute.store import Store
 
 ROOT = Path(__file__).parent.parent
 STORE = ROOT / "results" / "paper"
+GRADIENTS = ROOT / "results" / "gradients"
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +24,16 @@ def tables():
         import paper
 
         return paper
+
+
+@pytest.fixture(scope="module")
+def studies():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        import advice
+        import studies
+
+        return studies, advice
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +85,31 @@ def test_the_headline_is_the_documented_command(found):
     """`dilute run mnist --model conv4 --alpha 100 --copies all` is one of the stored runs."""
     spec = RunSpec(data="mnist", model="conv4", alpha=100, copies="all")
     assert Store(STORE).get(spec.key()).accuracy.selected >= 0.90
+
+
+def test_every_stored_record_of_the_studies_is_readable():
+    records = list(Store(GRADIENTS).records())
+    assert len(records) == len(list(GRADIENTS.glob("*.json")))
+    assert all(record.status == "done" for record in records)
+
+
+def test_the_page_on_gradients_quotes_the_stored_results(studies, tmp_path: Path):
+    tables, advice = studies
+    page = (ROOT / "docs" / "gradients.md").read_text()
+    for name, table in tables.summaries(tmp_path).items():
+        assert table in page, name
+        stored = ROOT / "results" / "figures" / f"{name}.csv"
+        assert (tmp_path / f"{name}.csv").read_text() == stored.read_text(), name
+    assert tables.cost_table() in page
+    assert tables.EXAMPLE.read_text().strip() in page
+    assert advice.table(Store(GRADIENTS)) == advice.TABLE.read_text().strip()
+    assert advice.TABLE.read_text().strip() in page
+
+
+def test_the_law_of_the_advice_is_that_of_the_stored_runs(studies):
+    tables, _ = studies
+    fitted, shipped = tables.fitted_law(Store(GRADIENTS)), read_law()
+    assert fitted.rate.factor == pytest.approx(shipped.rate.factor)
+    assert fitted.rate.power == pytest.approx(shipped.rate.power)
+    assert fitted.images.power == pytest.approx(shipped.images.power)
+    assert fitted.rate.num_points == shipped.rate.num_points
