@@ -75,6 +75,8 @@ def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
 def draw(data: Any, scale: Scale) -> Figure:
     """Draw the noise scale of single labels against `1 + alpha`, a panel per network and a line per point of training."""
     models = [model for model in _MODELS if (data["model"] == model).any()]
+    if not models:
+        return new_figure("MNIST: noise scale of the gradient", "no run has looked at it")[0]
     note = (
         "runs on all labels of an image at once, AdamW; noise scale of single labels; "
         "grey: as 1 + alpha (lower) and its square (upper), from alpha = 0 at the start; "
