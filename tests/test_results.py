@@ -113,3 +113,11 @@ def test_the_law_of_the_advice_is_that_of_the_stored_runs(studies):
     assert fitted.rate.power == pytest.approx(shipped.rate.power)
     assert fitted.images.power == pytest.approx(shipped.images.power)
     assert fitted.rate.num_points == shipped.rate.num_points
+
+
+def test_the_readme_quotes_the_power_of_the_labels_needed():
+    page = (ROOT / "docs" / "gradients.md").read_text()
+    power = page.partition("| power of 1 + alpha | ")[2].partition(" ")[0]
+    readme = (ROOT / "README.md").read_text()
+    assert f"`1 + alpha` to the power {float(power):.1f}" in readme
+    assert f"`1 + alpha` to the power {power} (" in page

@@ -194,8 +194,8 @@ def draw(data: Any, scale: Scale) -> Figure:
             lambda values: float(np.exp(np.log(values).mean()))
         )
         rates.plot(means.index, means, label=f"{alpha:g}", **style)
-    finish_logarithmic(race, "batch size", f"images to {TARGET:.0%} test accuracy", legend="alpha")
-    finish_logarithmic(rates, "batch size", "best learning rate")
+    finish_logarithmic(race, "batch size", f"images to {TARGET:.0%} test accuracy")
+    finish_logarithmic(rates, "batch size", "best learning rate", legend="alpha")
     return figure
 
 
