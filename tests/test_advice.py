@@ -190,3 +190,17 @@ def test_the_law_is_readable_and_sensible():
     assert law == AdviceLaw.model_validate_json(json.dumps(law.model_dump()))
     assert law.rate.power < 0 < law.images.power
     assert 1 < law.rate.spread < law.rate.bound
+
+
+def test_times_that_are_alike_give_a_sensible_cost(digits: Splits, monkeypatch: pytest.MonkeyPatch):
+    """A step of many images seems as fast as one of few: an image still costs something, and so does a step."""
+    import torch
+
+    from dilute.advice import choices
+
+    for seconds in ((0.010, 0.009), (0.010, 0.5)):
+        times = iter(seconds)
+        monkeypatch.setattr(choices, "step_seconds", lambda *_, times=times, **__: next(times))
+        found = choices.time_steps(torch.nn.Identity(), DilutedSet(digits.train, 1.0), None)
+        assert 0 < found.step_seconds / found.image_seconds < 10_000
+        assert found.seconds(256, 1) > 0

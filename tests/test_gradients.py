@@ -318,6 +318,9 @@ def test_batch_normalisation_gets_batches(digits: Splits):
     model = build("resnet18", digits.train.input_shape, 10)
     assert Probe(model, METHODS["cross_entropy"], CPU, 0).smallest_batch == 32
     assert Probe(Dropping(), METHODS["cross_entropy"], CPU, 0).smallest_batch == 1
+    normalising = Probe(model, METHODS["cross_entropy"], CPU, 0)
+    assert Sampling().of_noise(normalising) == (32, 32)
+    assert Sampling().of_noise(Probe(Dropping(), METHODS["cross_entropy"], CPU, 0)) == (256, 1)
 
 
 def test_refusals_are_one_line(digits: Splits, small: LabelledSet):

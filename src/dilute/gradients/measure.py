@@ -28,7 +28,8 @@ class Sampling:
     Arguments:
         signal_batches: large batches, ≥ 4, for the mean gradient.
         signal_batch_size: images in each, ≥ 1.
-        noise_batches: small batches, ≥ 4, for the noise about it.
+        noise_batches: small batches, ≥ 4, for the noise about it; an eighth of them where they have several
+            visits, whose noise then averages.
         noise_batch_size: visits in each, ≥ 1; None for 1, or 32 if the model normalises over batches.
 
     Errors: `SpecError` for less.
@@ -49,6 +50,13 @@ class Sampling:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise SpecError(f"{name} = {value} cannot be; it must be at least {least}")
+
+    def of_noise(self, probe: Probe) -> tuple[int, int]:
+        """Return how many small batches are taken of the model in `probe`, and of how many visits."""
+        size = self.noise_batch_size or probe.smallest_batch
+        if size == 1:
+            return self.noise_batches, size
+        return max(_FEWEST_BATCHES, self.noise_batches // 8), size
 
 
 @dataclass(frozen=True)
@@ -162,8 +170,8 @@ def measure_gradients(
     del clean, noise
 
     def noise_of(of: NoisySet, kind: Copies, share: float) -> dict[str, Noise]:
-        size = sampling.noise_batch_size or probe.smallest_batch
-        batches = drawn(Visits(of, kind, seed), sampling.noise_batches, size, "visits", str(kind))
+        number, size = sampling.of_noise(probe)
+        batches = drawn(Visits(of, kind, seed), number, size, "visits", str(kind))
         squares = probe.squared_lengths(batches)
         return {
             name: moments.noise(squares[name], size, gram.mixed(share))
@@ -220,16 +228,16 @@ def class_scales(
     means = probe.gradients(batch._replace(targets=batch.targets - shares) for batch in of_law)
     gram = _products(probe.layers, means, means)[WHOLE]
     found = []
-    size = sampling.noise_batch_size or probe.smallest_batch
+    number, size = sampling.of_noise(probe)
     for kind in copies:
         on_progress(f"the noise of visits with copies = {kind}")
-        visits = drawn(Visits(noisy, kind, seed), sampling.noise_batches, size, "visits", str(kind))
+        visits = drawn(Visits(noisy, kind, seed), number, size, "visits", str(kind))
         found.append(moments.scale_of(*probe.trace(visits, size), gram))
     return found
 
 
 def _check(noisy: NoisySet, probe: Probe, sampling: Sampling) -> None:
-    size = max(sampling.signal_batch_size, sampling.noise_batch_size or probe.smallest_batch)
+    size = max(sampling.signal_batch_size, sampling.of_noise(probe)[1])
     if noisy.n < 2 * size:
         raise SpecError(
             f"a set of {noisy.n} images is too small for batches of {size}; it must have at least {2 * size}, "
