@@ -33,7 +33,7 @@ _RATES: dict[int, tuple[float, ...]] = {
     20: (3e-5, 1e-4, 3e-4, 1e-3),
     50: (1e-5, 3e-5, 1e-4, 3e-4),
 }
-_SEEDS = {0: 2, 5: 1, 20: 1, 50: 1}
+_SEEDS = {0: 2, 5: 2, 20: 2, 50: 1}
 _LARGE = 8192
 _BATCH = 128
 _RATES_OF_LARGE = {20: (1e-4, 3e-4, 1e-3, 3e-3), 50: (3e-5, 1e-4, 3e-4, 1e-3)}
@@ -260,7 +260,7 @@ FIGURE = PaperFigure(
     notes={
         "smoke": "A few steps on 5,000 digits.",
         "laptop": "An MLP with one hidden layer; single labels; AdamW at constant learning rates half a decade apart, "
-        "chosen on 3,000 held-out images with clean labels; two seeds at alpha = 0, one at the others.",
+        "chosen on 3,000 held-out images with clean labels; two seeds, one at alpha = 50.",
         "paper": "As on a laptop.",
     },
     specs=specs,
