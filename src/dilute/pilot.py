@@ -12,11 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from dilute import seeds
 from dilute.dilution import Copies, NoisySet
 from dilute.errors import SpecError
 from dilute.gradients import GradientReport, Sampling, measure_gradients
-from dilute.runs import scaled_model
 from dilute.training import Interrupted, Recipe, Trained, train
 
 
@@ -26,14 +24,6 @@ class PilotPoint:
 
     step: int
     report: GradientReport
-
-
-def fresh_model(name: str, noisy: NoisySet, seed: int, device: torch.device) -> nn.Module:
-    """Return the network `name` for `noisy` as a run with this seed would start it, on `device`."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seeds.word(seed, "initialisation"))
-        model = scaled_model(name, noisy.clean, noisy.blocks[0].rows)
-    return model.to(device).to(memory_format=torch.channels_last)
 
 
 def pilot(

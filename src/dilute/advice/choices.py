@@ -14,8 +14,8 @@ from dilute.advice.law import AdviceLaw, read_law, warmup_steps
 from dilute.dilution import Copies, NoisySet, Visits
 from dilute.errors import SpecError
 from dilute.gradients import Interval, Sampling, class_scales
-from dilute.pilot import fresh_model, step_seconds
-from dilute.runs import RunRecord, RunSpec
+from dilute.pilot import step_seconds
+from dilute.runs import RunRecord, RunSpec, fresh_model
 from dilute.training import Recipe
 
 SMALLEST_BATCH, LARGEST_BATCH = 16, 1024

@@ -67,7 +67,8 @@ def gradients(
 
     from dilute.environment import choose_device
     from dilute.gradients import Sampling, measure_gradients
-    from dilute.pilot import fresh_model, pilot
+    from dilute.pilot import pilot
+    from dilute.runs import fresh_model
     from dilute.training import Recipe
     from dilute.training.checkpoints import read_model
 

@@ -33,23 +33,19 @@ def labels(
     Example: `dilute labels mnist --alpha 20 --noise structured --order random --delta 0.5 --out labels.parquet`
     """
     chosen = options.pattern(noise, delta, order, order_seed, class_order, class_map, confusion)
-    from dilute.data import can_resize, load, load_pool
     from dilute.dilution import DilutedSet, NoisySet, ReplacedSet, write_labels
     from dilute.errors import NoiseError
 
-    clean = load(
-        data, data_dir, resize if can_resize(data) or not can_resize(noisy_images) else None
-    ).train
+    if rate is not None and (alpha is not None or noisy_images != "same"):
+        raise NoiseError(
+            "--rate replaces labels on the same images; leave out --alpha and --noisy-images"
+        )
+    splits, pool = options.load_with_pool(data, noisy_images, seed, data_dir, resize)
+    clean = splits.train
     if rate is not None:
-        if alpha is not None or noisy_images != "same":
-            raise NoiseError(
-                "--rate replaces labels on the same images; leave out --alpha and --noisy-images"
-            )
         noisy: NoisySet = ReplacedSet(clean, rate, chosen, seed)
     else:
-        alpha = alpha or 0.0
-        pool = load_pool(noisy_images, clean, seed, data_dir, resize)
-        noisy = DilutedSet(clean, alpha, chosen, seed, images=pool)
+        noisy = DilutedSet(clean, alpha or 0.0, chosen, seed, images=pool)
     content_hash = write_labels(noisy, out)
     console.say_lost_classes(noisy)
     document = {

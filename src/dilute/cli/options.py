@@ -10,7 +10,8 @@ import typer
 from dilute.errors import NoiseError, SpecError
 
 if TYPE_CHECKING:
-    from dilute.dilution import NoisySet
+    from dilute.data import Splits
+    from dilute.dilution import ImageSource, NoisySet
     from dilute.noise import NoisePattern
     from dilute.runs import RunSpec
 
@@ -85,6 +86,17 @@ HangSeconds = Annotated[
 ]
 
 
+def load_with_pool(
+    data: str, noisy_images: str, seed: int, data_dir: Path | None, resize: int | None
+) -> tuple[Splits, ImageSource | None]:
+    """Return the data, and where the images of noisy examples come from; `resize` counts for whichever can be resized."""
+    from dilute.data import can_resize, load, load_pool
+
+    has_use = can_resize(data) or not can_resize(noisy_images)
+    splits = load(data, data_dir, resize if has_use else None)
+    return splits, load_pool(noisy_images, splits.train, seed, data_dir, resize)
+
+
 def drawn_set(
     data: str,
     model: str,
@@ -97,16 +109,12 @@ def drawn_set(
     resize: int | None,
 ) -> tuple[RunSpec, NoisySet]:
     """Return the noisy set that the options describe, all its images included, and the spec of a run on it."""
-    from dilute.data import can_resize, load, load_pool
     from dilute.runs import RunSpec, noisy_set
 
     described: dict[str, Any] = {"alpha": alpha, "rate": rate, "noise": noise, "seed": seed}
     # Before the data are read, so that most slips in an option cost no waiting.
     RunSpec(data=data, model=model, noisy_images=noisy_images, **described)
-    splits = load(
-        data, data_dir, resize if can_resize(data) or not can_resize(noisy_images) else None
-    )
-    pool = load_pool(noisy_images, splits.train, seed, data_dir, resize)
+    splits, pool = load_with_pool(data, noisy_images, seed, data_dir, resize)
     names = {"data": splits.name, "noisy_images": getattr(pool, "name", "") or noisy_images}
     spec = RunSpec(model=model, **names, **described)
     return spec, noisy_set(spec, splits.train, pool)

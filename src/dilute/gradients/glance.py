@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -62,10 +61,9 @@ def glance(
         squares = probe.squared_lengths(batches)[WHOLE]
         return moments.noise(squares, probe.smallest_batch, gram).scale
 
-    squared = moments.product_of_means(gram)
     own = noise_scale(Visits(visits.noisy, visits.copies, seed))
     return GradientPoint(
-        length=math.sqrt(squared) if squared > 0 else None,
+        length=moments.length(gram),
         noise_scale=own,
         label_noise_scale=own if visits.copies == 1 else noise_scale(Visits(visits.noisy, 1, seed)),
     )

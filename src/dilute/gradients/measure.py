@@ -305,16 +305,12 @@ def _signal(name: str, num_parameters: int, gram: _Grams, share: float) -> Signa
     return Signal(
         layer=name,
         num_parameters=num_parameters,
-        length=_length(float(squared)),
-        clean_length=_length(float(clean_squared)),
-        noise_length=_length(moments.product_of_means(gram.noise)),
+        length=moments.length(gram.mixed(share)),
+        clean_length=moments.length(gram.clean),
+        noise_length=moments.length(gram.noise),
         cosine=cosine,
         surviving=surviving,
     )
-
-
-def _length(squared: float) -> float | None:
-    return math.sqrt(squared) if squared > 0 else None
 
 
 def _visit_noise(

@@ -42,6 +42,12 @@ def product_of_means(gram: Array) -> float:
     return float(gram.sum() - np.trace(gram)) / (number * (number - 1))
 
 
+def length(gram: Array) -> float | None:
+    """Return the length of a mean gradient; None where the estimate of its square is not above 0."""
+    squared = product_of_means(gram)
+    return math.sqrt(squared) if squared > 0 else None
+
+
 def without_each(gram: Array) -> Array:
     """Return `[C]`: `product_of_means` of all batches but the first, but the second, …"""
     number = len(gram)

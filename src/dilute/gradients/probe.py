@@ -22,11 +22,12 @@ _SMALLEST_BATCH_OF_BATCH_NORM = 32
 
 
 class Layer(NamedTuple):
-    """A module with parameters of its own: where they are among all parameters laid end to end."""
+    """A module with parameters of its own: where they are among all laid end to end, and how many tensors they are."""
 
     name: str
     start: int
     stop: int
+    num_tensors: int
 
 
 class Probe:
@@ -93,9 +94,10 @@ class Probe:
         _check_finite(squares.sum())
         of_layers = {}
         first = 0
-        for layer, count in zip(self.layers, self._counts(), strict=True):
-            of_layers[layer.name] = squares[:, first : first + count].sum(dim=1).numpy()
-            first += count
+        for layer in self.layers:
+            last = first + layer.num_tensors
+            of_layers[layer.name] = squares[:, first:last].sum(dim=1).numpy()
+            first = last
         return {WHOLE: squares.sum(dim=1).numpy(), **of_layers}
 
     def trace(self, batches: Iterable[Batch], batch_size: int) -> tuple[float, float]:
@@ -114,14 +116,6 @@ class Probe:
         of_mean = (of_total - sum(squares)) / (number * (number - 1))
         trace = batch_size * (float(np.mean(squares)) - of_mean)
         return trace, batch_size**2 * float(np.var(squares, ddof=1)) / number
-
-    def _counts(self) -> list[int]:
-        """Return how many parameters (tensors) each layer has."""
-        ends = np.cumsum([parameter.numel() for parameter in self._parameters])
-        return [
-            int(np.searchsorted(ends, layer.stop) - np.searchsorted(ends, layer.start, "right")) + 1
-            for layer in self.layers
-        ]
 
     def _each(self, batches: Iterable[Batch]) -> Iterable[list[Tensor]]:
         cuda = [self._device] if self._device.type == "cuda" else []
@@ -163,8 +157,9 @@ def _layers(named: list[tuple[str, nn.Parameter]]) -> list[Layer]:
     stop = 0
     for path, parameter in named:
         name = path.rpartition(".")[0].removeprefix("network.") or path
-        start, stop = stop, stop + parameter.numel()
+        start, stop, num_tensors = stop, stop + parameter.numel(), 1
         if layers and layers[-1].name == name:
-            start = layers.pop().start
-        layers.append(Layer(name, start, stop))
+            before = layers.pop()
+            start, num_tensors = before.start, before.num_tensors + 1
+        layers.append(Layer(name, start, stop, num_tensors))
     return layers

@@ -2,7 +2,7 @@
 
 from dilute.runs.record import RECORD_FORMAT, Accuracy, RunRecord
 from dilute.runs.running import Execution, Outcome, failed_record, run_one
-from dilute.runs.sets import check, noisy_set, num_taken, scaled_model
+from dilute.runs.sets import check, fresh_model, noisy_set, num_taken, scaled_model
 from dilute.runs.spec import SCHEMA_VERSION, RunSpec
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "RunSpec",
     "check",
     "failed_record",
+    "fresh_model",
     "noisy_set",
     "num_taken",
     "run_one",

@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 
 import dilute.data
-from dilute import seeds
 from dilute.data import LabelledSet, Splits
 from dilute.dilution import DilutedSet, ImageSource, NoisySet
 from dilute.environment import choose_device, code_hash, hardware, peak_memory_bytes, versions
 from dilute.errors import DiluteError
 from dilute.runs.record import Accuracy, RunRecord
-from dilute.runs.sets import judged_sets, noisy_set, scaled_model
+from dilute.runs.sets import fresh_model, judged_sets, noisy_set
 from dilute.runs.spec import RunSpec
 from dilute.training import Trained, train
 
@@ -93,9 +92,7 @@ def run_one(
     trained = Trained()
     message = None
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seeds.word(spec.seed, "initialisation"))
-        model = scaled_model(spec.model, splits.train, train_set.blocks[0].rows)
-        model = model.to(device).to(memory_format=torch.channels_last)
+        model = fresh_model(spec.model, train_set, spec.seed, device)
         try:
             train(
                 model,

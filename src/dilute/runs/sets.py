@@ -146,3 +146,11 @@ def scaled_model(name: str, clean: LabelledSet, rows: NDArray[np.int64] | None =
     """Return the network `name`, freshly initialised, behind the standardisation of the images at `rows`."""
     network: nn.Module = build(name, clean.input_shape, clean.num_classes)
     return Scaled(network, *clean.statistics(rows))
+
+
+def fresh_model(name: str, noisy: NoisySet, seed: int, device: torch.device) -> nn.Module:
+    """Return the network `name` for `noisy` as a run with this seed would start it, on `device`."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seeds.word(seed, "initialisation"))
+        model = scaled_model(name, noisy.clean, noisy.blocks[0].rows)
+    return model.to(device).to(memory_format=torch.channels_last)

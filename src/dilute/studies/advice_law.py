@@ -11,6 +11,7 @@ import numpy as np
 from dilute.advice import AdviceLaw, PowerLaw, power_law, warmup_steps
 from dilute.paper.drawing import finish_logarithmic, line_style, new_figure
 from dilute.paper.figure import PaperFigure, Scale
+from dilute.paper.need import crossing
 from dilute.runs import RunRecord, RunSpec
 
 if TYPE_CHECKING:
@@ -185,14 +186,8 @@ def _images_needed(runs: Any) -> float | None:
     if len(gains) < 3:
         return None
     enough = LEARNED_FRACTION * float(gains.iloc[-1])
-    logs = np.log(gains.index.to_numpy(dtype=float))
-    after = int(np.argmax(gains.to_numpy() >= enough))
-    if after == 0:
-        return None
-    below, above = float(gains.iloc[after - 1]), float(gains.iloc[after])
-    share = (enough - below) / (above - below)
-    steps = math.exp(logs[after - 1] + share * (logs[after] - logs[after - 1]))
-    return steps * float(runs["batch_size"].iloc[0])
+    steps = crossing(gains.index.tolist(), gains.tolist(), enough)
+    return None if steps is None else steps * float(runs["batch_size"].iloc[0])
 
 
 def fitted(data: Any) -> AdviceLaw | None:

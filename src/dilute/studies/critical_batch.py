@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
+from dilute.advice import power_law
 from dilute.gradients import clean_examples, signal_over_noise
 from dilute.paper.drawing import finish_logarithmic, line_style, new_figure
 from dilute.paper.figure import PaperFigure, Scale
@@ -157,17 +158,15 @@ def rate_law(data: Any, fits: dict[float, Tradeoff]) -> RateLaw | None:
     if len(rows) < 4:
         return None
     critical = rows["alpha"].map({alpha: fit.critical for alpha, fit in fits.items()})
-    x = np.log1p(critical / rows["batch_size"]).to_numpy(dtype=float)
-    y = np.log(rows["learning_rate"].to_numpy(dtype=float))
-    fit = stats.linregress(x, y)
-    half = float(stats.t.ppf(0.975, len(x) - 2) * fit.stderr)
-    residuals = y - fit.intercept - fit.slope * x
+    ratios, best = 1 + critical / rows["batch_size"], rows["learning_rate"]
+    law, power = power_law(ratios, best), exponent(ratios, best)
+    assert power is not None
     return RateLaw(
-        peak=float(np.exp(fit.intercept)),
-        power=-float(fit.slope),
-        power_interval=(-float(fit.slope) - half, -float(fit.slope) + half),
-        spread=float(np.exp(np.sqrt((residuals**2).sum() / (len(x) - 2)))),
-        num_points=len(x),
+        peak=law.factor,
+        power=-law.power,
+        power_interval=(-power.high, -power.low),
+        spread=law.spread,
+        num_points=law.num_points,
     )
 
 
