@@ -86,3 +86,11 @@ def test_heavy_libraries_wait_until_they_are_needed():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert not heavy & set(loaded.stdout.split())
+
+
+def test_workers_start_without_what_they_seldom_need():
+    code = "import sys, dilute.sweeps; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert not {"scipy", "pandas", "matplotlib", "sklearn"} & set(loaded.stdout.split())

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 Array = NDArray[np.float64]
 LEVEL = 0.95
@@ -131,7 +130,11 @@ def scale_of(trace: float, trace_variance: float, gram: Array) -> Interval:
 
 def student(number: int) -> float:
     """Return the bound of Student's two-sided interval with `number` − 1 degrees of freedom."""
-    return float(stats.t.ppf((1 + LEVEL) / 2, number - 1))
+    from scipy.special import (
+        stdtrit,
+    )  # here, as every worker imports this file and few look at gradients
+
+    return float(stdtrit(number - 1, (1 + LEVEL) / 2))
 
 
 def _ratio(
