@@ -27,6 +27,10 @@ class SpecError(DiluteError):
     """A run that is not fully or not consistently described."""
 
 
+class LawError(DiluteError):
+    """A law that the runs at hand cannot give, or a question that no law can answer."""
+
+
 class StoreError(DiluteError):
     """A store, record, checkpoint or output file that cannot be read or written."""
 

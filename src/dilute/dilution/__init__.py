@@ -1,7 +1,7 @@
 """Clean examples diluted with noisy ones: labels in a table, images never copied."""
 
 from dilute.dilution.blocks import Block, ImageSource
-from dilute.dilution.diluted import DilutedSet, NoisySet, ReplacedSet
+from dilute.dilution.diluted import DilutedSet, Kind, NoisySet, ReplacedSet
 from dilute.dilution.realisation import read_labels, write_labels
 from dilute.dilution.visits import Batch, Copies, Visits, in_order
 
@@ -10,6 +10,7 @@ __all__ = [
     "Block",
     "Copies",
     "DilutedSet",
+    "Kind",
     "ImageSource",
     "NoisySet",
     "ReplacedSet",

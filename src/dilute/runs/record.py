@@ -50,7 +50,7 @@ class RunRecord(BaseModel):
         peak_memory_bytes: of the process since it started, earlier runs in it included (of the GPU: in
             `hardware`), as far as it is known.
         num_clean, num_noisy: training examples with their own label, and with a drawn one.
-        num_heldout: images held out.
+        num_heldout: images held out. num_classes: K.
         noise_rate: share of training examples that were added or replaced as noise, the true class
             included; wrong_rate: share whose label is in fact wrong.
         labels_hash: content hash of all the labels, held-out ones included.
@@ -83,6 +83,7 @@ class RunRecord(BaseModel):
     num_noisy: int | None = None
     num_heldout: int | None = None
     num_test: int | None = None
+    num_classes: int | None = None
     noise_rate: float | None = None
     wrong_rate: float | None = None
     labels_hash: str | None = None

@@ -168,6 +168,7 @@ def _of_sets(
         "num_noisy": train_set.num_noisy,
         "num_heldout": heldout.n if heldout else 0,
         "num_test": test.n if test else None,
+        "num_classes": train_set.num_classes,
         "noise_rate": train_set.num_noisy / len(train_set),
         "wrong_rate": train_set.num_wrong() / len(train_set),
         "labels_hash": noisy.content_hash(),

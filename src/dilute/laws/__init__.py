@@ -1,0 +1,20 @@
+"""The law of dilution: what clean examples among noisy ones are worth, from theory and from runs."""
+
+from dilute.laws.evidence import Evidence, Setting, evidence_of
+from dilute.laws.fit import LEVEL, DilutionLaw, Predicted, fit_law
+from dilute.laws.worth import class_posterior, identified, kappa, plain_worth, worth
+
+__all__ = [
+    "LEVEL",
+    "DilutionLaw",
+    "Predicted",
+    "Evidence",
+    "Setting",
+    "class_posterior",
+    "evidence_of",
+    "fit_law",
+    "identified",
+    "kappa",
+    "plain_worth",
+    "worth",
+]

@@ -1,0 +1,219 @@
+"""What a law is fitted to: runs of one setting that differ in clean examples and amount of noise."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+from dilute.dilution import Kind
+from dilute.laws.worth import identified
+from dilute.noise import NoisePattern, alpha_from_rate
+from dilute.runs import RunRecord
+
+Array = NDArray[np.float64]
+_PATTERN: TypeAdapter[NoisePattern] = TypeAdapter(NoisePattern)
+_MANY_LABELS = 3000
+
+
+class Setting(NamedTuple):
+    """What the runs of a law have in common.
+
+    Fields:
+        noise: JSON of the pattern.
+        kind: noise by `dilution` or `replacement`.
+    """
+
+    data: str
+    model: str
+    noise: str
+    kind: Kind
+    noisy_images: str
+    copies: str
+    method: str
+
+    def __str__(self) -> str:
+        pattern = json.loads(self.noise)
+        delta = f" of delta {pattern['delta']:g}" if "delta" in pattern else ""
+        parts = [self.data, self.model, f"{pattern['pattern']} noise{delta} by {self.kind}"]
+        parts += [f"on {self.noisy_images} images"] if self.noisy_images != "same" else []
+        parts += [f"{self.copies} labels a visit"] if self.copies != "all" else []
+        parts += [self.method] if self.method != "cross_entropy" else []
+        return ", ".join(parts)
+
+    @property
+    def pattern(self) -> NoisePattern:
+        """The noise pattern."""
+        return _PATTERN.validate_json(self.noise)
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Finished runs of one setting, one after the other.
+
+    Attributes:
+        setting: what they share.
+        num_clean: float64 `[M]`, training examples with their own label.
+        alpha: float64 `[M]`, noisy examples per clean one; for replacement `rate / (1 − rate)`.
+        accuracy: float64 `[M]`, on the test set, 0 to 1.
+        num_test: `[M]`, test examples behind each.
+        num_classes: K; None if not known.
+        seconds: float64 `[M]`, what each run took.
+    """
+
+    setting: Setting
+    num_clean: Array
+    alpha: Array
+    accuracy: Array
+    num_test: Array
+    num_classes: int | None
+    seconds: Array
+
+    @property
+    def chance(self) -> float:
+        """The error of a blind guess; 1 if the number of classes is not known."""
+        return 1 - 1 / self.num_classes if self.num_classes else 1.0
+
+    @cached_property
+    def log_error(self) -> Array:
+        """float64 `[M]`: the logarithm of test error, of half an example where there is none."""
+        return np.asarray(np.log(np.maximum(1 - self.accuracy, 0.5 / self.num_test)))
+
+    @property
+    def has_known(self) -> bool:
+        """Whether the labels of an image, taken together, may tell its class: several of them, of a known number of classes."""
+        return (
+            self.num_classes is not None
+            and self.setting.kind == "dilution"
+            and self.setting.noisy_images == "same"
+        )
+
+    def known(self, alpha: Array) -> Array:
+        """Return `[M]`, how far the labels of an image tell its class, 0 to 1 (`Identified.certainty`); 0 where that is not known."""
+        if not self.has_known:
+            return np.zeros(len(alpha))
+        return np.array([self._certainty(float(value)) for value in alpha])
+
+    def _certainty(self, alpha: float) -> float:
+        cache = self.__dict__.setdefault("_cache", {})
+        if alpha not in cache:
+            assert self.num_classes is not None
+            told = 1.0
+            if alpha > _MANY_LABELS:
+                told = 0.0
+            elif alpha > 0:
+                matrix = self.setting.pattern.matrix(self.num_classes, alpha)
+                told = identified(matrix, alpha).certainty
+            cache[alpha] = told
+        return float(cache[alpha])
+
+    def beyond(self, num_clean: float | None, alpha: float) -> str:
+        """Return what of a question lies outside the runs, in words; empty if nothing does.
+
+        Arguments:
+            num_clean: None where it is not asked for, infinite where there is no bound.
+        """
+        parts = []
+        low, high = float(self.num_clean.min()), float(self.num_clean.max())
+        if num_clean is not None and not low / 1.001 <= num_clean <= high * 1.001:
+            parts.append(f"sizes run from {low:,.0f} to {high:,.0f}")
+        if not self.alpha.min() <= alpha <= self.alpha.max() * 1.001:
+            parts.append(f"alpha from {self.alpha.min():g} to {self.alpha.max():g}")
+        return " and ".join(parts)
+
+    def where(self, chosen: NDArray[np.bool_]) -> Evidence:
+        """Return the evidence of those runs alone."""
+        return Evidence(
+            self.setting,
+            self.num_clean[chosen],
+            self.alpha[chosen],
+            self.accuracy[chosen],
+            self.num_test[chosen],
+            self.num_classes,
+            self.seconds[chosen],
+        )
+
+
+def evidence_of(records: Iterable[RunRecord]) -> dict[Setting, Evidence]:
+    """Return the evidence in finished runs, by setting, the most plentiful first.
+
+    Of runs that differ in their recipe alone the one counts whose held-out labels are the likeliest.
+    The accuracy is that of the selected model, and of the last where none was selected.
+    """
+    noisy: dict[Setting, list[RunRecord]] = {}
+    clean: dict[tuple[str, str, str], list[RunRecord]] = {}
+    for record in records:
+        if record.status != "done" or _accuracy(record) is None or not record.num_clean:
+            continue
+        alpha = _alpha(record)
+        if alpha == 0:
+            spec = record.spec
+            clean.setdefault((spec["data"], spec["model"], spec["method"]), []).append(record)
+        elif math.isfinite(alpha):
+            noisy.setdefault(_setting(record), []).append(record)
+    found = {
+        setting: _evidence(setting, clean.get((setting.data, setting.model, setting.method), []) + runs)
+        for setting, runs in noisy.items()
+    }
+    return dict(sorted(found.items(), key=lambda item: -len(item[1].alpha)))
+
+
+def _setting(record: RunRecord) -> Setting:
+    spec = record.spec
+    return Setting(
+        data=spec["data"],
+        model=spec["model"],
+        noise=json.dumps(spec["noise"], sort_keys=True),
+        kind="replacement" if spec.get("rate") is not None else "dilution",
+        noisy_images=spec["noisy_images"],
+        copies=str(spec["copies"]),
+        method=spec["method"],
+    )
+
+
+def _alpha(record: RunRecord) -> float:
+    spec = record.spec
+    return float(spec["alpha"] if spec.get("rate") is None else alpha_from_rate(spec["rate"]))
+
+
+def _accuracy(record: RunRecord) -> float | None:
+    found = record.accuracy
+    return found.last if found.selected is None else found.selected
+
+
+def _heldout_nll(record: RunRecord) -> float:
+    chosen = [p.heldout_nll for p in record.curve if p.step == record.selected_step]
+    return chosen[0] if chosen and chosen[0] is not None else math.inf
+
+
+def _evidence(setting: Setting, records: list[RunRecord]) -> Evidence:
+    cells: dict[tuple[int, float, int], RunRecord] = {}
+    for record in records:
+        assert record.num_clean is not None
+        cell = (record.num_clean, _alpha(record), int(record.spec["seed"]))
+        if cell not in cells or _heldout_nll(record) < _heldout_nll(cells[cell]):
+            cells[cell] = record
+    chosen = [cells[cell] for cell in sorted(cells)]
+    classes = {classes for record in chosen if (classes := _num_classes(record)) is not None}
+    return Evidence(
+        setting,
+        num_clean=np.array([float(record.num_clean or 0) for record in chosen]),
+        alpha=np.array([_alpha(record) for record in chosen]),
+        accuracy=np.array([_accuracy(record) for record in chosen], dtype=float),
+        num_test=np.array([float(record.num_test or 0) for record in chosen]),
+        num_classes=classes.pop() if len(classes) == 1 else None,
+        seconds=np.array([record.seconds for record in chosen]),
+    )
+
+
+def _num_classes(record: RunRecord) -> int | None:
+    if record.num_classes is not None:
+        return record.num_classes
+    return len(record.heldout_confusion) if record.heldout_confusion is not None else None

@@ -1,0 +1,180 @@
+"""What theory says of a noisy label's worth: how many clean examples an image with its labels stands for.
+
+Three readings. They meet for clean labels (worth 1) and part from there; `docs/laws.md` derives them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dilute import seeds
+from dilute.dilution import Copies
+from dilute.noise import Matrix, NoisePattern, label_laws
+
+Doubt = Literal["pairs", "all"]
+_DRAWS = 20_000
+_MOST_DRAWN = 4_000_000
+_MOST_PAIRS = 5000
+_NEVER = -1e6
+"""The logarithm of an impossible label's probability: times any count, the exponential of it is 0."""
+
+
+def worth(laws: Matrix, num_labels: float, doubt: Doubt = "all") -> float:
+    """Return the Fisher information of an image's labels over that of one clean label.
+
+    It is the worth for training that knows the noise and uses labels as well as can be.
+
+    Arguments:
+        laws: float64 `[K, K]`, row-stochastic: by true class, the distribution of a label (`label_laws`).
+        num_labels: labels per image, > 0.
+        doubt: between which classes the network hesitates evenly: `"all"`, as before training, or
+            `"pairs"`, any two alike, as a good network does.
+
+    For uniform noise and m classes in doubt it is exactly `1 / (1 + alpha·m/K)`.
+    """
+    if doubt == "all":
+        return num_labels * _information(laws)
+    pairs = list(combinations(range(len(laws)), 2))
+    if len(pairs) > _MOST_PAIRS:
+        chosen = seeds.Permutation(len(pairs), 0, "pairs")(np.arange(_MOST_PAIRS))
+        pairs = [pairs[index] for index in chosen]
+    return num_labels * float(np.mean([_information(laws[list(pair)]) for pair in pairs]))
+
+
+def plain_worth(laws: Matrix, num_labels: float, doubt: Doubt = "all") -> float:
+    """Return the worth for plain training, which takes the most frequent label for the class.
+
+    The signal is then how much more frequent the true label is than a rival's, and the noise how often
+    the two are drawn. Needs of examples are averaged over true classes and rivals; 0 where some rival is as
+    frequent as the truth, for then no amount of data helps.
+
+    Arguments: as for `worth`, which it equals for uniform noise.
+    """
+    is_rival = ~np.eye(len(laws), dtype=bool)
+    gaps = (np.diag(laws)[:, None] - laws)[is_rival]
+    if (gaps <= 1e-12).any():
+        return 0.0
+    if doubt == "pairs":
+        own = np.diag(laws)
+        drawn = (own[:, None] + own[None, :] + laws + laws.T) / 2
+    else:
+        shares = laws.mean(axis=0)
+        drawn = (shares[:, None] + shares[None, :]) * len(laws) / 2
+    return num_labels / float(np.mean(drawn[is_rival] / gaps**2))
+
+
+def kappa(
+    noise: NoisePattern,
+    num_classes: int,
+    alpha: float,
+    *,
+    copies: Copies = "all",
+    doubt: Doubt = "all",
+    is_plain: bool = True,
+) -> float:
+    """Return the kappa of `n_eff = n / (1 + kappa·alpha)` that theory gives; infinite where nothing is learned.
+
+    Arguments:
+        noise: the pattern.
+        num_classes: K ≥ 2.
+        alpha: noisy examples per clean one, > 0.
+        copies: labels per visit. Any number of drawn labels is worth the same, since an epoch shows every
+            label once; `"expected"` has no noise of labels, and a kappa of 0.
+        doubt: as for `worth`.
+        is_plain: plain training (`plain_worth`), or training that knows the noise (`worth`).
+
+    Errors: `NoiseError` for a pattern that cannot be.
+    """
+    if copies == "expected":
+        return 0.0
+    laws = label_laws(alpha, noise.matrix(num_classes, alpha))
+    found = (plain_worth if is_plain else worth)(laws, 1 + alpha, doubt)
+    return (1 / found - 1) / alpha if found else math.inf
+
+
+@dataclass(frozen=True)
+class Identified:
+    """How far an image's labels alone tell its class, 0 (not at all) to 1 (beyond doubt).
+
+    Attributes:
+        information: mutual information of class and labels, over the entropy of the class.
+        certainty: probability of the best guess, less that of a blind one, over the rest.
+    """
+
+    information: float
+    certainty: float
+
+
+def identified(matrix: Matrix, alpha: float, seed: int = 0) -> Identified:
+    """Return how far the labels of an image, its own and `alpha` drawn ones, tell its class to one who knows the noise.
+
+    Arguments:
+        matrix: float64 `[K, K]`, the distribution of a noisy label by true class.
+        alpha: noisy examples per clean one, ≥ 0; between whole numbers it is interpolated.
+        seed: of the draws (20,000, fewer of many classes) that the averages are over, of equally frequent classes.
+    """
+    below = math.floor(alpha)
+    share = alpha - below
+    first = _identified(matrix, below, seed)
+    if not share:
+        return first
+    second = _identified(matrix, below + 1, seed)
+    return Identified(
+        (1 - share) * first.information + share * second.information,
+        (1 - share) * first.certainty + share * second.certainty,
+    )
+
+
+def _identified(matrix: Matrix, num_drawn: int, seed: int) -> Identified:
+    num_classes = len(matrix)
+    num_images = min(_DRAWS, _MOST_DRAWN // num_classes)
+    generator = np.random.default_rng(seeds.word(seed, "identified", num_drawn))
+    truth = generator.integers(num_classes, size=num_images)
+    counts = generator.multinomial(num_drawn, matrix[truth])
+    counts[np.arange(num_images), truth] += 1
+    posterior = class_posterior(counts, matrix)
+    entropy = -np.where(posterior > 0, posterior * np.log(np.maximum(posterior, 1e-300)), 0).sum(axis=1)
+    chance = 1 / num_classes
+    return Identified(
+        1 - float(entropy.mean()) / math.log(num_classes),
+        (float(posterior.max(axis=1).mean()) - chance) / (1 - chance),
+    )
+
+
+def class_posterior(counts: NDArray[np.int64], matrix: Matrix) -> NDArray[np.float64]:
+    """Return float64 `[N, K]`: the probability of each class given label counts of which one is the image's own.
+
+    Arguments:
+        counts: int64 `[N, K]`, how often each label stands beside each image.
+        matrix: float64 `[K, K]`, the distribution of the other labels by true class.
+
+    With y the class, the other labels are multinomial with counts less one at y: their probability goes as
+    `c_y / T_yy · ∏ T_yl^c_l`.
+    """
+    with np.errstate(divide="ignore"):
+        logs = np.maximum(np.log(matrix), _NEVER)
+        scores = np.log(counts) + counts @ logs.T - np.diag(logs)
+    scores -= scores.max(axis=1, keepdims=True)
+    weights = np.exp(scores)
+    answer: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+    return answer
+
+
+def _information(rows: Matrix) -> float:
+    """Return the Fisher information of one label on the logits, over that of a clean label.
+
+    Arguments:
+        rows: `[m, K]`, the label distributions of the m classes in doubt, evenly.
+    """
+    size = len(rows)
+    centred = (np.eye(size) - 1 / size) / size  # diag(p) − p pᵀ: also the information of a clean label
+    change = centred @ rows
+    seen = rows.mean(axis=0)
+    is_seen = seen > 0
+    return float((change[:, is_seen] ** 2 / seen[is_seen]).sum() / np.trace(centred))
