@@ -31,6 +31,10 @@ class LawError(DiluteError):
     """A law that the runs at hand cannot give, or a question that no law can answer."""
 
 
+class EstimateError(DiluteError):
+    """Data, or a table of labels, that tell nothing of the noise."""
+
+
 class StoreError(DiluteError):
     """A store, record, checkpoint or output file that cannot be read or written."""
 

@@ -29,6 +29,7 @@ __all__ = [
     "known",
     "load",
     "load_pool",
+    "row_names",
     "white_noise_name",
     "white_noise_size",
 ]
@@ -183,6 +184,12 @@ def can_resize(name: str) -> bool:
     """Return whether `load` takes a `resize` for this name."""
     form, colon, _ = name.partition(":")
     return bool(colon) and form in OWN and OWN[form].can_resize
+
+
+def row_names(name: str) -> list[str] | None:
+    """Return the file behind each row of `load(name).whole()` for a `folder:`; None for other data, whose rows have numbers alone."""
+    form, _, argument = name.partition(":")
+    return folder.file_names(argument) if form == "folder" else None
 
 
 def fetch(name: str, data_dir: Path | None = None) -> str:

@@ -27,7 +27,7 @@ from dilute.files import write_error
 log = logging.getLogger("dilute.data")
 
 # Part of every key: raise it when decoding, splitting or the layout of the cache changes.
-_VERSION = 1
+_VERSION = 2
 _BLOCK_BYTES = 16 * 2**20
 # Reading all of a cache that is larger than this would cost more than it protects: blocks of it are
 # then checked at even distances.
@@ -99,17 +99,17 @@ def _write(folder: Path, splits: Splits) -> None:
         for name, part in (("train", splits.train), ("test", splits.test)):
             if part is None:
                 continue
-            files = {}
-            for field in ("inputs", "labels"):
-                path = temporary / f"{name}-{field}.npy"
-                with path.open("xb") as file:
-                    np.save(file, getattr(part, field), allow_pickle=False)
-                files[field] = {"bytes": path.stat().st_size, "blocks": _checksums(path)}
+            files = {
+                field: _write_file(temporary / f"{name}-{field}.npy", getattr(part, field))
+                for field in ("inputs", "labels")
+            }
             about["parts"][name] = {
                 "class_names": part.class_names,
                 "content_hash": part.content_hash,
                 "files": files,
             }
+        if splits.cut_rows is not None:
+            about["cut_rows"] = _write_file(temporary / "cut-rows.npy", splits.cut_rows)
         (temporary / "about.json").write_text(json.dumps(about), encoding="utf-8")
         try:
             temporary.rename(folder)
@@ -133,7 +133,16 @@ def _read(folder: Path, origin: str) -> Splits:
         # Preset, since reading a large set again to hash it would undo what the cache is for.
         labelled.__dict__["content_hash"] = str(part["content_hash"])
         parts[name] = labelled
-    return Splits(str(about["name"]), parts["train"], parts.get("test"), origin)
+    expected = about.get("cut_rows")
+    cut_rows = None if expected is None else _map_file(folder / "cut-rows.npy", expected)
+    return Splits(str(about["name"]), parts["train"], parts.get("test"), origin, cut_rows)
+
+
+def _write_file(path: Path, array: NDArray[Any]) -> dict[str, Any]:
+    """Write an array and return what `_map_file` checks it against."""
+    with path.open("xb") as file:
+        np.save(file, array, allow_pickle=False)
+    return {"bytes": path.stat().st_size, "blocks": _checksums(path)}
 
 
 def _map_file(path: Path, expected: dict[str, Any]) -> NDArray[Any]:

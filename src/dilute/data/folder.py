@@ -92,6 +92,15 @@ def load(path: str, resize: int | None = None) -> Splits:
     return cache.cached(_key(root, train, test, resize), str(root), build)
 
 
+def file_names(path: str) -> list[str]:
+    """Return the training images of a folder, relative to it, in the order of the rows of `Splits.whole`.
+
+    Errors: `DataError` as for `load`.
+    """
+    root = Path(path).expanduser()
+    return [str(file.relative_to(root)) for file in _list_part(_part_folders(root)[0]).files]
+
+
 def _part_folders(root: Path) -> tuple[Path, Path | None]:
     """Return the folders of the training and the test part: `root` itself where it is not divided."""
     folders = {path.name: path for path in _entries(root) if path.is_dir()}

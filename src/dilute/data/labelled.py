@@ -113,12 +113,15 @@ class Splits:
         train: the training set.
         test: the test set, with the same classes and input shape, or None.
         origin: where it was found, for people to read: a path, a package, an address.
+        cut_rows: for a source in one piece, which of its rows became the training set, int64 ascending; the
+            others are the test set.
     """
 
     name: str
     train: LabelledSet
     test: LabelledSet | None
     origin: str
+    cut_rows: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         for part, name in ((self.train, self.name), (self.test, f"{self.name}:test")):
@@ -135,6 +138,21 @@ class Splits:
             )
         if self.test is not None:
             check_alike(self.train, self.test, f"{self.name}: the test set")
+
+    def whole(self) -> LabelledSet:
+        """Return what a source in one piece held, in its order; the training set of one that was divided."""
+        if self.cut_rows is None or self.test is None:
+            return self.train
+        size = len(self.train) + len(self.test)
+        order = np.empty(size, dtype=np.int64)
+        rest = np.setdiff1d(np.arange(size), self.cut_rows)
+        order[np.concatenate([self.cut_rows, rest])] = np.arange(size)
+        return LabelledSet(
+            np.concatenate([self.train.inputs, self.test.inputs])[order],
+            np.concatenate([self.train.labels, self.test.labels])[order],
+            self.train.class_names,
+            self.name,
+        )
 
 
 def check_alike(train: LabelledSet, other: LabelledSet, what: str) -> None:

@@ -70,11 +70,14 @@ def assemble(
             train[1], None if test is None else test[1], class_names
         )
         train_set = LabelledSet(train[0], train_labels, names)
+        cut_rows = None
         if test is None or test_labels is None:
+            cut_rows, _ = split_indices(train_set.labels)
             train_set, test_set = split_set(train_set)
         else:
             test_set = LabelledSet(test[0], test_labels, names)
-        return Splits(content_name(kind, train_set, test_set), train_set, test_set, origin)
+        name = content_name(kind, train_set, test_set)
+        return Splits(name, train_set, test_set, origin, cut_rows)
     except DataError as error:
         raise DataError(f"{origin}: {error}") from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from dilute.dilution import Kind
-from dilute.laws.worth import identified
+from dilute.laws.worth import information_worth
 from dilute.noise import NoisePattern, alpha_from_rate
 from dilute.runs import RunRecord
 
 Array = NDArray[np.float64]
 _PATTERN: TypeAdapter[NoisePattern] = TypeAdapter(NoisePattern)
-_MANY_LABELS = 3000
 
 
 class Setting(NamedTuple):
@@ -75,6 +74,7 @@ class Evidence:
     num_test: Array
     num_classes: int | None
     seconds: Array
+    _informations: dict[float, float] = field(default_factory=dict, repr=False)
 
     @property
     def chance(self) -> float:
@@ -87,32 +87,32 @@ class Evidence:
         return np.asarray(np.log(np.maximum(1 - self.accuracy, 0.5 / self.num_test)))
 
     @property
-    def has_known(self) -> bool:
-        """Whether the labels of an image, taken together, may tell its class: several of them, of a known number of classes."""
-        return (
-            self.num_classes is not None
-            and self.setting.kind == "dilution"
-            and self.setting.noisy_images == "same"
-        )
+    def has_information(self) -> bool:
+        """Whether it is known what labels tell of classes: not so for noise on images from elsewhere."""
+        return self.num_classes is not None and self.setting.noisy_images == "same"
 
-    def known(self, alpha: Array) -> Array:
-        """Return `[M]`, how far the labels of an image tell its class, 0 to 1 (`Identified.certainty`); 0 where that is not known."""
-        if not self.has_known:
+    def information(self, alpha: Array) -> Array:
+        """Return `[M]`: what the labels of one clean example and its noisy ones tell of classes, in clean labels.
+
+        It is `information_worth`, interpolated between whole `alpha` for dilution; 0 where it is not known.
+        """
+        if not self.has_information:
             return np.zeros(len(alpha))
-        return np.array([self._certainty(float(value)) for value in alpha])
+        if self.setting.kind == "replacement":
+            return np.array([self._information(float(value)) for value in alpha])
+        below = np.floor(alpha)
+        low = np.array([self._information(value) for value in below])
+        high = np.array([self._information(value + 1) for value in below])
+        return np.asarray(low + (alpha - below) * (high - low))
 
-    def _certainty(self, alpha: float) -> float:
-        cache = self.__dict__.setdefault("_cache", {})
-        if alpha not in cache:
-            assert self.num_classes is not None
-            told = 1.0
-            if alpha > _MANY_LABELS:
-                told = 0.0
-            elif alpha > 0:
-                matrix = self.setting.pattern.matrix(self.num_classes, alpha)
-                told = identified(matrix, alpha).certainty
-            cache[alpha] = told
-        return float(cache[alpha])
+    def _information(self, alpha: float) -> float:
+        assert self.num_classes is not None
+        if alpha not in self._informations:
+            # Structured noise is not defined for less alpha; what little noise says is taken from there.
+            least = self.num_classes * getattr(self.setting.pattern, "delta", 0.0)
+            matrix = self.setting.pattern.matrix(self.num_classes, max(alpha, least) or 1.0)
+            self._informations[alpha] = information_worth(matrix, alpha, self.setting.kind)
+        return self._informations[alpha]
 
     def beyond(self, num_clean: float | None, alpha: float) -> str:
         """Return what of a question lies outside the runs, in words; empty if nothing does.

@@ -48,9 +48,9 @@ class Form:
     dilution: Dilution
     values: Array
 
-    def worth(self, alpha: Array, known: Array) -> Array:
+    def worth(self, alpha: Array, told: Array) -> Array:
         """Return the worth of a clean example among `alpha` noisy ones, `[M]`."""
-        return self.dilution.worth(alpha, known, self.values[len(self.curve.parameters) :])
+        return self.dilution.worth(alpha, told, self.values[len(self.curve.parameters) :])
 
     def error(self, num_effective: Array, chance: float) -> Array:
         """Return the error after so many clean examples without noise, `[M]`."""
@@ -87,32 +87,42 @@ class DilutionLaw:
         """Return the accuracy to expect of a run on `num_clean` clean examples among `alpha` noisy ones each, 0 to 1."""
         beyond = self.evidence.beyond(num_clean, alpha)
         n, a = np.array([float(num_clean)]), np.array([float(alpha)])
-        known = self.evidence.known(a)
+        told = self.evidence.information(a)
         logs = [
-            math.log(float(form.error(n * form.worth(a, known), self.evidence.chance)[0]))
+            math.log(float(form.error(n * form.worth(a, told), self.evidence.chance)[0]))
             for form in self.draws
         ]
         errors = np.minimum(np.exp(np.array(logs) + self._noise(beyond)), self.evidence.chance)
-        return _estimate(1 - errors, beyond)
+        return interval_of(1 - errors, beyond)
 
     def needed(self, target: float, alpha: float) -> Predicted:
         """Return the number of clean examples needed for accuracy `target` among `alpha` noisy ones each.
 
+        Errors: those of `needed_clean`.
+        """
+        effective = self.needed_clean(target)
+        a = np.array([float(alpha)])
+        told = self.evidence.information(a)
+        worths = np.array([float(form.worth(a, told)[0]) for form in self.draws])
+        beyond = self.evidence.beyond(float(np.median(effective / worths)), alpha)
+        if beyond:
+            effective = self.needed_clean(target, beyond)
+        return interval_of(effective / worths, beyond)
+
+    def beyond_target(self, target: float) -> str:
+        """Return in words how `target` lies outside the accuracies of the runs; empty if it does not."""
+        best = float(self.evidence.accuracy.max())
+        return f"the best run has {best:.1%}" if target > best else ""
+
+    def needed_clean(self, target: float, beyond: str = "") -> Array:
+        """Return, by draw, how many examples without noise reach `target`; infinite where none do.
+
+        Arguments:
+            beyond: what of the question lies outside the runs, which makes the answer less sure.
+
         Errors: `LawError` for a target that is no better than a guess, or 1.
         """
         self.check_target(target)
-        effective = self.needed_clean(target)
-        a = np.array([float(alpha)])
-        known = self.evidence.known(a)
-        values = effective / [float(form.worth(a, known)[0]) for form in self.draws]
-        middle = np.median(values)
-        beyond = self.evidence.beyond(middle if np.isfinite(middle) else None, alpha)
-        if beyond:
-            values = self.needed_clean(target, beyond) / (effective / values)
-        return _estimate(values, beyond)
-
-    def needed_clean(self, target: float, beyond: str = "") -> Array:
-        """Return, by draw, how many examples without noise reach `target`; infinite where none do."""
         noise = self._noise(beyond)
         wanted = (1 - target) * np.exp(-noise)
         return np.array(
@@ -125,14 +135,14 @@ class DilutionLaw:
     def worth(self, alpha: float) -> Predicted:
         """Return what a clean example among `alpha` noisy ones is worth, 0 to 1."""
         a = np.array([float(alpha)])
-        known = self.evidence.known(a)
-        values = np.array([float(form.worth(a, known)[0]) for form in self.draws])
-        return _estimate(values, self.evidence.beyond(None, alpha))
+        told = self.evidence.information(a)
+        values = np.array([float(form.worth(a, told)[0]) for form in self.draws])
+        return interval_of(values, self.evidence.beyond(None, alpha))
 
     def ceiling(self) -> Predicted:
         """Return the accuracy that no number of clean examples exceeds, as far as the fit tells."""
         errors = [float(form.error(np.array([1e15]), self.evidence.chance)[0]) for form in self.draws]
-        return _estimate(1 - np.array(errors), "all sizes")
+        return interval_of(1 - np.array(errors), "all sizes")
 
     def check_target(self, target: float) -> None:
         """Refuse a target that no law can answer.
@@ -167,7 +177,7 @@ def fit_law(evidence: Evidence, seed: int = 0) -> DilutionLaw:
         (curve, dilution)
         for curve in CURVES.values()
         for dilution in DILUTIONS.values()
-        if dilution.name != "identified" or evidence.has_known
+        if evidence.has_information or dilution.name not in ("information", "identified")
     ]
     whole = np.ones(len(evidence.alpha))
     fitted = {(c.name, d.name): _fitted(evidence, c, d, whole) for c, d in forms}
@@ -222,14 +232,14 @@ def _fitted(evidence: Evidence, curve: Curve, dilution: Dilution, weights: Array
     """Return the form with the smallest weighted errors in log error, outliers counting less than squares."""
     parameters = (*curve.parameters, *dilution.parameters)
     used = weights > 0
-    known = evidence.known(evidence.alpha)[used]
+    told = evidence.information(evidence.alpha)[used]
     n, alpha, observed = evidence.num_clean[used], evidence.alpha[used], evidence.log_error[used]
     roots = np.sqrt(weights[used])
     split = len(curve.parameters)
 
     def misfit(inner: Array) -> Array:
         values = _outer(parameters, inner)
-        effective = n * dilution.worth(alpha, known, values[split:])
+        effective = n * dilution.worth(alpha, told, values[split:])
         error = curve.error(effective, values, evidence.chance)
         return np.asarray(roots * (np.log(np.maximum(error, 1e-9)) - observed))
 
@@ -261,7 +271,7 @@ def _outer(parameters: tuple[Parameter, ...], inner: Array) -> Array:
 
 def _residuals(evidence: Evidence, form: Form) -> Array:
     """Return `[M]`, log of observed over fitted error."""
-    effective = evidence.num_clean * form.worth(evidence.alpha, evidence.known(evidence.alpha))
+    effective = evidence.num_clean * form.worth(evidence.alpha, evidence.information(evidence.alpha))
     fitted = np.maximum(form.error(effective, evidence.chance), 1e-9)
     return np.asarray(evidence.log_error - np.log(fitted))
 
@@ -317,7 +327,8 @@ def _crossing(form: Form, error: float, chance: float) -> float:
     return math.exp(high)
 
 
-def _estimate(values: Array, beyond: str) -> Predicted:
+def interval_of(values: Array, beyond: str = "") -> Predicted:
+    """Return the median of draws and the interval that holds 90 % of them; infinite draws have no value."""
     ends = np.quantile(values, [0.5, (1 - LEVEL) / 2, (1 + LEVEL) / 2], method="nearest")
     value, low, high = (float(end) if np.isfinite(end) else None for end in ends)
     return Predicted(value, low, high, beyond)

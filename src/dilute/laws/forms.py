@@ -41,8 +41,8 @@ class Dilution(NamedTuple):
     """What one clean example among `alpha` noisy ones is worth.
 
     Fields:
-        worth: from alpha `[M]`, how far labels alone tell the class `[M]` (`Identified.certainty`), and
-            parameters to worth, 0 to 1, `[M]`.
+        worth: from alpha `[M]`, what labels tell of the class `[M]` (`Evidence.information`), and parameters to
+            worth `[M]`.
     """
 
     name: str
@@ -92,25 +92,31 @@ DILUTIONS = {
             "linear",
             "n / (1 + kappa·alpha)",
             (_KAPPA,),
-            lambda alpha, known, p: 1 / (1 + p[0] * alpha),  # noqa: ARG005
+            lambda alpha, told, p: 1 / (1 + p[0] * alpha),  # noqa: ARG005
         ),
         Dilution(
             "exponent",
             "n / (1 + kappa·alpha)^gamma",
             (_KAPPA, Parameter("gamma", 0.3, 3.0, 1.0, is_logarithmic=True)),
-            lambda alpha, known, p: (1 + p[0] * alpha) ** -p[1],  # noqa: ARG005
+            lambda alpha, told, p: (1 + p[0] * alpha) ** -p[1],  # noqa: ARG005
         ),
         Dilution(
             "saturating",
             "n · (share + (1 − share) / (1 + kappa·alpha))",
             (_KAPPA, Parameter("share", 0.0, 0.5, 0.01)),
-            lambda alpha, known, p: p[1] + (1 - p[1]) / (1 + p[0] * alpha),  # noqa: ARG005
+            lambda alpha, told, p: p[1] + (1 - p[1]) / (1 + p[0] * alpha),  # noqa: ARG005
+        ),
+        Dilution(
+            "information",
+            "n · told, told: what labels tell of the class, over what a clean label tells",
+            (),
+            lambda alpha, told, p: told,  # noqa: ARG005
         ),
         Dilution(
             "identified",
-            "n · (told + (1 − told) / (1 + kappa·alpha)), told: how far labels alone tell the class",
+            "n · (told + (1 − told) / (1 + kappa·alpha))",
             (_KAPPA,),
-            lambda alpha, known, p: known + (1 - known) / (1 + p[0] * alpha),
+            lambda alpha, told, p: told + np.maximum(1 - told, 0) / (1 + p[0] * alpha),
         ),
     )
 }

@@ -6,7 +6,6 @@ Three readings. They meet for clean labels (worth 1) and part from there; `docs/
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
@@ -14,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute import seeds
-from dilute.dilution import Copies
+from dilute.dilution import Copies, Kind
 from dilute.noise import Matrix, NoisePattern, label_laws
 
 Doubt = Literal["pairs", "all"]
 _DRAWS = 20_000
+_MANY_LABELS = 1000
 _MOST_DRAWN = 4_000_000
 _MOST_PAIRS = 5000
 _NEVER = -1e6
@@ -98,53 +98,71 @@ def kappa(
     return (1 / found - 1) / alpha if found else math.inf
 
 
-@dataclass(frozen=True)
-class Identified:
-    """How far an image's labels alone tell its class, 0 (not at all) to 1 (beyond doubt).
+def information_worth(matrix: Matrix, alpha: float, kind: Kind = "dilution", seed: int = 0) -> float:
+    """Return what a clean example and its noisy ones tell of classes, over what one clean label tells: mutual information.
 
-    Attributes:
-        information: mutual information of class and labels, over the entropy of the class.
-        certainty: probability of the best guess, less that of a blind one, over the rest.
-    """
-
-    information: float
-    certainty: float
-
-
-def identified(matrix: Matrix, alpha: float, seed: int = 0) -> Identified:
-    """Return how far the labels of an image, its own and `alpha` drawn ones, tell its class to one who knows the noise.
+    For dilution the labels are those of one image, its own and `alpha` drawn ones, and tell at most its class;
+    for replacement each of the `1 + alpha` labels has an image of its own.
 
     Arguments:
         matrix: float64 `[K, K]`, the distribution of a noisy label by true class.
-        alpha: noisy examples per clean one, ≥ 0; between whole numbers it is interpolated.
-        seed: of the draws (20,000, fewer of many classes) that the averages are over, of equally frequent classes.
+        alpha: noisy examples per clean one, ≥ 0; for dilution a whole number.
+        seed: of the draws (20,000, fewer of many classes) that the average for dilution is over.
+
+    Classes are taken to be equally frequent.
     """
-    below = math.floor(alpha)
-    share = alpha - below
-    first = _identified(matrix, below, seed)
-    if not share:
-        return first
-    second = _identified(matrix, below + 1, seed)
-    return Identified(
-        (1 - share) * first.information + share * second.information,
-        (1 - share) * first.certainty + share * second.certainty,
-    )
-
-
-def _identified(matrix: Matrix, num_drawn: int, seed: int) -> Identified:
     num_classes = len(matrix)
-    num_images = min(_DRAWS, _MOST_DRAWN // num_classes)
-    generator = np.random.default_rng(seeds.word(seed, "identified", num_drawn))
-    truth = generator.integers(num_classes, size=num_images)
-    counts = generator.multinomial(num_drawn, matrix[truth])
-    counts[np.arange(num_images), truth] += 1
-    posterior = class_posterior(counts, matrix)
-    entropy = -np.where(posterior > 0, posterior * np.log(np.maximum(posterior, 1e-300)), 0).sum(axis=1)
-    chance = 1 / num_classes
-    return Identified(
-        1 - float(entropy.mean()) / math.log(num_classes),
-        (float(posterior.max(axis=1).mean()) - chance) / (1 - chance),
-    )
+    if alpha == 0:
+        return 1.0
+    if kind == "replacement":
+        return (1 + alpha) * labels_information(label_laws(alpha, matrix), 1)
+    if alpha > _MANY_LABELS:  # where information falls as one over alpha
+        return information_worth(matrix, _MANY_LABELS, kind, seed) * _MANY_LABELS / alpha
+    truth, generator = _classes(num_classes, seed)
+    counts = generator.multinomial(int(alpha), matrix[truth])
+    counts[np.arange(len(truth)), truth] += 1
+    return _told(class_posterior(counts, matrix))
+
+
+def labels_information(laws: Matrix, num_labels: int, seed: int = 0) -> float:
+    """Return what the labels of one item tell of its class, over what a clean label tells: mutual information, 0 to 1.
+
+    Arguments:
+        laws: float64 `[K, K]`, by true class the distribution that every label is drawn from on its own.
+        num_labels: labels of the item, ≥ 1.
+        seed: of the draws (20,000, fewer of many classes) that the average over more than one label is over.
+
+    Classes are taken to be equally frequent.
+    """
+    num_classes = len(laws)
+    if num_labels == 1:
+        shares = np.broadcast_to(laws.mean(axis=0), laws.shape)
+        is_drawn = laws > 0
+        told = (laws[is_drawn] * np.log(laws[is_drawn] / shares[is_drawn])).sum() / num_classes
+        return float(told) / math.log(num_classes)
+    truth, generator = _classes(num_classes, seed)
+    counts = generator.multinomial(num_labels, laws[truth])
+    with np.errstate(divide="ignore"):
+        scores = counts @ np.maximum(np.log(laws), _NEVER).T
+    return _told(_normalised(scores))
+
+
+def _classes(num_classes: int, seed: int) -> tuple[NDArray[np.int64], np.random.Generator]:
+    """Return true classes of items to average over, and what to draw their labels from."""
+    generator = np.random.default_rng(seeds.word(seed, "information"))
+    return generator.integers(num_classes, size=min(_DRAWS, _MOST_DRAWN // num_classes)), generator
+
+
+def _told(posterior: NDArray[np.float64]) -> float:
+    """Return the information behind posteriors `[N, K]` of equally frequent classes, over the entropy of the class."""
+    entropy = -(posterior * np.log(np.maximum(posterior, 1e-300))).sum(axis=1)
+    return 1 - float(entropy.mean()) / math.log(posterior.shape[1])
+
+
+def _normalised(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the probabilities whose logarithms are `scores` `[N, K]`, up to a constant in each row."""
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def class_posterior(counts: NDArray[np.int64], matrix: Matrix) -> NDArray[np.float64]:
@@ -160,10 +178,7 @@ def class_posterior(counts: NDArray[np.int64], matrix: Matrix) -> NDArray[np.flo
     with np.errstate(divide="ignore"):
         logs = np.maximum(np.log(matrix), _NEVER)
         scores = np.log(counts) + counts @ logs.T - np.diag(logs)
-    scores -= scores.max(axis=1, keepdims=True)
-    weights = np.exp(scores)
-    answer: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
-    return answer
+    return _normalised(scores)
 
 
 def _information(rows: Matrix) -> float:

@@ -1,0 +1,18 @@
+"""What to collect: a pilot, a law, and prices turned into an answer."""
+
+from dilute.planning.mix import Prices, Purchase, cheapest_ways, purchases
+from dilute.planning.pilot import run_pilot
+from dilute.planning.plan import Collection, Need, amount, plan_collection, rounded
+
+__all__ = [
+    "Collection",
+    "Need",
+    "Prices",
+    "Purchase",
+    "amount",
+    "cheapest_ways",
+    "plan_collection",
+    "purchases",
+    "rounded",
+    "run_pilot",
+]

@@ -11,8 +11,8 @@ from dilute.planning.recipe import recipe
 from dilute.runs import RunRecord, RunSpec
 
 _MNIST = (400, 800, 1600, 3000, 6000, 12_000, 24_000, 60_000)
+_CIFAR_SLOW = (1000, 2000, 5000, 12_500, 50_000)
 _CIFAR = (500, 1000, 2000, 5000, 10_000, 20_000, 50_000)
-_SLOW_CLEAN = 6000
 _HALF_STRUCTURED = Structured(delta=0.5, order="random")
 
 
@@ -22,7 +22,8 @@ class Series(NamedTuple):
     Fields:
         sizes: clean images, or for replacement images in all, each where it is possible.
         seeds: how many up to a tenth of the data, and how many beyond.
-        is_slow: sizes above 6,000 only with `alpha` ≥ 5.
+        most_images: runs that would see more, repeats counted, are left out.
+        patience: as for `recipe`.
     """
 
     data: str
@@ -32,13 +33,13 @@ class Series(NamedTuple):
     alphas: tuple[float, ...]
     seeds: tuple[int, int] = (2, 2)
     is_replacement: bool = False
-    is_slow: bool = False
+    most_images: int = 10**9
+    patience: float = 1.0
 
 
 _ALPHAS = (0, 2, 5, 10, 20, 50)
 SERIES = (
     Series("mnist", "mlp1", Uniform(), _MNIST, _ALPHAS),
-    Series("mnist", "conv4", Uniform(), _MNIST, (0, 5, 20, 50), (2, 1), is_slow=True),
     Series("mnist", "mlp1", _HALF_STRUCTURED, _MNIST, (5, 10, 20, 50)),
     Series("mnist", "perceptron", Uniform(), _MNIST, _ALPHAS),
     Series("cifar10", "mlp1", Uniform(), _CIFAR, (0, 5, 20, 50)),
@@ -46,7 +47,17 @@ SERIES = (
     Series("mnist", "mlp1", Pair(), _MNIST[:-1], (0.1, 0.25, 0.5, 0.75)),
     Series("mnist", "mlp1", Uniform(), _MNIST, (1, 4, 9, 19, 49), is_replacement=True),
     Series("digits", "mlp1", Uniform(), (50, 100, 200, 400, 800, 1400), (0, 2, 5, 10, 20), (3, 3)),
-    Series("cifar10", "conv6", Uniform(), _CIFAR, (0, 5, 20, 50), (1, 1), is_slow=True),
+    Series("mnist", "conv4", Uniform(), _MNIST, (0, 5, 20, 50), (2, 1), most_images=330_000),
+    Series(
+        "cifar10",
+        "conv6",
+        Uniform(),
+        _CIFAR_SLOW,
+        (0, 5, 20, 50),
+        (1, 1),
+        most_images=360_000,
+        patience=2,
+    ),
 )
 
 
@@ -63,7 +74,8 @@ def series_specs(series: Series) -> list[RunSpec]:
     found = []
     for size in series.sizes:
         for alpha in series.alphas:
-            if series.is_slow and size > _SLOW_CLEAN and alpha < 5:
+            training = recipe(size, alpha, series.patience)
+            if training["budget_steps"] * training["batch_size"] > series.most_images:
                 continue
             amount: dict[str, Any] = {"alpha": alpha}
             if series.is_replacement:
@@ -77,7 +89,7 @@ def series_specs(series: Series) -> list[RunSpec]:
                     num_clean=size,
                     seed=seed,
                     **amount,
-                    **recipe(size, alpha),
+                    **training,
                 )
                 for seed in range(many if size <= 6000 else few)
             ]

@@ -1,0 +1,24 @@
+"""How noisy a data set is: from trusted labels, several labels per item, or the labels alone."""
+
+from dilute.estimation.annotators import Annotations
+from dilute.estimation.estimate import (
+    estimate_from_annotators,
+    estimate_from_labels,
+    estimate_from_trusted,
+)
+from dilute.estimation.noise_estimate import NoiseEstimate, Rows, alpha_text
+from dilute.estimation.predictions import cross_validated
+from dilute.estimation.tables import read_annotations, read_trusted
+
+__all__ = [
+    "Annotations",
+    "NoiseEstimate",
+    "Rows",
+    "alpha_text",
+    "cross_validated",
+    "estimate_from_annotators",
+    "estimate_from_labels",
+    "estimate_from_trusted",
+    "read_annotations",
+    "read_trusted",
+]

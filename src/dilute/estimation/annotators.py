@@ -1,0 +1,110 @@
+"""The noise from several labels per item: which annotator errs how, with the truth unknown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dilute import seeds
+from dilute.errors import EstimateError
+from dilute.estimation.noise_estimate import Array
+from dilute.noise import Matrix
+
+_ROUNDS = 200
+_TOLERANCE = 1e-5
+_PRIOR_LABELS = 5.0
+_NUM_DRAWS = 40
+_ROUNDS_OF_DRAWS = 15
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """A table of labels.
+
+    Attributes:
+        items, annotators, labels: int64 `[M]`, who gave which item which label, each counted from 0.
+        num_items, num_annotators, num_classes: how many of each.
+    """
+
+    items: NDArray[np.int64]
+    annotators: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    num_items: int
+    num_annotators: int
+    num_classes: int
+
+    def __post_init__(self) -> None:
+        per_item = np.bincount(self.items, minlength=self.num_items)
+        per_annotator = np.bincount(self.annotators, minlength=self.num_annotators)
+        if per_annotator.max() < 2:
+            raise EstimateError(
+                f"all {self.num_annotators:,} annotators have one label each, which tells nothing of them; give more of "
+                "their labels, or one name to annotators of a kind"
+            )
+        if (per_item > 1).sum() < 10:
+            raise EstimateError(
+                f"{int((per_item > 1).sum())} items have more than one label; it takes 10 or more to compare annotators"
+            )
+
+
+def dawid_skene(annotations: Annotations, weights: Array | None = None, start: Array | None = None, rounds: int = _ROUNDS) -> tuple[Array, Matrix, Array]:
+    """Return the probabilities of each item's class, the noise matrix of all labels together, and the class shares.
+
+    EM: classes from labels and every annotator's own matrix; matrices from classes. An annotator's matrix leans on
+    that of all by five labels a row.
+
+    Arguments:
+        annotations: the table.
+        weights: `[N]`, how much each item counts; 1 if None.
+        start: `[N, K]`, probabilities of classes to start from; shares of the item's labels if None.
+        rounds: of EM at most.
+
+    Returns: `[N, K]`, `[K, K]`, `[K]`.
+
+    Source: Dawid and Skene 1979, *Maximum likelihood estimation of observer error-rates using the EM algorithm*.
+    """
+    items, who, labels = annotations.items, annotations.annotators, annotations.labels
+    num_classes = annotations.num_classes
+    weights = np.ones(annotations.num_items) if weights is None else weights
+    counts = np.zeros((annotations.num_items, num_classes))
+    np.add.at(counts, (items, labels), 1)
+    posterior = (counts + 0.1) / (counts + 0.1).sum(axis=1, keepdims=True) if start is None else start
+    for _ in range(rounds):
+        share_of = posterior * weights[:, None]
+        pooled = share_of.T @ counts + 1e-3
+        pooled /= pooled.sum(axis=1, keepdims=True)
+        own = np.zeros((annotations.num_annotators, num_classes, num_classes))  # annotator, label, class
+        np.add.at(own, (who, labels), share_of[items])
+        own += _PRIOR_LABELS * pooled.T[None]
+        own /= own.sum(axis=1, keepdims=True)
+        shares = (share_of.sum(axis=0) + 1) / (share_of.sum() + num_classes)
+        scores = np.tile(np.log(shares), (annotations.num_items, 1))
+        np.add.at(scores, items, np.log(own[who, labels]))
+        scores -= scores.max(axis=1, keepdims=True)
+        found = np.exp(scores)
+        found /= found.sum(axis=1, keepdims=True)
+        change = float(np.abs(found - posterior).mean())
+        posterior = found
+        if change < _TOLERANCE:
+            break
+    return posterior, pooled, shares
+
+
+def posterior_of_annotators(
+    annotations: Annotations, seed: int = 0
+) -> tuple[list[Matrix], list[Array], Matrix, Array]:
+    """Return draws of the noise matrix and of the class shares, the best matrix, and the probabilities of each item's class `[N, K]`.
+
+    The draws are of a Bayesian bootstrap over items.
+    """
+    posterior, laws, _ = dawid_skene(annotations)
+    generator = np.random.default_rng(seeds.word(seed, "annotators"))
+    draws, shares = [], []
+    for _ in range(_NUM_DRAWS):
+        weights = generator.standard_exponential(annotations.num_items)
+        _, drawn, drawn_shares = dawid_skene(annotations, weights, posterior, _ROUNDS_OF_DRAWS)
+        draws.append(drawn)
+        shares.append(drawn_shares)
+    return draws, shares, laws, posterior

@@ -1,0 +1,128 @@
+"""From a data set with unknown noise to an estimate of it, by whatever there is to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dilute.data import LabelledSet
+from dilute.estimation.annotators import Annotations, posterior_of_annotators
+from dilute.estimation.confident import class_probabilities, confident_learning, row_posterior
+from dilute.estimation.noise_estimate import Array, NoiseEstimate, estimate_from, likeliest
+from dilute.estimation.predictions import cross_validated
+from dilute.estimation.trusted import posterior_of_trusted
+
+# Where the verification (docs/estimate.md) says that estimates begin to mislead.
+_LEAST_ACCURACY = 0.8
+_MOST_WRONG = 0.5
+_LEAST_CERTAINTY = 0.9
+
+
+def estimate_from_trusted(
+    labelled: LabelledSet,
+    rows: NDArray[np.int64],
+    truth: NDArray[np.int64],
+    *,
+    predictions: Array | None = None,
+    seed: int = 0,
+) -> NoiseEstimate:
+    """Return the noise of `labelled`, from the true labels of some of its items, drawn at random.
+
+    Arguments:
+        labelled: items with labels as given.
+        rows, truth: int64 `[M]`, which items, and their true labels.
+        predictions: `cross_validated` ones, if rows in doubt are wanted.
+        seed: of the draws behind the intervals.
+
+    Errors: those of `posterior_of_trusted`.
+    """
+    draws, shares, laws = posterior_of_trusted(
+        labelled.labels[rows], truth, labelled.num_classes, seed
+    )
+    found = None
+    if predictions is not None:
+        posterior = row_posterior(predictions, labelled.labels, laws)
+        posterior[rows] = np.eye(labelled.num_classes)[truth]
+        found = likeliest(posterior, labelled.labels)
+    return estimate_from(
+        draws,
+        shares,
+        laws,
+        source="trusted labels",
+        class_names=labelled.class_names,
+        num_items=len(labelled),
+        num_labels=len(labelled),
+        num_evidence=len(rows),
+        rows=found,
+    )
+
+
+def estimate_from_annotators(
+    annotations: Annotations, class_names: tuple[str, ...], *, seed: int = 0
+) -> NoiseEstimate:
+    """Return the noise of the labels in a table of annotations (`dawid_skene`).
+
+    Arguments:
+        class_names: K names.
+        seed: of the bootstrap behind the intervals.
+    """
+    draws, shares, laws, posterior = posterior_of_annotators(annotations, seed)
+    counts = np.zeros((annotations.num_items, annotations.num_classes), dtype=np.int64)
+    np.add.at(counts, (annotations.items, annotations.labels), 1)
+    is_labelled = counts.sum(axis=1) > 0
+    certainty = float(posterior[is_labelled].max(axis=1).mean())
+    warnings = ()
+    if certainty < _LEAST_CERTAINTY:
+        warnings = (
+            f"not to be trusted: the labels of an item make its class {certainty:.0%} certain on average, and below "
+            f"{_LEAST_CERTAINTY:.0%} the noise comes out too small; get more labels per item, or trusted labels",
+        )
+    return estimate_from(
+        draws,
+        shares,
+        laws,
+        source="several labels per item",
+        class_names=class_names,
+        num_items=int(is_labelled.sum()),
+        num_labels=len(annotations.labels),
+        num_evidence=len(annotations.labels),
+        warnings=warnings,
+        rows=likeliest(posterior, counts.argmax(axis=1)),
+    )
+
+
+def estimate_from_labels(
+    labelled: LabelledSet, predictions: Array, *, seed: int = 0
+) -> NoiseEstimate:
+    """Return the noise of `labelled` from its labels alone: confident learning.
+
+    Arguments:
+        labelled: items with labels as given.
+        predictions: `cross_validated` ones.
+        seed: of the bootstrap behind the intervals, which know nothing of what the model gets wrong.
+    """
+    draws, shares, laws = confident_learning(labelled.labels, predictions, seed)
+    accuracy = float(class_probabilities(predictions, laws).max(axis=1).mean())
+    wrong = 1 - float(np.mean(shares, axis=0) @ np.diag(laws))
+    warnings = ["the interval leaves out what the model gets wrong, which counts as wrong labels here"]
+    if accuracy < _LEAST_ACCURACY or wrong > _MOST_WRONG:
+        warnings.insert(
+            0,
+            f"not to be trusted: {wrong:.0%} of the labels seem wrong and the model seems {accuracy:.0%} sure of the class; "
+            f"the line is at {_MOST_WRONG:.0%} and {_LEAST_ACCURACY:.0%} (docs/estimate.md); get trusted labels",
+        )
+    return estimate_from(
+        draws,
+        shares,
+        laws,
+        source="the labels alone",
+        class_names=labelled.class_names,
+        num_items=len(labelled),
+        num_labels=len(labelled),
+        num_evidence=len(labelled),
+        warnings=tuple(warnings),
+        rows=likeliest(row_posterior(predictions, labelled.labels, laws), labelled.labels),
+    )

@@ -1,0 +1,135 @@
+"""Tables of labels that users bring: trusted ones, and those of annotators."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dilute.errors import EstimateError
+from dilute.estimation.annotators import Annotations
+
+_SHOWN = 5
+
+
+def read_trusted(
+    path: Path, num_items: int, class_names: Sequence[str], names: Sequence[str] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return rows and true labels of a trusted subset, int64 `[M]` each, from a CSV file with `row` or `file`, and `label`.
+
+    Arguments:
+        num_items: in the data set: rows count from 0.
+        class_names: labels are given by name, or by number.
+        names: the file behind each row, if rows have files.
+
+    Errors: `EstimateError` for a file that cannot be read, items or labels that are not known, or an item twice.
+    """
+    table = _read(path)
+    if "label" not in table or not ({"row", "file"} & table.keys()):
+        raise EstimateError(
+            f"{path} has the columns {', '.join(table)}; it must have label and row" + (" or file" if names else "")
+        )
+    if "file" in table and "row" not in table:
+        if names is None:
+            raise EstimateError(f"{path} names files, but these data have rows alone; give a column row")
+        places = {name: place for place, name in enumerate(names)}
+        unknown = [name for name in table["file"] if name not in places]
+        rows = [places.get(name, -1) for name in table["file"]]
+    else:
+        rows = [int(cell) if cell.isascii() and cell.isdigit() else -1 for cell in table["row"]]
+        rows = [row if row < num_items else -1 for row in rows]
+        unknown = [cell for cell, row in zip(table["row"], rows, strict=True) if row < 0]
+    if unknown:
+        raise EstimateError(
+            f"{path} names {len(unknown)} items that the data do not have ({', '.join(unknown[:_SHOWN])}); "
+            + (f"rows are 0 to {num_items - 1}" if "row" in table else f"files are named as in {names[0]}" if names else "")
+        )
+    if len(set(rows)) < len(rows):
+        twice = next(row for row in rows if rows.count(row) > 1)
+        raise EstimateError(f"{path} names row {twice} more than once; give each item one trusted label")
+    labels = _labels(path, table["label"], class_names)
+    return np.array(rows, dtype=np.int64), labels
+
+
+def read_annotations(
+    path: Path, num_items: int | None = None, class_names: Sequence[str] | None = None
+) -> tuple[Annotations, list[str], tuple[str, ...]]:
+    """Return a table of annotations from a CSV file with `item`, `annotator` and `label`; the items' names; the classes' names.
+
+    Arguments:
+        num_items: of the data set that the items are rows of, from 0; None if there is none, and items have any
+            names.
+        class_names: of that data set; else the labels that there are.
+
+    Errors: `EstimateError` for a file that cannot be read, items or labels that are not known, or what
+        `Annotations` refuses.
+    """
+    table = _read(path)
+    missing = [name for name in ("item", "annotator", "label") if name not in table]
+    if missing:
+        raise EstimateError(
+            f"{path} lacks the column {' and '.join(missing)}; it must have item, annotator and label"
+        )
+    if num_items is None:
+        names = sorted(set(table["item"]), key=lambda name: (len(name), name) if name.isdigit() else (99, name))
+        places = {name: place for place, name in enumerate(names)}
+        items = np.array([places[name] for name in table["item"]], dtype=np.int64)
+    else:
+        names = [str(row) for row in range(num_items)]
+        unknown = [c for c in table["item"] if not (c.isascii() and c.isdigit() and int(c) < num_items)]
+        if unknown:
+            raise EstimateError(
+                f"{path} names {len(unknown)} items that the data do not have ({', '.join(unknown[:_SHOWN])}); rows are "
+                f"0 to {num_items - 1}"
+            )
+        items = np.array([int(cell) for cell in table["item"]], dtype=np.int64)
+    classes = tuple(class_names) if class_names is not None else tuple(sorted(set(table["label"])))
+    if len(classes) < 2:
+        raise EstimateError(f"{path} has one label alone, {classes[0]}; there must be two classes or more")
+    people = sorted(set(table["annotator"]))
+    who = {name: place for place, name in enumerate(people)}
+    annotations = Annotations(
+        items=items,
+        annotators=np.array([who[name] for name in table["annotator"]], dtype=np.int64),
+        labels=_labels(path, table["label"], classes),
+        num_items=len(names),
+        num_annotators=len(people),
+        num_classes=len(classes),
+    )
+    return annotations, names, classes
+
+
+def _read(path: Path) -> dict[str, list[str]]:
+    """Return the columns of a CSV file by the names in its first line."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = [line for line in csv.reader(file) if line]
+    except FileNotFoundError:
+        raise EstimateError(f"{path} does not exist; give a CSV file") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise EstimateError(f"{path} cannot be read as CSV: {error}") from None
+    if len(lines) < 2:
+        raise EstimateError(f"{path} has no rows; it must have a line of column names and one for each label")
+    header = [name.strip().lower() for name in lines[0]]
+    for number, line in enumerate(lines[1:], start=2):
+        if len(line) != len(header):
+            raise EstimateError(
+                f"{path} line {number} has {len(line)} cells; the first line has {len(header)}"
+            )
+    return {name: [line[place].strip() for line in lines[1:]] for place, name in enumerate(header)}
+
+
+def _labels(path: Path, cells: Sequence[str], class_names: Sequence[str]) -> NDArray[np.int64]:
+    """Return labels by class name, or by number where no class has that name."""
+    places = {name: place for place, name in enumerate(class_names)}
+    numbers = {str(place): place for place in range(len(class_names))}
+    unknown = [cell for cell in cells if cell not in places and cell not in numbers]
+    if unknown:
+        raise EstimateError(
+            f"{path} has {len(unknown)} labels that are no class ({', '.join(unknown[:_SHOWN])}); classes are "
+            f"{', '.join(list(class_names)[:10])}{', …' if len(class_names) > 10 else ''}, or 0 to {len(class_names) - 1}"
+        )
+    return np.array([places.get(cell, numbers.get(cell, -1)) for cell in cells], dtype=np.int64)

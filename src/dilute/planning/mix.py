@@ -1,0 +1,172 @@
+"""What labels to buy: clean or noisy ones, or a check of those at hand, all trained on as one set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dilute.errors import LawError
+from dilute.laws import DilutionLaw, Predicted, interval_of
+from dilute.laws.fit import Form
+from dilute.noise import noise_rate
+
+Array = NDArray[np.float64]
+_CLEAN_SHARES = np.linspace(0, 1, 11)
+_CHECKED_SHARES = np.linspace(0, 1, 26)
+_DRAWS = 80
+_MOST_LABELS = 1e12
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What labels cost, in any one currency.
+
+    Attributes:
+        clean: of a label that is right.
+        noisy: of one from the source whose `alpha` is planned for.
+        relabel: of making a label at hand right; None if that cannot be had.
+
+    Errors: `LawError` for a price that is not above 0, or a noisy label that costs no less than a clean one.
+    """
+
+    clean: float
+    noisy: float
+    relabel: float | None = None
+
+    def __post_init__(self) -> None:
+        prices = {"clean": self.clean, "noisy": self.noisy, "relabel": self.relabel}
+        for name, price in prices.items():
+            if price is not None and not (math.isfinite(price) and price > 0):
+                raise LawError(f"{name} price {price:g} cannot be; it must be a number above 0")
+        if self.noisy >= self.clean:
+            raise LawError(
+                f"noisy price {self.noisy:g} is not below clean price {self.clean:g}, so that noisy labels are never "
+                "worth buying; exchange the two, or plan without prices"
+            )
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """Labels to buy or to check until a target is reached, and what they cost.
+
+    Attributes:
+        name: what is done, in a few words.
+        clean_share: share of the bought labels that are clean ones.
+        checked_share: share of the labels at hand that are made right.
+        uses_hand: whether the labels at hand are trained on.
+        clean, noisy: labels to buy; checked: labels at hand to make right.
+        cost: of all; without a value where the target is out of reach.
+    """
+
+    name: str
+    clean_share: float
+    checked_share: float
+    uses_hand: bool
+    clean: Predicted
+    noisy: Predicted
+    checked: float
+    cost: Predicted
+
+
+def purchases(
+    law: DilutionLaw, target: float, alpha: float, prices: Prices, in_hand: float = 0.0
+) -> list[Purchase]:
+    """Return what can be bought to reach `target`, for each combination of shares, cheapest first.
+
+    Arguments:
+        target: accuracy to reach.
+        alpha: of the source of noisy labels and of those at hand, wrong ones drawn for each right one.
+        in_hand: labels at hand.
+
+    All labels are trained on as one set, whose `alpha` comes of the mix.
+    """
+    law = replace(law, draws=law.draws[:_DRAWS])
+    wanted = law.needed_clean(target, law.beyond_target(target))
+    found = []
+    for uses_hand in (False, True) if in_hand else (False,):
+        can_check = uses_hand and prices.relabel is not None
+        for checked in _CHECKED_SHARES if can_check else (0.0,):
+            found += _purchases(law, wanted, alpha, prices, in_hand if uses_hand else 0.0, checked)
+    return sorted(found, key=lambda one: math.inf if one.cost.value is None else one.cost.value)
+
+
+def cheapest_ways(found: list[Purchase]) -> list[Purchase]:
+    """Return the cheapest purchase of each name, cheapest first."""
+    best: dict[str, Purchase] = {}
+    for one in found:
+        best.setdefault(one.name, one)
+    return list(best.values())
+
+
+def _purchases(
+    law: DilutionLaw,
+    wanted: Array,
+    alpha: float,
+    prices: Prices,
+    in_hand: float,
+    checked_share: float,
+) -> list[Purchase]:
+    """Return the purchase for every share of clean labels, the labels at hand (if any) being checked to one extent.
+
+    Arguments:
+        wanted: `[draws]`, clean examples that reach the target.
+    """
+    rate = noise_rate(alpha)
+    checked = checked_share * in_hand
+    noise_there = (in_hand - checked) * rate
+    clean_there = in_hand - noise_there
+    noise_in_bought = (1 - _CLEAN_SHARES) * rate
+
+    def worth(form: Form, bought: Array) -> Array:
+        noise = noise_there + bought * noise_in_bought
+        clean = clean_there + bought * (1 - noise_in_bought)
+        alphas = noise / np.maximum(clean, 1e-9)
+        return clean * form.worth(alphas, law.evidence.information(alphas))
+
+    bought = np.stack(
+        [_least(lambda t, form=form: worth(form, t), goal) for form, goal in zip(law.draws, wanted, strict=True)]
+    )
+    price = _CLEAN_SHARES * prices.clean + (1 - _CLEAN_SHARES) * prices.noisy
+    cost = bought * price + checked * (prices.relabel or 0.0)
+    return [
+        Purchase(
+            name=_name(float(share), checked_share, in_hand > 0, float(np.median(bought[:, place]))),
+            clean_share=float(share),
+            checked_share=float(checked_share),
+            uses_hand=in_hand > 0,
+            clean=interval_of(bought[:, place] * share if share else np.zeros(len(bought))),
+            noisy=interval_of(bought[:, place] * (1 - share) if share < 1 else np.zeros(len(bought))),
+            checked=float(checked),
+            cost=interval_of(cost[:, place]),
+        )
+        for place, share in enumerate(_CLEAN_SHARES)
+    ]
+
+
+def _least(worth: Callable[[Array], Array], goal: float) -> Array:
+    """Return, for each share of clean labels, how many labels to buy until they are worth `goal`; infinite if none do."""
+    enough = worth(np.zeros(len(_CLEAN_SHARES))) >= goal
+    most = np.full(len(_CLEAN_SHARES), _MOST_LABELS)
+    never = worth(most) < goal
+    low, high = np.zeros(len(_CLEAN_SHARES)), np.log(most)
+    for _ in range(32):
+        middle = (low + high) / 2
+        is_short = worth(np.exp(middle)) < goal
+        low, high = np.where(is_short, middle, low), np.where(is_short, high, middle)
+    return np.where(enough, 0.0, np.where(never, np.inf, np.exp(high)))
+
+
+def _name(clean_share: float, checked_share: float, uses_hand: bool, bought: float) -> str:
+    parts = []
+    if uses_hand:
+        parts.append("the labels at hand" + (", some checked" if 0 < checked_share < 1 else ""))
+        if checked_share == 1:
+            parts = ["the labels at hand, all checked"]
+    if bought > 0:
+        kind = {0.0: "noisy labels", 1.0: "clean labels"}.get(clean_share, "clean and noisy labels")
+        parts.append(f"{kind} bought")
+    return " and ".join(parts)

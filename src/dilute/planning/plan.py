@@ -1,0 +1,236 @@
+"""A law and a target turned into what to collect: how many labels, of which kind, and what to measure next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dilute.errors import LawError
+from dilute.laws import DilutionLaw, Predicted, interval_of
+from dilute.noise import noise_rate
+from dilute.planning.mix import Prices, Purchase, purchases
+
+Array = NDArray[np.float64]
+_CHECKED = (0.1, 0.25, 0.5, 1.0)
+_DOUBLINGS = 3
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a target needs at one amount of noise.
+
+    Attributes:
+        alpha: wrong labels drawn for each right one; noise_rate: the share of all labels that were drawn.
+        num_clean: examples that carry their own label, among the others.
+        num_labels: all labels, `num_clean · (1 + alpha)`.
+    """
+
+    alpha: float
+    noise_rate: float
+    num_clean: Predicted
+    num_labels: Predicted
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What comes of checking labels at hand: the share of them that are made right, and the accuracy to expect."""
+
+    share: float
+    accuracy: Predicted
+
+
+@dataclass(frozen=True)
+class NextRun:
+    """The run that would narrow the answer most.
+
+    Attributes:
+        num_clean, alpha: of the run.
+        width: of the interval of the need after it, as a share of today's width, in logarithms.
+    """
+
+    num_clean: float
+    alpha: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The answer to what should be collected.
+
+    Attributes:
+        target: accuracy to reach, 0 to 1.
+        law: behind it.
+        in_hand: labels at hand; None if that was not said.
+        now: accuracy to expect of them; None likewise.
+        needs: by `alpha`.
+        ceiling: accuracy that no number of labels exceeds, as far as the fit tells.
+        checked: what checking labels at hand would do.
+        purchases: what could be bought, cheapest first; empty without prices.
+        next_run: what to measure next; None if no run would narrow the answer.
+        sentence: for whom it may concern.
+    """
+
+    target: float
+    law: DilutionLaw
+    in_hand: float | None
+    now: Predicted | None
+    needs: tuple[Need, ...]
+    ceiling: Predicted
+    checked: tuple[Checked, ...]
+    purchases: tuple[Purchase, ...]
+    next_run: NextRun | None
+    sentence: str
+
+
+def plan_collection(
+    law: DilutionLaw,
+    target: float,
+    alphas: Sequence[float],
+    *,
+    in_hand: float | None = None,
+    prices: Prices | None = None,
+) -> Collection:
+    """Return what to collect so that a model like those of the law reaches `target`.
+
+    Arguments:
+        target: accuracy, above that of a blind guess and below 1.
+        alphas: amounts of noise to answer for, wrong labels drawn for each right one; the first is that of the
+            labels at hand and of the source of noisy ones.
+        in_hand: labels at hand, right and wrong, ≥ 1.
+        prices: of labels, if the cheapest purchase is wanted.
+
+    Errors: `LawError` for a target that cannot be, no or negative alphas, or no labels at hand.
+    """
+    law.check_target(target)
+    if not alphas or not all(math.isfinite(alpha) and alpha >= 0 for alpha in alphas):
+        raise LawError(
+            f"alphas {', '.join(f'{a:g}' for a in alphas) or 'none'} cannot be planned for; each must be a number ≥ 0"
+        )
+    if in_hand is not None and not in_hand >= 1:
+        raise LawError(f"{in_hand:g} labels at hand cannot be; give 1 or more, or leave it out")
+    alpha = alphas[0]
+    if prices is not None and alpha == 0:
+        raise LawError(
+            "prices of noisy labels need to know how noisy these are; give their alpha first, above 0"
+        )
+    needs = tuple(_need(law, target, one) for one in dict.fromkeys([0.0, *alphas]))
+    bought = tuple(purchases(law, target, alpha, prices, in_hand or 0.0)) if prices else ()
+    now = None if in_hand is None else law.accuracy(in_hand / (1 + alpha), alpha)
+    checked = () if in_hand is None or alpha == 0 else tuple(_checked(law, in_hand, alpha))
+    return Collection(
+        target=target,
+        law=law,
+        in_hand=in_hand,
+        now=now,
+        needs=needs,
+        ceiling=law.ceiling(),
+        checked=checked,
+        purchases=bought,
+        next_run=_next_run(law, target, alpha),
+        sentence=_sentence(target, next(n for n in needs if n.alpha == alpha), needs[0], law, now, bought),
+    )
+
+
+def _need(law: DilutionLaw, target: float, alpha: float) -> Need:
+    found = law.needed(target, alpha)
+    times = [None if v is None else v * (1 + alpha) for v in (found.value, found.low, found.high)]
+    return Need(alpha, noise_rate(alpha), found, Predicted(*times, found.beyond))
+
+
+def _checked(law: DilutionLaw, in_hand: float, alpha: float) -> list[Checked]:
+    answers = []
+    for share in _CHECKED:
+        noise = in_hand * noise_rate(alpha) * (1 - share)
+        clean = in_hand - noise
+        answers.append(Checked(share, law.accuracy(clean, noise / clean)))
+    return answers
+
+
+def _next_run(law: DilutionLaw, target: float, alpha: float) -> NextRun | None:
+    """Return the affordable run whose outcome goes most with the answer, over the draws of the law.
+
+    Candidates have an `alpha` of the runs or the one asked for, and at most twice the images-times-steps of the
+    costliest run so far: sizes are doubled up to three times from the largest there.
+    """
+    need = law.needed_clean(target)
+    evidence = law.evidence
+    a = np.array([alpha])
+    told = evidence.information(a)
+    logs = np.log(need / np.array([float(form.worth(a, told)[0]) for form in law.draws]))
+    is_finite = np.isfinite(logs)
+    if is_finite.mean() < 0.5 or logs[is_finite].std() < 1e-6:
+        return None
+    sizes = np.unique(evidence.num_clean)
+    largest = float(sizes[-1])
+    candidates = [float(size) for size in sizes] + [largest * 2**k for k in range(1, _DOUBLINGS + 1)]
+    best: NextRun | None = None
+    for one_alpha in np.unique([*evidence.alpha, alpha]):
+        told = evidence.information(np.array([one_alpha]))
+        worths = [float(f.worth(np.array([one_alpha]), told)[0]) for f in law.draws]
+        for size in candidates:
+            outcome = np.log(
+                [
+                    float(form.error(np.array([size * worth]), evidence.chance)[0])
+                    for form, worth in zip(law.draws, worths, strict=True)
+                ]
+            )
+            covariance = np.cov(outcome[is_finite], logs[is_finite])
+            explained = covariance[0, 1] ** 2 / (covariance[0, 0] + law.spread**2) / covariance[1, 1]
+            width = math.sqrt(max(0.0, 1 - explained))
+            if best is None or width < best.width - 0.02:
+                best = NextRun(size, float(one_alpha), width)
+    return best
+
+
+def _sentence(
+    target: float,
+    need: Need,
+    clean: Need,
+    law: DilutionLaw,
+    now: Predicted | None,
+    bought: tuple[Purchase, ...],
+) -> str:
+    """Return the answer in a sentence or two."""
+    parts = []
+    goal = f"{target:.1%}".replace(".0%", "%")
+    if now is not None and now.value is not None:
+        parts.append(f"Expect {now.value:.1%} ({now.low:.1%} to {now.high:.1%}) from the labels at hand.")
+    if need.num_labels.value is None:
+        ceiling = law.ceiling()
+        parts.append(
+            f"{goal} is out of reach of this model at this noise: by the law no number of labels brings more than "
+            f"{ceiling.value:.1%}."
+        )
+        return " ".join(parts)
+    kind = f"labels of which {need.noise_rate:.1%} are drawn by the noise" if need.alpha else "clean labels"
+    parts.append(f"{goal} takes about {amount(need.num_labels)} {kind}")
+    if need.alpha and clean.num_labels.value is not None:
+        parts[-1] += f", or {amount(clean.num_labels)} clean ones"
+    parts[-1] += "."
+    if bought and bought[0].cost.value is not None:
+        best = bought[0]
+        other = next((one for one in bought if one.name != best.name and one.cost.value is not None), None)
+        parts.append(f"Cheapest: {best.name}, at {amount(best.cost)}")
+        parts[-1] += f" ({other.name}: {amount(other.cost)})." if other else "."
+    return " ".join(parts)
+
+
+def amount(found: Predicted) -> str:
+    """Return a number with its interval in words, rounded to what it tells."""
+    if found.value is None:
+        return "more than any number"
+    high = "no bound" if found.high is None else rounded(found.high)
+    return f"{rounded(found.value)} ({rounded(found.low or 0.0)} to {high})"
+
+
+def rounded(value: float) -> str:
+    """Return a number with two digits that count, three where the first is a 1."""
+    if value == 0:
+        return "0"
+    digits = 2 if f"{value:e}"[0] != "1" else 3
+    places = digits - 1 - math.floor(math.log10(abs(value)))
+    return f"{round(value, places):,.{max(0, places)}f}"
