@@ -8,7 +8,18 @@ import sys
 import typer
 from typer.exceptions import Exit, TyperException
 
-from dilute.cli import advise, data, demo, gradients, labels, reproduce, run, sweep
+from dilute.cli import (
+    advise,
+    data,
+    demo,
+    estimate,
+    gradients,
+    labels,
+    plan,
+    reproduce,
+    run,
+    sweep,
+)
 from dilute.errors import DiluteError, validation_line
 
 app = typer.Typer(
@@ -23,6 +34,8 @@ app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("sweep")(sweep.sweep)
 app.command("reproduce")(reproduce.reproduce)
+app.command("plan")(plan.plan)
+app.command("estimate")(estimate.estimate)
 app.command("advise")(advise.advise)
 app.command("gradients")(gradients.gradients)
 app.command("labels")(labels.labels)

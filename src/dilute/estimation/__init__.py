@@ -6,6 +6,7 @@ from dilute.estimation.estimate import (
     estimate_from_labels,
     estimate_from_trusted,
 )
+from dilute.estimation.files import document, write_estimate, write_trusted
 from dilute.estimation.noise_estimate import NoiseEstimate, Rows, alpha_text
 from dilute.estimation.predictions import cross_validated
 from dilute.estimation.tables import read_annotations, read_trusted
@@ -16,9 +17,12 @@ __all__ = [
     "Rows",
     "alpha_text",
     "cross_validated",
+    "document",
     "estimate_from_annotators",
     "estimate_from_labels",
     "estimate_from_trusted",
     "read_annotations",
     "read_trusted",
+    "write_estimate",
+    "write_trusted",
 ]

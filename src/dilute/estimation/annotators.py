@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from dilute import seeds
 from dilute.errors import EstimateError
@@ -17,6 +18,7 @@ _TOLERANCE = 1e-5
 _PRIOR_LABELS = 5.0
 _NUM_DRAWS = 40
 _ROUNDS_OF_DRAWS = 15
+_LEAST = 1e-3
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,12 @@ class Annotations:
             )
 
 
-def dawid_skene(annotations: Annotations, weights: Array | None = None, start: Array | None = None, rounds: int = _ROUNDS) -> tuple[Array, Matrix, Array]:
+def dawid_skene(
+    annotations: Annotations,
+    weights: Array | None = None,
+    start: Array | None = None,
+    rounds: int = _ROUNDS,
+) -> tuple[Array, Matrix, Array]:
     """Return the probabilities of each item's class, the noise matrix of all labels together, and the class shares.
 
     EM: classes from labels and every annotator's own matrix; matrices from classes. An annotator's matrix leans on
@@ -65,31 +72,40 @@ def dawid_skene(annotations: Annotations, weights: Array | None = None, start: A
 
     Source: Dawid and Skene 1979, *Maximum likelihood estimation of observer error-rates using the EM algorithm*.
     """
-    items, who, labels = annotations.items, annotations.annotators, annotations.labels
-    num_classes = annotations.num_classes
-    weights = np.ones(annotations.num_items) if weights is None else weights
-    counts = np.zeros((annotations.num_items, num_classes))
-    np.add.at(counts, (items, labels), 1)
-    posterior = (counts + 0.1) / (counts + 0.1).sum(axis=1, keepdims=True) if start is None else start
+    num_items, num_classes = annotations.num_items, annotations.num_classes
+    # A column for each annotator and label: how often that annotator gave the item that label.
+    columns = annotations.annotators * num_classes + annotations.labels
+    given = sparse.csr_array(
+        (np.ones(len(columns)), (annotations.items, columns)),
+        shape=(num_items, annotations.num_annotators * num_classes),
+    )
+    transposed = given.T.tocsr()
+    weights = np.ones(num_items) if weights is None else weights
+    posterior = _shares_of_labels(annotations) if start is None else start
     for _ in range(rounds):
-        share_of = posterior * weights[:, None]
-        pooled = share_of.T @ counts + 1e-3
-        pooled /= pooled.sum(axis=1, keepdims=True)
-        own = np.zeros((annotations.num_annotators, num_classes, num_classes))  # annotator, label, class
-        np.add.at(own, (who, labels), share_of[items])
-        own += _PRIOR_LABELS * pooled.T[None]
+        weighted = posterior * weights[:, None]
+        own = (transposed @ weighted).reshape(
+            -1, num_classes, num_classes
+        )  # annotator, label, class
+        pooled = own.sum(axis=0) + _LEAST
+        pooled /= pooled.sum(axis=0)
+        own = own + _PRIOR_LABELS * pooled
         own /= own.sum(axis=1, keepdims=True)
-        shares = (share_of.sum(axis=0) + 1) / (share_of.sum() + num_classes)
-        scores = np.tile(np.log(shares), (annotations.num_items, 1))
-        np.add.at(scores, items, np.log(own[who, labels]))
-        scores -= scores.max(axis=1, keepdims=True)
-        found = np.exp(scores)
+        shares = (weighted.sum(axis=0) + 1) / (weighted.sum() + num_classes)
+        scores = np.log(shares) + given @ np.log(own.reshape(-1, num_classes))
+        found = np.exp(scores - scores.max(axis=1, keepdims=True))
         found /= found.sum(axis=1, keepdims=True)
         change = float(np.abs(found - posterior).mean())
         posterior = found
         if change < _TOLERANCE:
             break
-    return posterior, pooled, shares
+    return posterior, pooled.T, shares
+
+
+def _shares_of_labels(annotations: Annotations) -> Array:
+    counts = np.full((annotations.num_items, annotations.num_classes), 0.1)
+    np.add.at(counts, (annotations.items, annotations.labels), 1)
+    return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 
 
 def posterior_of_annotators(

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dilute.data import LabelledSet
 from dilute.estimation.annotators import Annotations, posterior_of_annotators
 from dilute.estimation.confident import class_probabilities, confident_learning, row_posterior
 from dilute.estimation.noise_estimate import Array, NoiseEstimate, estimate_from, likeliest
-from dilute.estimation.predictions import cross_validated
 from dilute.estimation.trusted import posterior_of_trusted
 
 # Where the verification (docs/estimate.md) says that estimates begin to mislead.
 _LEAST_ACCURACY = 0.8
 _MOST_WRONG = 0.5
-_LEAST_CERTAINTY = 0.9
+_LEAST_CERTAINTY = 0.65
 
 
 def estimate_from_trusted(
@@ -74,8 +70,9 @@ def estimate_from_annotators(
     np.add.at(counts, (annotations.items, annotations.labels), 1)
     is_labelled = counts.sum(axis=1) > 0
     certainty = float(posterior[is_labelled].max(axis=1).mean())
-    warnings = ()
-    if certainty < _LEAST_CERTAINTY:
+    is_doubtful = certainty < _LEAST_CERTAINTY
+    warnings: tuple[str, ...] = ()
+    if is_doubtful:
         warnings = (
             f"not to be trusted: the labels of an item make its class {certainty:.0%} certain on average, and below "
             f"{_LEAST_CERTAINTY:.0%} the noise comes out too small; get more labels per item, or trusted labels",
@@ -90,6 +87,7 @@ def estimate_from_annotators(
         num_labels=len(annotations.labels),
         num_evidence=len(annotations.labels),
         warnings=warnings,
+        is_doubtful=is_doubtful,
         rows=likeliest(posterior, counts.argmax(axis=1)),
     )
 
@@ -107,8 +105,11 @@ def estimate_from_labels(
     draws, shares, laws = confident_learning(labelled.labels, predictions, seed)
     accuracy = float(class_probabilities(predictions, laws).max(axis=1).mean())
     wrong = 1 - float(np.mean(shares, axis=0) @ np.diag(laws))
-    warnings = ["the interval leaves out what the model gets wrong, which counts as wrong labels here"]
-    if accuracy < _LEAST_ACCURACY or wrong > _MOST_WRONG:
+    warnings = [
+        "the interval leaves out what the model gets wrong, which counts as wrong labels here"
+    ]
+    is_doubtful = accuracy < _LEAST_ACCURACY or wrong > _MOST_WRONG
+    if is_doubtful:
         warnings.insert(
             0,
             f"not to be trusted: {wrong:.0%} of the labels seem wrong and the model seems {accuracy:.0%} sure of the class; "
@@ -124,5 +125,6 @@ def estimate_from_labels(
         num_labels=len(labelled),
         num_evidence=len(labelled),
         warnings=tuple(warnings),
+        is_doubtful=is_doubtful,
         rows=likeliest(row_posterior(predictions, labelled.labels, laws), labelled.labels),
     )

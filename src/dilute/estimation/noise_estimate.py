@@ -16,6 +16,7 @@ from dilute.noise import Matrix
 Array = NDArray[np.float64]
 Source = Literal["trusted labels", "several labels per item", "the labels alone"]
 _MOST_DRAWS_OF_WORTH = 60
+_PERHAPS_ZERO = 0.005
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,15 @@ class NoiseEstimate:
         class_names: K names.
         num_items, num_labels: in the data set.
         num_evidence: trusted labels, labels on items that have several, or cross-validated predictions.
-        laws: float64 `[K, K]`, by true class the distribution of a given label; low and high its interval.
+        laws: float64 `[K, K]`, by true class the distribution of a given label; low and high its interval, which
+            holds 0 where a value is below 0.005.
         class_shares: float64 `[K]`, of true classes.
         wrong_rate: share of labels that are wrong, 0 to 1.
         alpha: of uniform noise with as many wrong labels: noisy labels drawn for each clean one; without a value
             where labels are no better than drawn at random.
         worth: clean examples that the items stand for: how much their labels tell of the classes.
-        warnings: why not to trust it, if that is so; first what weighs most.
+        warnings: what its reader should know.
+        is_doubtful: whether it is not to be trusted, as the first warning says.
         rows: labels in doubt; None where items were not looked at one by one.
     """
 
@@ -64,6 +67,7 @@ class NoiseEstimate:
     alpha: Predicted
     worth: Predicted
     warnings: tuple[str, ...] = ()
+    is_doubtful: bool = False
     rows: Rows | None = field(default=None, repr=False)
 
     def noise(self) -> tuple[float, Matrix]:
@@ -93,6 +97,7 @@ def estimate_from(
     num_labels: int,
     num_evidence: int,
     warnings: tuple[str, ...] = (),
+    is_doubtful: bool = False,
     rows: Rows | None = None,
 ) -> NoiseEstimate:
     """Return the estimate behind draws of the matrix.
@@ -110,6 +115,7 @@ def estimate_from(
     with np.errstate(divide="ignore"):
         alphas = np.where(clean > 0, (1 - clean) / np.maximum(clean, 1e-12), np.inf)
     low, high = np.quantile(stack, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    low = np.where(laws < _PERHAPS_ZERO, 0.0, low)
     best_clean = 1 - best_wrong * num_classes / (num_classes - 1)
     best_alpha = (1 - best_clean) / best_clean if best_clean > 0 else None
     return NoiseEstimate(
@@ -126,6 +132,7 @@ def estimate_from(
         alpha=_around(best_alpha, alphas),
         worth=_worth(stack, laws, num_items, num_labels),
         warnings=warnings,
+        is_doubtful=is_doubtful,
         rows=rows,
     )
 
@@ -149,20 +156,13 @@ def _worth(stack: Array, laws: Matrix, num_items: int, num_labels: int) -> Predi
     return Predicted(num_items * best, found.low, found.high)
 
 
-def likeliest(
-    posterior: Array, given: NDArray[np.int64]
-) -> Rows:
+def likeliest(posterior: Array, given: NDArray[np.int64]) -> Rows:
     """Return the rows behind the probabilities of each class `[N, K]` and the labels given `[N]`."""
     return Rows(
         given=given,
         suggested=posterior.argmax(axis=1),
         wrong=1 - posterior[np.arange(len(given)), given],
     )
-
-
-def uniform_clean_share(wrong: float, num_classes: int) -> float:
-    """Return the share of clean labels, 0 to 1, of uniform noise with a share `wrong` of wrong ones."""
-    return max(0.0, 1 - wrong * num_classes / (num_classes - 1))
 
 
 def alpha_text(found: Predicted) -> str:

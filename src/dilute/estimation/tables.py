@@ -30,11 +30,14 @@ def read_trusted(
     table = _read(path)
     if "label" not in table or not ({"row", "file"} & table.keys()):
         raise EstimateError(
-            f"{path} has the columns {', '.join(table)}; it must have label and row" + (" or file" if names else "")
+            f"{path} has the columns {', '.join(table)}; it must have label and row"
+            + (" or file" if names else "")
         )
     if "file" in table and "row" not in table:
         if names is None:
-            raise EstimateError(f"{path} names files, but these data have rows alone; give a column row")
+            raise EstimateError(
+                f"{path} names files, but these data have rows alone; give a column row"
+            )
         places = {name: place for place, name in enumerate(names)}
         unknown = [name for name in table["file"] if name not in places]
         rows = [places.get(name, -1) for name in table["file"]]
@@ -45,11 +48,19 @@ def read_trusted(
     if unknown:
         raise EstimateError(
             f"{path} names {len(unknown)} items that the data do not have ({', '.join(unknown[:_SHOWN])}); "
-            + (f"rows are 0 to {num_items - 1}" if "row" in table else f"files are named as in {names[0]}" if names else "")
+            + (
+                f"rows are 0 to {num_items - 1}"
+                if "row" in table
+                else f"files are named as in {names[0]}"
+                if names
+                else ""
+            )
         )
     if len(set(rows)) < len(rows):
         twice = next(row for row in rows if rows.count(row) > 1)
-        raise EstimateError(f"{path} names row {twice} more than once; give each item one trusted label")
+        raise EstimateError(
+            f"{path} names row {twice} more than once; give each item one trusted label"
+        )
     labels = _labels(path, table["label"], class_names)
     return np.array(rows, dtype=np.int64), labels
 
@@ -74,12 +85,16 @@ def read_annotations(
             f"{path} lacks the column {' and '.join(missing)}; it must have item, annotator and label"
         )
     if num_items is None:
-        names = sorted(set(table["item"]), key=lambda name: (len(name), name) if name.isdigit() else (99, name))
+        names = sorted(
+            set(table["item"]), key=lambda name: (len(name), name) if name.isdigit() else (99, name)
+        )
         places = {name: place for place, name in enumerate(names)}
         items = np.array([places[name] for name in table["item"]], dtype=np.int64)
     else:
         names = [str(row) for row in range(num_items)]
-        unknown = [c for c in table["item"] if not (c.isascii() and c.isdigit() and int(c) < num_items)]
+        unknown = [
+            c for c in table["item"] if not (c.isascii() and c.isdigit() and int(c) < num_items)
+        ]
         if unknown:
             raise EstimateError(
                 f"{path} names {len(unknown)} items that the data do not have ({', '.join(unknown[:_SHOWN])}); rows are "
@@ -88,7 +103,9 @@ def read_annotations(
         items = np.array([int(cell) for cell in table["item"]], dtype=np.int64)
     classes = tuple(class_names) if class_names is not None else tuple(sorted(set(table["label"])))
     if len(classes) < 2:
-        raise EstimateError(f"{path} has one label alone, {classes[0]}; there must be two classes or more")
+        raise EstimateError(
+            f"{path} has one label alone, {classes[0]}; there must be two classes or more"
+        )
     people = sorted(set(table["annotator"]))
     who = {name: place for place, name in enumerate(people)}
     annotations = Annotations(
@@ -112,7 +129,9 @@ def _read(path: Path) -> dict[str, list[str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise EstimateError(f"{path} cannot be read as CSV: {error}") from None
     if len(lines) < 2:
-        raise EstimateError(f"{path} has no rows; it must have a line of column names and one for each label")
+        raise EstimateError(
+            f"{path} has no rows; it must have a line of column names and one for each label"
+        )
     header = [name.strip().lower() for name in lines[0]]
     for number, line in enumerate(lines[1:], start=2):
         if len(line) != len(header):

@@ -14,8 +14,8 @@ from dilute.laws.worth import (
 __all__ = [
     "LEVEL",
     "DilutionLaw",
-    "Predicted",
     "Evidence",
+    "Predicted",
     "Setting",
     "class_posterior",
     "evidence_of",

@@ -91,6 +91,11 @@ class Evidence:
         """Whether it is known what labels tell of classes: not so for noise on images from elsewhere."""
         return self.num_classes is not None and self.setting.noisy_images == "same"
 
+    @cached_property
+    def told(self) -> Array:
+        """float64 `[M]`: `information` at each run's `alpha`."""
+        return self.information(self.alpha)
+
     def information(self, alpha: Array) -> Array:
         """Return `[M]`: what the labels of one clean example and its noisy ones tell of classes, in clean labels.
 
@@ -159,7 +164,9 @@ def evidence_of(records: Iterable[RunRecord]) -> dict[Setting, Evidence]:
         elif math.isfinite(alpha):
             noisy.setdefault(_setting(record), []).append(record)
     found = {
-        setting: _evidence(setting, clean.get((setting.data, setting.model, setting.method), []) + runs)
+        setting: _evidence(
+            setting, clean.get((setting.data, setting.model, setting.method), []) + runs
+        )
         for setting, runs in noisy.items()
     }
     return dict(sorted(found.items(), key=lambda item: -len(item[1].alpha)))
@@ -184,8 +191,12 @@ def _alpha(record: RunRecord) -> float:
 
 
 def _accuracy(record: RunRecord) -> float | None:
+    """Return test accuracy; without a test set that on held-out clean labels, if they chose nothing."""
     found = record.accuracy
-    return found.last if found.selected is None else found.selected
+    accuracy = found.last if found.selected is None else found.selected
+    if accuracy is None and record.spec.get("heldout_labels") == "clean" and len(record.curve) == 1:
+        return record.curve[0].heldout_accuracy
+    return accuracy
 
 
 def _heldout_nll(record: RunRecord) -> float:
@@ -207,7 +218,7 @@ def _evidence(setting: Setting, records: list[RunRecord]) -> Evidence:
         num_clean=np.array([float(record.num_clean or 0) for record in chosen]),
         alpha=np.array([_alpha(record) for record in chosen]),
         accuracy=np.array([_accuracy(record) for record in chosen], dtype=float),
-        num_test=np.array([float(record.num_test or 0) for record in chosen]),
+        num_test=np.array([float(record.num_test or record.num_heldout or 1) for record in chosen]),
         num_classes=classes.pop() if len(classes) == 1 else None,
         seconds=np.array([record.seconds for record in chosen]),
     )

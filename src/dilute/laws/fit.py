@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,8 +18,9 @@ from dilute.laws.forms import CURVES, DILUTIONS, Curve, Dilution, Parameter
 Array = NDArray[np.float64]
 LEVEL = 0.90
 FEWEST_RUNS = 8
-_NUM_DRAWS = 200
-_ALIKE = 1.25
+_NUM_DRAWS = 120
+_EQUAL, _ALIKE = 1.05, 1.25
+_TOLERANCE = 1e-5
 _ROBUST = 0.1
 _ROUNDS = 60
 
@@ -38,6 +39,13 @@ class Predicted:
     low: float | None
     high: float | None
     beyond: str = ""
+
+    def times(self, factor: float) -> Predicted:
+        """Return the value and its interval times `factor`."""
+        scaled = [
+            None if end is None else end * factor for end in (self.value, self.low, self.high)
+        ]
+        return Predicted(scaled[0], scaled[1], scaled[2], self.beyond)
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,7 @@ class DilutionLaw:
 
     Attributes:
         evidence: the runs behind it.
-        best: the form that predicted left-out runs best, fitted to all.
+        best: the form that predicted left-out runs best, fitted to all; of those within 5 % the simplest.
         parameters: its parameters by name, with bootstrap intervals.
         scores: for every pair (curve, dilution), the root mean square of log error on left-out runs.
         residuals: `[M]`, log of observed over fitted error, run by run.
@@ -141,7 +149,9 @@ class DilutionLaw:
 
     def ceiling(self) -> Predicted:
         """Return the accuracy that no number of clean examples exceeds, as far as the fit tells."""
-        errors = [float(form.error(np.array([1e15]), self.evidence.chance)[0]) for form in self.draws]
+        errors = [
+            float(form.error(np.array([1e15]), self.evidence.chance)[0]) for form in self.draws
+        ]
         return interval_of(1 - np.array(errors), "all sizes")
 
     def check_target(self, target: float) -> None:
@@ -164,11 +174,14 @@ class DilutionLaw:
         )
 
 
-def fit_law(evidence: Evidence, seed: int = 0) -> DilutionLaw:
+def fit_law(
+    evidence: Evidence, seed: int = 0, dilutions: Sequence[str] = tuple(DILUTIONS)
+) -> DilutionLaw:
     """Return the law of dilution of the runs `evidence`: of all rival forms that which best predicts what was left out.
 
     Arguments:
         seed: of the bootstrap.
+        dilutions: the rivals; keys of `DILUTIONS`.
 
     Errors: `LawError` for too few runs, a single `alpha`, or a single number of clean examples.
     """
@@ -176,20 +189,22 @@ def fit_law(evidence: Evidence, seed: int = 0) -> DilutionLaw:
     forms = [
         (curve, dilution)
         for curve in CURVES.values()
-        for dilution in DILUTIONS.values()
+        for dilution in (DILUTIONS[name] for name in dilutions)
         if evidence.has_information or dilution.name not in ("information", "identified")
     ]
     whole = np.ones(len(evidence.alpha))
     fitted = {(c.name, d.name): _fitted(evidence, c, d, whole) for c, d in forms}
-    scores = {
-        names: _left_out_error(evidence, form) for names, form in fitted.items()
-    }
-    best_names = min(scores, key=lambda names: scores[names])
+    scores = {names: _left_out_error(evidence, form) for names, form in fitted.items()}
+    lowest = min(scores.values())
+    best_names = min(
+        (names for names, score in scores.items() if score <= _EQUAL * lowest),
+        key=lambda names: (len(fitted[names].values), scores[names]),
+    )
     best = fitted[best_names]
     residuals = _residuals(evidence, best)
     freedom = max(1, len(residuals) - len(best.values))
     spread = float(np.sqrt((residuals**2).sum() / freedom))
-    alike = [fitted[names] for names, score in scores.items() if score <= _ALIKE * scores[best_names]]
+    alike = [fitted[names] for names, score in scores.items() if score <= _ALIKE * lowest]
     draws = tuple(_draws(evidence, alike, seed))
     of_best = [form.values for form in _draws(evidence, [best], seed)]
     names = [p.name for p in (*best.curve.parameters, *best.dilution.parameters)]
@@ -228,11 +243,22 @@ def _check(evidence: Evidence) -> None:
         )
 
 
-def _fitted(evidence: Evidence, curve: Curve, dilution: Dilution, weights: Array) -> Form:
-    """Return the form with the smallest weighted errors in log error, outliers counting less than squares."""
+def _fitted(
+    evidence: Evidence,
+    curve: Curve,
+    dilution: Dilution,
+    weights: Array,
+    start: Array | None = None,
+) -> Form:
+    """Return the form with the smallest weighted errors in log error, outliers counting less than squares.
+
+    Arguments:
+        weights: `[M]`, how much each run counts.
+        start: values of the parameters to start from; those of the form if None.
+    """
     parameters = (*curve.parameters, *dilution.parameters)
     used = weights > 0
-    told = evidence.information(evidence.alpha)[used]
+    told = evidence.told[used]
     n, alpha, observed = evidence.num_clean[used], evidence.alpha[used], evidence.log_error[used]
     roots = np.sqrt(weights[used])
     split = len(curve.parameters)
@@ -243,25 +269,27 @@ def _fitted(evidence: Evidence, curve: Curve, dilution: Dilution, weights: Array
         error = curve.error(effective, values, evidence.chance)
         return np.asarray(roots * (np.log(np.maximum(error, 1e-9)) - observed))
 
-    lowest, highest = _inner(parameters, 1), _inner(parameters, 2)
-    starts = [_inner(parameters, 3)]
-    best = None
-    for start in starts:
-        found = least_squares(
-            misfit, start, bounds=(lowest, highest), loss="soft_l1", f_scale=_ROBUST, max_nfev=_ROUNDS
-        )
-        if best is None or found.cost < best.cost:
-            best = found
-    assert best is not None
-    return Form(curve, dilution, _outer(parameters, best.x))
-
-
-def _inner(parameters: tuple[Parameter, ...], field_number: int) -> Array:
-    """Return lowest (1), highest (2) or starting (3) values as the fit sees them: in logarithms where they are so."""
-    values = [parameter[field_number] for parameter in parameters]
-    return np.array(
-        [math.log(v) if p.is_logarithmic else v for p, v in zip(parameters, values, strict=True)]
+    lowest = _inner(parameters, [p.lowest for p in parameters])
+    highest = _inner(parameters, [p.highest for p in parameters])
+    first = _inner(parameters, [p.start for p in parameters] if start is None else start)
+    margin = 1e-3 * (highest - lowest)
+    found = least_squares(
+        misfit,
+        np.clip(first, lowest + margin, highest - margin),
+        bounds=(lowest, highest),
+        ftol=_TOLERANCE,
+        xtol=_TOLERANCE,
+        loss="soft_l1",
+        f_scale=_ROBUST,
+        max_nfev=_ROUNDS,
     )
+    return Form(curve, dilution, _outer(parameters, found.x))
+
+
+def _inner(parameters: tuple[Parameter, ...], values: Iterable[float]) -> Array:
+    """Return values as the fit sees them: in logarithms where they are so."""
+    pairs = zip(parameters, values, strict=True)
+    return np.array([math.log(value) if p.is_logarithmic else value for p, value in pairs])
 
 
 def _outer(parameters: tuple[Parameter, ...], inner: Array) -> Array:
@@ -271,7 +299,7 @@ def _outer(parameters: tuple[Parameter, ...], inner: Array) -> Array:
 
 def _residuals(evidence: Evidence, form: Form) -> Array:
     """Return `[M]`, log of observed over fitted error."""
-    effective = evidence.num_clean * form.worth(evidence.alpha, evidence.information(evidence.alpha))
+    effective = evidence.num_clean * form.worth(evidence.alpha, evidence.told)
     fitted = np.maximum(form.error(effective, evidence.chance), 1e-9)
     return np.asarray(evidence.log_error - np.log(fitted))
 
@@ -280,7 +308,9 @@ def _left_out_error(evidence: Evidence, form: Form) -> float:
     """Return the root mean square of log error where the largest `alpha`, and the largest sizes, were left out in turn."""
     squares = []
     for is_left_out in folds(evidence):
-        fitted = _fitted(evidence, form.curve, form.dilution, (~is_left_out).astype(float))
+        fitted = _fitted(
+            evidence, form.curve, form.dilution, (~is_left_out).astype(float), form.values
+        )
         residuals = _residuals(evidence, fitted)[is_left_out]
         squares.append(float(np.mean(np.minimum(residuals**2, 1.0))))
     return math.sqrt(np.mean(squares))
@@ -308,7 +338,7 @@ def _draws(evidence: Evidence, forms: list[Form], seed: int) -> Iterator[Form]:
     for number in range(_NUM_DRAWS):
         form = forms[number % len(forms)]
         weights = generator.standard_exponential(len(evidence.alpha))
-        yield _fitted(evidence, form.curve, form.dilution, weights / weights.mean())
+        yield _fitted(evidence, form.curve, form.dilution, weights / weights.mean(), form.values)
 
 
 def _crossing(form: Form, error: float, chance: float) -> float:

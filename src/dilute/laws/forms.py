@@ -92,25 +92,25 @@ DILUTIONS = {
             "linear",
             "n / (1 + kappa·alpha)",
             (_KAPPA,),
-            lambda alpha, told, p: 1 / (1 + p[0] * alpha),  # noqa: ARG005
+            lambda alpha, told, p: 1 / (1 + p[0] * alpha),
         ),
         Dilution(
             "exponent",
             "n / (1 + kappa·alpha)^gamma",
             (_KAPPA, Parameter("gamma", 0.3, 3.0, 1.0, is_logarithmic=True)),
-            lambda alpha, told, p: (1 + p[0] * alpha) ** -p[1],  # noqa: ARG005
+            lambda alpha, told, p: (1 + p[0] * alpha) ** -p[1],
         ),
         Dilution(
             "saturating",
             "n · (share + (1 − share) / (1 + kappa·alpha))",
             (_KAPPA, Parameter("share", 0.0, 0.5, 0.01)),
-            lambda alpha, told, p: p[1] + (1 - p[1]) / (1 + p[0] * alpha),  # noqa: ARG005
+            lambda alpha, told, p: p[1] + (1 - p[1]) / (1 + p[0] * alpha),
         ),
         Dilution(
             "information",
             "n · told, told: what labels tell of the class, over what a clean label tells",
             (),
-            lambda alpha, told, p: told,  # noqa: ARG005
+            lambda alpha, told, p: told,
         ),
         Dilution(
             "identified",

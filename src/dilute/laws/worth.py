@@ -98,7 +98,9 @@ def kappa(
     return (1 / found - 1) / alpha if found else math.inf
 
 
-def information_worth(matrix: Matrix, alpha: float, kind: Kind = "dilution", seed: int = 0) -> float:
+def information_worth(
+    matrix: Matrix, alpha: float, kind: Kind = "dilution", seed: int = 0
+) -> float:
     """Return what a clean example and its noisy ones tell of classes, over what one clean label tells: mutual information.
 
     For dilution the labels are those of one image, its own and `alpha` drawn ones, and tell at most its class;
@@ -143,7 +145,7 @@ def labels_information(laws: Matrix, num_labels: int, seed: int = 0) -> float:
     truth, generator = _classes(num_classes, seed)
     counts = generator.multinomial(num_labels, laws[truth])
     with np.errstate(divide="ignore"):
-        scores = counts @ np.maximum(np.log(laws), _NEVER).T
+        scores = counts.astype(np.float64) @ np.maximum(np.log(laws), _NEVER).T
     return _told(_normalised(scores))
 
 
@@ -188,7 +190,9 @@ def _information(rows: Matrix) -> float:
         rows: `[m, K]`, the label distributions of the m classes in doubt, evenly.
     """
     size = len(rows)
-    centred = (np.eye(size) - 1 / size) / size  # diag(p) − p pᵀ: also the information of a clean label
+    centred = (
+        np.eye(size) - 1 / size
+    ) / size  # diag(p) − p pᵀ: also the information of a clean label
     change = centred @ rows
     seen = rows.mean(axis=0)
     is_seen = seen > 0

@@ -1,5 +1,6 @@
 """What to collect: a pilot, a law, and prices turned into an answer."""
 
+from dilute.planning.drawing import draw_plan
 from dilute.planning.mix import Prices, Purchase, cheapest_ways, purchases
 from dilute.planning.pilot import run_pilot
 from dilute.planning.plan import Collection, Need, amount, plan_collection, rounded
@@ -11,6 +12,7 @@ __all__ = [
     "Purchase",
     "amount",
     "cheapest_ways",
+    "draw_plan",
     "plan_collection",
     "purchases",
     "rounded",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,18 +129,22 @@ def _purchases(
         return clean * form.worth(alphas, law.evidence.information(alphas))
 
     bought = np.stack(
-        [_least(lambda t, form=form: worth(form, t), goal) for form, goal in zip(law.draws, wanted, strict=True)]
+        [_least(partial(worth, form), goal) for form, goal in zip(law.draws, wanted, strict=True)]
     )
     price = _CLEAN_SHARES * prices.clean + (1 - _CLEAN_SHARES) * prices.noisy
     cost = bought * price + checked * (prices.relabel or 0.0)
     return [
         Purchase(
-            name=_name(float(share), checked_share, in_hand > 0, float(np.median(bought[:, place]))),
+            name=_name(
+                float(share), checked_share, in_hand > 0, float(np.median(bought[:, place]))
+            ),
             clean_share=float(share),
             checked_share=float(checked_share),
             uses_hand=in_hand > 0,
             clean=interval_of(bought[:, place] * share if share else np.zeros(len(bought))),
-            noisy=interval_of(bought[:, place] * (1 - share) if share < 1 else np.zeros(len(bought))),
+            noisy=interval_of(
+                bought[:, place] * (1 - share) if share < 1 else np.zeros(len(bought))
+            ),
             checked=float(checked),
             cost=interval_of(cost[:, place]),
         )

@@ -26,7 +26,9 @@ _SLACK = 0.8
 _START_SECONDS = 3.0
 
 
-def pilot_alphas(alphas: Sequence[float], noise: NoisePattern, num_classes: int) -> tuple[float, ...]:
+def pilot_alphas(
+    alphas: Sequence[float], noise: NoisePattern, num_classes: int
+) -> tuple[float, ...]:
     """Return the amounts of noise that a pilot for `alphas` tries: none, and two that are evenly spaced in noise.
 
     They go up to the largest asked for, and not beyond 20, where small sets teach nothing.
@@ -154,30 +156,46 @@ def run_pilot(
         return [record for spec in specs if (record := store.get(spec.key())) is not None]
 
     plan = make_plan(specs_of(sizes), **plan_options)
-    timed = estimate(plan, plan.specs.values(), workers=num_workers, on_kind=lambda kind: on_note(f"timing {kind}"))
-    seconds = {size: _wall_seconds(timed.run_seconds, specs_of([size]), num_workers) for size in sizes}
+    timed = estimate(
+        plan,
+        plan.specs.values(),
+        workers=num_workers,
+        on_kind=lambda kind: on_note(f"timing {kind}"),
+    )
+    seconds = {
+        size: _wall_seconds(timed.run_seconds, specs_of([size]), num_workers) for size in sizes
+    }
     first = sizes[:_FEWEST_SIZES]
-    while len(first) < len(sizes) and sum(seconds[s] for s in sizes[: len(first) + 1]) < _SLACK / 2 * 60 * minutes:
+    while (
+        len(first) < len(sizes)
+        and sum(seconds[s] for s in sizes[: len(first) + 1]) < _SLACK / 2 * 60 * minutes
+    ):
         first = sizes[: len(first) + 1]
     if sum(seconds[size] for size in first) > 60 * minutes:
         raise LawError(
             f"{minutes:g} minutes are too few for a pilot; the smallest takes about "
             f"{math.ceil(sum(seconds[size] for size in first) / 60)}"
         )
-    on_note(f"pilot: alpha {', '.join(f'{a:.3g}' for a in tried)}; {first[0]:,} to {first[-1]:,} images")
+    on_note(
+        f"pilot: alpha {', '.join(f'{a:.3g}' for a in tried)}; {first[0]:,} to {first[-1]:,} images"
+    )
     began = time.monotonic()
     records = do(first)
     # How much slower than the timed steps it went, workers' start and reading of data included.
     slower = max(1.0, (time.monotonic() - began) / sum(seconds[size] for size in first))
     for size in sizes[len(first) :]:
         if time.monotonic() + slower * seconds[size] > ends:
-            on_note(f"{size:,} images would take {slower * seconds[size] / 60:.1f} minutes more and are left out")
+            on_note(
+                f"{size:,} images would take {slower * seconds[size] / 60:.1f} minutes more and are left out"
+            )
             break
         on_note(f"there is time for {size:,} images")
         records += do([size])
     return records
 
 
-def _wall_seconds(run_seconds: Mapping[str, float], specs: Sequence[RunSpec], workers: int) -> float:
+def _wall_seconds(
+    run_seconds: Mapping[str, float], specs: Sequence[RunSpec], workers: int
+) -> float:
     """Return how long these runs take, in wall time."""
     return _START_SECONDS + sum(run_seconds.get(spec.key(), 0.0) for spec in specs) / workers

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute.errors import LawError
-from dilute.laws import DilutionLaw, Predicted, interval_of
+from dilute.laws import DilutionLaw, Predicted
 from dilute.noise import noise_rate
 from dilute.planning.mix import Prices, Purchase, purchases
 
@@ -131,14 +131,15 @@ def plan_collection(
         checked=checked,
         purchases=bought,
         next_run=_next_run(law, target, alpha),
-        sentence=_sentence(target, next(n for n in needs if n.alpha == alpha), needs[0], law, now, bought),
+        sentence=_sentence(
+            target, next(n for n in needs if n.alpha == alpha), needs[0], law, now, bought
+        ),
     )
 
 
 def _need(law: DilutionLaw, target: float, alpha: float) -> Need:
     found = law.needed(target, alpha)
-    times = [None if v is None else v * (1 + alpha) for v in (found.value, found.low, found.high)]
-    return Need(alpha, noise_rate(alpha), found, Predicted(*times, found.beyond))
+    return Need(alpha, noise_rate(alpha), found, found.times(1 + alpha))
 
 
 def _checked(law: DilutionLaw, in_hand: float, alpha: float) -> list[Checked]:
@@ -166,7 +167,9 @@ def _next_run(law: DilutionLaw, target: float, alpha: float) -> NextRun | None:
         return None
     sizes = np.unique(evidence.num_clean)
     largest = float(sizes[-1])
-    candidates = [float(size) for size in sizes] + [largest * 2**k for k in range(1, _DOUBLINGS + 1)]
+    candidates = [float(size) for size in sizes] + [
+        largest * 2**k for k in range(1, _DOUBLINGS + 1)
+    ]
     best: NextRun | None = None
     for one_alpha in np.unique([*evidence.alpha, alpha]):
         told = evidence.information(np.array([one_alpha]))
@@ -179,7 +182,9 @@ def _next_run(law: DilutionLaw, target: float, alpha: float) -> NextRun | None:
                 ]
             )
             covariance = np.cov(outcome[is_finite], logs[is_finite])
-            explained = covariance[0, 1] ** 2 / (covariance[0, 0] + law.spread**2) / covariance[1, 1]
+            explained = (
+                covariance[0, 1] ** 2 / (covariance[0, 0] + law.spread**2) / covariance[1, 1]
+            )
             width = math.sqrt(max(0.0, 1 - explained))
             if best is None or width < best.width - 0.02:
                 best = NextRun(size, float(one_alpha), width)
@@ -198,7 +203,9 @@ def _sentence(
     parts = []
     goal = f"{target:.1%}".replace(".0%", "%")
     if now is not None and now.value is not None:
-        parts.append(f"Expect {now.value:.1%} ({now.low:.1%} to {now.high:.1%}) from the labels at hand.")
+        parts.append(
+            f"Expect {now.value:.1%} ({now.low:.1%} to {now.high:.1%}) from the labels at hand."
+        )
     if need.num_labels.value is None:
         ceiling = law.ceiling()
         parts.append(
@@ -206,14 +213,20 @@ def _sentence(
             f"{ceiling.value:.1%}."
         )
         return " ".join(parts)
-    kind = f"labels of which {need.noise_rate:.1%} are drawn by the noise" if need.alpha else "clean labels"
+    kind = (
+        f"labels of which {need.noise_rate:.1%} are drawn by the noise"
+        if need.alpha
+        else "clean labels"
+    )
     parts.append(f"{goal} takes about {amount(need.num_labels)} {kind}")
     if need.alpha and clean.num_labels.value is not None:
         parts[-1] += f", or {amount(clean.num_labels)} clean ones"
     parts[-1] += "."
     if bought and bought[0].cost.value is not None:
         best = bought[0]
-        other = next((one for one in bought if one.name != best.name and one.cost.value is not None), None)
+        other = next(
+            (one for one in bought if one.name != best.name and one.cost.value is not None), None
+        )
         parts.append(f"Cheapest: {best.name}, at {amount(best.cost)}")
         parts[-1] += f" ({other.name}: {amount(other.cost)})." if other else "."
     return " ".join(parts)
