@@ -54,6 +54,8 @@ def assert_one_line(result: tuple[int, str, str], *says: str) -> None:
         "reproduce",
         "gradients",
         "advise",
+        "plan",
+        "estimate",
         "labels",
         "data list",
         "data info",
@@ -68,7 +70,9 @@ def test_every_command_has_help_with_an_example(name: str, command):
 
 def test_every_command_is_in_the_test_above():
     names = {command.name or command.callback.__name__ for command in app.registered_commands}
-    assert names == {"demo", "run", "sweep", "reproduce", "gradients", "advise", "labels"}
+    assert names == {
+        *("demo", "run", "sweep", "reproduce", "gradients", "advise", "plan", "estimate", "labels")
+    }
 
 
 def test_version(command):

@@ -223,7 +223,7 @@ def _document(found: Collection) -> dict[str, Any]:
             "dilution": law.best.dilution.formula,
             "parameters": {name: _number(value) for name, value in law.parameters.items()},
             "spread": law.spread,
-            "spread_beyond": law.spread_beyond,
+            "growth": law.growth,
             "scores": {f"{a} / {b}": score for (a, b), score in law.scores.items()},
             "status": law.status,
             "num_runs": len(law.evidence.alpha),

@@ -15,7 +15,7 @@ from dilute.noise import Matrix
 
 _ROUNDS = 200
 _TOLERANCE = 1e-5
-_PRIOR_LABELS = 5.0
+_PRIOR_LABELS = 20.0
 _NUM_DRAWS = 40
 _ROUNDS_OF_DRAWS = 15
 _LEAST = 1e-3
@@ -60,7 +60,7 @@ def dawid_skene(
     """Return the probabilities of each item's class, the noise matrix of all labels together, and the class shares.
 
     EM: classes from labels and every annotator's own matrix; matrices from classes. An annotator's matrix leans on
-    that of all by five labels a row.
+    that of all by twenty labels a row.
 
     Arguments:
         annotations: the table.

@@ -12,8 +12,8 @@ from dilute.estimation.noise_estimate import Array, NoiseEstimate, estimate_from
 from dilute.estimation.trusted import posterior_of_trusted
 
 # Where the verification (docs/estimate.md) says that estimates begin to mislead.
-_LEAST_ACCURACY = 0.8
-_MOST_WRONG = 0.5
+_LEAST_SURE = 0.7
+_MOST_WRONG = 0.4
 _LEAST_CERTAINTY = 0.65
 
 
@@ -103,17 +103,17 @@ def estimate_from_labels(
         seed: of the bootstrap behind the intervals, which know nothing of what the model gets wrong.
     """
     draws, shares, laws = confident_learning(labelled.labels, predictions, seed)
-    accuracy = float(class_probabilities(predictions, laws).max(axis=1).mean())
+    sure = float(class_probabilities(predictions, laws).max(axis=1).mean())
     wrong = 1 - float(np.mean(shares, axis=0) @ np.diag(laws))
     warnings = [
         "the interval leaves out what the model gets wrong, which counts as wrong labels here"
     ]
-    is_doubtful = accuracy < _LEAST_ACCURACY or wrong > _MOST_WRONG
+    is_doubtful = sure < _LEAST_SURE or wrong > _MOST_WRONG
     if is_doubtful:
         warnings.insert(
             0,
-            f"not to be trusted: {wrong:.0%} of the labels seem wrong and the model seems {accuracy:.0%} sure of the class; "
-            f"the line is at {_MOST_WRONG:.0%} and {_LEAST_ACCURACY:.0%} (docs/estimate.md); get trusted labels",
+            f"not to be trusted: {wrong:.0%} of the labels seem wrong and the model seems {sure:.0%} sure of the class; "
+            f"the line is at {_MOST_WRONG:.0%} and {_LEAST_SURE:.0%} (docs/estimate.md); get trusted labels",
         )
     return estimate_from(
         draws,

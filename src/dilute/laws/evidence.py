@@ -133,6 +133,21 @@ class Evidence:
             parts.append(f"alpha from {self.alpha.min():g} to {self.alpha.max():g}")
         return " and ".join(parts)
 
+    def distance(self, num_clean: float | None, alpha: float) -> float:
+        """Return how far a question lies outside the runs, in logarithms of size and of `1 + alpha`; 0 inside.
+
+        Arguments:
+            num_clean: None where it is not asked for.
+        """
+        far = 0.0
+        if num_clean is not None:
+            far += max(
+                math.log(num_clean / self.num_clean.max()),
+                math.log(self.num_clean.min() / num_clean),
+                0.0,
+            )
+        return far + max(math.log((1 + alpha) / (1 + self.alpha.max())), 0.0)
+
     def where(self, chosen: NDArray[np.bool_]) -> Evidence:
         """Return the evidence of those runs alone."""
         return Evidence(
@@ -143,6 +158,7 @@ class Evidence:
             self.num_test[chosen],
             self.num_classes,
             self.seconds[chosen],
+            self._informations,
         )
 
 

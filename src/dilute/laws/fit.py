@@ -23,6 +23,7 @@ _EQUAL, _ALIKE = 1.05, 1.25
 _TOLERANCE = 1e-5
 _ROBUST = 0.1
 _ROUNDS = 60
+_MOST_RESIDUAL = 1.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ class DilutionLaw:
         scores: for every pair (curve, dilution), the root mean square of log error on left-out runs.
         residuals: `[M]`, log of observed over fitted error, run by run.
         spread: their root mean square: what a new run may differ inside the range.
-        spread_beyond: the same of predictions where the ends of the data were left out.
+        growth: how much more a prediction beyond the runs may be off, in log error per unit of `Evidence.distance`:
+            from left-out runs.
         draws: fits to reweighted runs, of all forms that predict about as well as the best.
         status: what a reader should know before using it.
     """
@@ -87,7 +89,7 @@ class DilutionLaw:
     scores: dict[tuple[str, str], float]
     residuals: Array = field(repr=False)
     spread: float
-    spread_beyond: float
+    growth: float
     draws: tuple[Form, ...] = field(repr=False)
     status: str
 
@@ -100,7 +102,8 @@ class DilutionLaw:
             math.log(float(form.error(n * form.worth(a, told), self.evidence.chance)[0]))
             for form in self.draws
         ]
-        errors = np.minimum(np.exp(np.array(logs) + self._noise(beyond)), self.evidence.chance)
+        deviation = self._deviation(self.evidence.distance(num_clean, alpha))
+        errors = np.minimum(np.exp(np.array(logs) + deviation), self.evidence.chance)
         return interval_of(1 - errors, beyond)
 
     def needed(self, target: float, alpha: float) -> Predicted:
@@ -112,31 +115,39 @@ class DilutionLaw:
         a = np.array([float(alpha)])
         told = self.evidence.information(a)
         worths = np.array([float(form.worth(a, told)[0]) for form in self.draws])
-        beyond = self.evidence.beyond(float(np.median(effective / worths)), alpha)
-        if beyond:
-            effective = self.needed_clean(target, beyond)
-        return interval_of(effective / worths, beyond)
+        middle = float(np.median(effective / worths))
+        distance = self.evidence.distance(middle if math.isfinite(middle) else None, alpha)
+        if distance:
+            effective = self.needed_clean(target, distance)
+        return interval_of(effective / worths, self.evidence.beyond(middle, alpha))
 
-    def beyond_target(self, target: float) -> str:
-        """Return in words how `target` lies outside the accuracies of the runs; empty if it does not."""
-        best = float(self.evidence.accuracy.max())
-        return f"the best run has {best:.1%}" if target > best else ""
-
-    def needed_clean(self, target: float, beyond: str = "") -> Array:
+    def needed_clean(
+        self, target: float, distance: float | None = None, *, with_runs: bool = True
+    ) -> Array:
         """Return, by draw, how many examples without noise reach `target`; infinite where none do.
 
         Arguments:
-            beyond: what of the question lies outside the runs, which makes the answer less sure.
+            distance: how far the question lies outside the runs (`Evidence.distance`), which makes the answer less
+                sure; that of as many clean examples if None.
+            with_runs: whether the answer is for a new run, which deviates from the law, or for the law itself.
 
         Errors: `LawError` for a target that is no better than a guess, or 1.
         """
         self.check_target(target)
-        noise = self._noise(beyond)
-        wanted = (1 - target) * np.exp(-noise)
+        plain = self._crossings(np.full(len(self.draws), 1 - target))
+        if not with_runs:
+            return plain
+        if distance is None:
+            middle = float(np.median(plain))
+            distance = self.evidence.distance(middle if math.isfinite(middle) else None, 0.0)
+        return self._crossings((1 - target) * np.exp(-self._deviation(distance)))
+
+    def _crossings(self, errors: Array) -> Array:
+        """Return, by draw, how many examples without noise bring the error down to `errors`."""
         return np.array(
             [
                 _crossing(form, error, self.evidence.chance)
-                for form, error in zip(self.draws, wanted, strict=True)
+                for form, error in zip(self.draws, errors, strict=True)
             ]
         )
 
@@ -166,12 +177,11 @@ class DilutionLaw:
                 "and below 1"
             )
 
-    def _noise(self, beyond: str) -> Array:
-        """Return a deviation of log error for each draw: that of new runs, or of predictions beyond the range."""
-        generator = np.random.default_rng(seeds.word(0, "law noise"))
-        return generator.standard_normal(len(self.draws)) * (
-            self.spread_beyond if beyond else self.spread
-        )
+    def _deviation(self, distance: float) -> Array:
+        """Return a deviation of log error for each draw: what new runs may be off so far outside the runs."""
+        generator = np.random.default_rng(seeds.word(0, "law deviation"))
+        size = math.hypot(self.spread, self.growth * distance)
+        return size * generator.standard_normal(len(self.draws))
 
 
 def fit_law(
@@ -194,7 +204,8 @@ def fit_law(
     ]
     whole = np.ones(len(evidence.alpha))
     fitted = {(c.name, d.name): _fitted(evidence, c, d, whole) for c, d in forms}
-    scores = {names: _left_out_error(evidence, form) for names, form in fitted.items()}
+    left_out = {names: _left_out(evidence, form) for names, form in fitted.items()}
+    scores = {names: found.score for names, found in left_out.items()}
     lowest = min(scores.values())
     best_names = min(
         (names for names, score in scores.items() if score <= _EQUAL * lowest),
@@ -219,7 +230,7 @@ def fit_law(
         scores=scores,
         residuals=residuals,
         spread=spread,
-        spread_beyond=max(spread, scores[best_names]),
+        growth=left_out[best_names].growth(spread),
         draws=draws,
         status=_status(evidence, scores[best_names], len(alike)),
     )
@@ -304,16 +315,42 @@ def _residuals(evidence: Evidence, form: Form) -> Array:
     return np.asarray(evidence.log_error - np.log(fitted))
 
 
-def _left_out_error(evidence: Evidence, form: Form) -> float:
-    """Return the root mean square of log error where the largest `alpha`, and the largest sizes, were left out in turn."""
-    squares = []
+@dataclass(frozen=True)
+class _LeftOut:
+    """How a form predicted what it was not fitted to.
+
+    Attributes:
+        score: root mean square of log error, all folds counting alike.
+        residuals, distances: run by run, and how far each was outside of what was fitted.
+    """
+
+    score: float
+    residuals: Array
+    distances: Array
+
+    def growth(self, spread: float) -> float:
+        """Return by how much residuals grow with distance, beyond `spread`."""
+        squares = self.distances**2
+        excess = self.residuals**2 - spread**2
+        total = float((squares**2).sum())
+        return math.sqrt(max(0.0, float((squares * excess).sum()) / total)) if total else 0.0
+
+
+def _left_out(evidence: Evidence, form: Form) -> _LeftOut:
+    """Return how a form, fitted to the rest, predicts each fold of the runs."""
+    residuals, distances = [], []
     for is_left_out in folds(evidence):
-        fitted = _fitted(
-            evidence, form.curve, form.dilution, (~is_left_out).astype(float), form.values
-        )
-        residuals = _residuals(evidence, fitted)[is_left_out]
-        squares.append(float(np.mean(np.minimum(residuals**2, 1.0))))
-    return math.sqrt(np.mean(squares))
+        kept = evidence.where(~is_left_out)
+        fitted = _fitted(kept, form.curve, form.dilution, np.ones(len(kept.alpha)), form.values)
+        found = _residuals(evidence, fitted)[is_left_out]
+        residuals.append(np.clip(found, -_MOST_RESIDUAL, _MOST_RESIDUAL))
+        asked = zip(evidence.num_clean[is_left_out], evidence.alpha[is_left_out], strict=True)
+        distances.append(np.array([kept.distance(float(n), float(a)) for n, a in asked]))
+    return _LeftOut(
+        math.sqrt(np.mean([float(np.mean(part**2)) for part in residuals])),
+        np.concatenate(residuals),
+        np.concatenate(distances),
+    )
 
 
 def folds(evidence: Evidence) -> Iterator[NDArray[np.bool_]]:

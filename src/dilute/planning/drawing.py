@@ -24,12 +24,13 @@ def draw_plan(found: Collection, path: Path) -> None:
     """
     from matplotlib.figure import Figure
 
-    panels = 2 if found.purchases else 1
+    has_costs = any(one.cost.value is not None for one in found.purchases)
+    panels = 2 if has_costs else 1
     figure = Figure(figsize=(5.2 * panels, 4.4), layout="constrained")
     axes = np.ravel(figure.subplots(1, panels))
     figure.suptitle(str(found.law.evidence.setting), fontsize=10)
     _draw_law(axes[0], found)
-    if found.purchases:
+    if has_costs:
         _draw_costs(axes[1], found)
     save(figure, path)
 

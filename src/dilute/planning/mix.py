@@ -86,7 +86,7 @@ def purchases(
     All labels are trained on as one set, whose `alpha` comes of the mix.
     """
     law = replace(law, draws=law.draws[:_DRAWS])
-    wanted = law.needed_clean(target, law.beyond_target(target))
+    wanted = law.needed_clean(target)
     found = []
     for uses_hand in (False, True) if in_hand else (False,):
         can_check = uses_hand and prices.relabel is not None

@@ -17,6 +17,7 @@ from dilute.planning.mix import Prices, Purchase, purchases
 Array = NDArray[np.float64]
 _CHECKED = (0.1, 0.25, 0.5, 1.0)
 _DOUBLINGS = 3
+_WORTH_A_RUN = 0.95
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class NextRun:
 
     Attributes:
         num_clean, alpha: of the run.
-        width: of the interval of the need after it, as a share of today's width, in logarithms.
+        width: of what the need may still be after it, as a share of today's, in logarithms and for the mean of runs.
     """
 
     num_clean: float
@@ -157,10 +158,10 @@ def _next_run(law: DilutionLaw, target: float, alpha: float) -> NextRun | None:
     Candidates have an `alpha` of the runs or the one asked for, and at most twice the images-times-steps of the
     costliest run so far: sizes are doubled up to three times from the largest there.
     """
-    need = law.needed_clean(target)
     evidence = law.evidence
     a = np.array([alpha])
     told = evidence.information(a)
+    need = law.needed_clean(target, with_runs=False)
     logs = np.log(need / np.array([float(form.worth(a, told)[0]) for form in law.draws]))
     is_finite = np.isfinite(logs)
     if is_finite.mean() < 0.5 or logs[is_finite].std() < 1e-6:
@@ -186,7 +187,7 @@ def _next_run(law: DilutionLaw, target: float, alpha: float) -> NextRun | None:
                 covariance[0, 1] ** 2 / (covariance[0, 0] + law.spread**2) / covariance[1, 1]
             )
             width = math.sqrt(max(0.0, 1 - explained))
-            if best is None or width < best.width - 0.02:
+            if width < (_WORTH_A_RUN if best is None else best.width - 0.02):
                 best = NextRun(size, float(one_alpha), width)
     return best
 

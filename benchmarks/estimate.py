@@ -1,0 +1,250 @@
+"""How well `dilute estimate` finds noise that was planted, by pattern and amount; writes results/estimate.json and .md.
+
+Run by `make estimate`; takes a quarter of an hour on two cores. With `--draw-only` it writes the table from the
+stored numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import dilute
+from dilute.data import LabelledSet
+from dilute.errors import NoiseError
+from dilute.estimation import (
+    Annotations,
+    NoiseEstimate,
+    cross_validated,
+    estimate_from_annotators,
+    estimate_from_labels,
+    estimate_from_trusted,
+)
+from dilute.laws import labels_information
+from dilute.noise import (
+    Asymmetric,
+    Confusion,
+    NoisePattern,
+    Pair,
+    Structured,
+    Uniform,
+    UniformOther,
+    alpha_from_wrong_rate,
+    noise_rate,
+)
+
+RESULTS = Path(__file__).parent.parent / "results"
+NUM_ITEMS, NUM_TRUSTED, NUM_ANNOTATORS, LABELS_PER_ITEM = 5000, 200, 20, 5
+WRONG = (0.2, 0.4, 0.6, 0.8, 0.95)
+SETS = {
+    "mnist": (
+        "mlp1",
+        ("uniform", "uniform_other", "pair", "asymmetric", "structured", "confusion"),
+    ),
+    "cifar10": ("mlp1", ("uniform", "pair")),
+    "digits": ("mlp1", ("uniform", "pair")),
+}
+SOURCES = ("trusted", "annotators", "labels")
+
+
+def patterns(clean: LabelledSet) -> dict[str, NoisePattern]:
+    """Return the patterns to plant; the confusion is that of classes whose mean images are near each other."""
+    means = np.stack([clean.inputs[clean.labels == k].mean(axis=0).ravel() for k in range(10)])
+    far = np.linalg.norm(means[:, None] - means[None], axis=2)
+    near = np.exp(-far / far[far > 0].mean() * 4) * (1 - np.eye(10))
+    rows = near / near.sum(axis=1, keepdims=True)
+    return {
+        "uniform": Uniform(),
+        "uniform_other": UniformOther(),
+        "pair": Pair(),
+        "asymmetric": Asymmetric(class_map="mnist"),
+        "structured": Structured(delta=0.5, order="random"),
+        "confusion": Confusion(rows=tuple(tuple(row) for row in rows.tolist())),
+    }
+
+
+def cases() -> Iterator[tuple[str, str, str, LabelledSet, NoisePattern, float]]:
+    """Yield data set, model, pattern's name, clean items, pattern and share of wrong labels, where that can be."""
+    for name, (model, chosen) in SETS.items():
+        train = dilute.load(name).train
+        rows = np.arange(min(NUM_ITEMS, len(train)))
+        clean = LabelledSet(train.inputs[rows], train.labels[rows], train.class_names)
+        known = patterns(clean)
+        for pattern in chosen:
+            for wrong in WRONG:
+                yield name, model, pattern, clean, known[pattern], wrong
+
+
+def planted(
+    clean: LabelledSet, noise: NoisePattern, wrong: float
+) -> tuple[LabelledSet, np.ndarray, float] | None:
+    """Return the items with a share `wrong` of wrong labels, the noise's matrix and its rate; None if that cannot be."""
+    shares = np.bincount(clean.labels, minlength=10) / len(clean)
+    try:
+        # Structured noise depends on alpha, which depends on its matrix: a few rounds settle it.
+        alpha = 20.0 if noise.pattern == "structured" else 1.0
+        for _ in range(20):
+            matrix = noise.matrix(10, alpha)
+            alpha = alpha_from_wrong_rate(wrong, matrix, shares)
+        matrix = noise.matrix(10, alpha)
+    except NoiseError:
+        return None
+    noisy = dilute.ReplacedSet(clean, noise_rate(alpha), noise, seed=1)
+    labels = noisy.blocks[0].labels[:, 0].astype(np.int64)
+    return LabelledSet(clean.inputs, labels, clean.class_names), matrix, noise_rate(alpha)
+
+
+def annotated(clean: LabelledSet, matrix: np.ndarray, rate: float) -> Annotations:
+    """Return five labels an item by 20 annotators, who err between 0.6 and 1.4 times as often as the rate says."""
+    generator = np.random.default_rng(2)
+    rates = np.minimum(rate * np.linspace(0.6, 1.4, NUM_ANNOTATORS), 1)
+    items = np.repeat(np.arange(len(clean)), LABELS_PER_ITEM)
+    who = generator.permuted(np.tile(np.arange(NUM_ANNOTATORS), (len(clean), 1)), axis=1)[
+        :, :LABELS_PER_ITEM
+    ].ravel()
+    truth = clean.labels[items]
+    drawn = (matrix[truth].cumsum(axis=1) > generator.random(len(items))[:, None]).argmax(axis=1)
+    is_noisy = generator.random(len(items)) < rates[who]
+    return Annotations(items, who, np.where(is_noisy, drawn, truth), len(clean), NUM_ANNOTATORS, 10)
+
+
+def judged(
+    found: NoiseEstimate, given: np.ndarray, truth: np.ndarray, per_item: int, rows_of: np.ndarray
+) -> dict[str, Any]:
+    """Return an estimate beside what was planted.
+
+    Arguments:
+        given, truth: one a label; per_item: labels per item; rows_of: the truth, one an item.
+    """
+    laws = np.zeros((10, 10))
+    np.add.at(laws, (truth, given), 1)
+    laws /= laws.sum(axis=1, keepdims=True)
+    wrong = float((given != truth).mean())
+    worth = len(rows_of) * labels_information(laws, per_item)
+    assert found.rows is not None
+    flagged = found.rows.wrong > 0.5
+    is_wrong = found.rows.given != rows_of
+    interval = [found.wrong_rate.low, found.wrong_rate.high]
+    return {
+        "planted_wrong": wrong,
+        "wrong": found.wrong_rate.value,
+        "interval": interval,
+        "holds": interval[0] <= wrong <= interval[1],
+        "matrix_error": float(np.abs(found.laws - laws).sum(axis=1).mean() / 2),
+        "alpha": found.alpha.value,
+        "worth": found.worth.value,
+        "planted_worth": worth,
+        "is_doubtful": found.is_doubtful,
+        "rows_precision": float(is_wrong[flagged].mean()) if flagged.any() else None,
+        "rows_recall": float(flagged[is_wrong].mean()) if is_wrong.any() else None,
+    }
+
+
+def measure() -> list[dict[str, Any]]:
+    """Return an entry per data set, pattern and share of wrong labels."""
+    torch.set_num_threads(1)
+    entries = []
+    for name, model, pattern, clean, noise, wrong in cases():
+        made = planted(clean, noise, wrong)
+        if made is None:
+            continue
+        noisy, matrix, rate = made
+        truth = clean.labels
+        predictions = cross_validated(noisy, model)
+        generator = np.random.default_rng(3)
+        rows = np.sort(generator.choice(len(clean), NUM_TRUSTED, replace=False))
+        table = annotated(clean, matrix, rate)
+        found = {
+            "trusted": (
+                estimate_from_trusted(noisy, rows, truth[rows], predictions=predictions),
+                noisy.labels,
+                truth,
+                1,
+            ),
+            "annotators": (
+                estimate_from_annotators(table, clean.class_names),
+                table.labels,
+                truth[table.items],
+                LABELS_PER_ITEM,
+            ),
+            "labels": (estimate_from_labels(noisy, predictions), noisy.labels, truth, 1),
+        }
+        entry: dict[str, Any] = {"data": name, "model": model, "pattern": pattern, "wrong": wrong}
+        entry["accuracy"] = float((predictions.argmax(axis=1) == truth).mean())
+        for source, (estimate, given, true, per_item) in found.items():
+            entry[source] = judged(estimate, given, true, per_item, truth)
+        entries.append(entry)
+        shown = {s: (round(entry[s]["wrong"], 3), entry[s]["is_doubtful"]) for s in SOURCES}
+        print(name, pattern, wrong, shown, flush=True)
+    return entries
+
+
+def table(entries: list[dict[str, Any]]) -> str:
+    """Return the entries in Markdown: for each source the estimated share of wrong labels, and the matrix's error."""
+    titles = {
+        "trusted": f"{NUM_TRUSTED} trusted labels",
+        "annotators": f"{LABELS_PER_ITEM} labels per item",
+        "labels": "the labels alone",
+    }
+    lines = [
+        "# Planted noise, estimated",
+        "",
+        f"Up to {NUM_ITEMS:,} items; share of wrong labels with its 90 % interval, and (in brackets) how far the matrix is off, in "
+        "percent of a row's labels. ✗: outside the interval. **?**: `dilute estimate` says not to trust it. Sure: share of "
+        "the cross-validated predictions that are the true class. Written by `make estimate`.",
+        "",
+        f"| data | pattern | wrong | {' | '.join(titles[s] for s in SOURCES)} | sure |",
+        "| --- " * (4 + len(SOURCES)) + "|",
+    ]
+    for entry in entries:
+        cells = [entry["data"], entry["pattern"], f"{entry['trusted']['planted_wrong']:.1%}"]
+        for source in SOURCES:
+            one = entry[source]
+            low, high = one["interval"]
+            cells.append(
+                f"{one['wrong']:.1%} ({low:.1%} to {high:.1%})"
+                + ("" if one["holds"] else " ✗")
+                + f" [{100 * one['matrix_error']:.0f}]"
+                + (" **?**" if one["is_doubtful"] else "")
+            )
+        cells.append(f"{entry['accuracy']:.0%}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *counts(entries)]) + "\n"
+
+
+def counts(entries: list[dict[str, Any]]) -> list[str]:
+    """Return in sentences how far estimates were off, apart for those that are said to be trusted and not."""
+    lines = []
+    for source in SOURCES:
+        for is_doubtful in (False, True):
+            chosen = [e[source] for e in entries if e[source]["is_doubtful"] is is_doubtful]
+            if not chosen:
+                continue
+            misses = [abs(one["wrong"] - one["planted_wrong"]) for one in chosen]
+            holds = sum(one["holds"] for one in chosen)
+            lines.append(
+                f"- {source}, {'not to be trusted' if is_doubtful else 'trusted'}: {len(chosen)} cases; off by "
+                f"{100 * float(np.median(misses)):.1f} points in the middle, {100 * max(misses):.1f} at most; interval holds in {holds}."
+            )
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--draw-only", action="store_true")
+    path = RESULTS / "estimate.json"
+    if not parser.parse_args().draw_only:
+        path.write_text(json.dumps(measure(), indent=1) + "\n")
+    text = table(json.loads(path.read_text()))
+    (RESULTS / "estimate.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
