@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow bench paper studies advice clean
+.PHONY: demo test test-slow bench paper studies advice estimate clean
 
 demo: .venv/ready
 	$(BIN)/dilute demo
@@ -29,6 +29,9 @@ studies: .venv/ready
 
 advice: .venv/ready
 	$(BIN)/python benchmarks/advice.py
+
+estimate: .venv/ready
+	$(BIN)/python benchmarks/estimate.py
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

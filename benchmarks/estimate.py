@@ -1,4 +1,4 @@
-"""How well `dilute estimate` finds noise that was planted, by pattern and amount; writes results/estimate.json and .md.
+"""How well `dilute estimate` finds noise that was planted, by pattern and amount; writes results/estimate.json and the table of docs/estimate.md.
 
 Run by `make estimate`; takes a quarter of an hour on two cores. With `--draw-only` it writes the table from the
 stored numbers.
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from readme import write_table
 
 import dilute
 from dilute.data import LabelledSet
@@ -36,10 +37,13 @@ from dilute.noise import (
     Uniform,
     UniformOther,
     alpha_from_wrong_rate,
+    majority_is_true,
     noise_rate,
 )
 
-RESULTS = Path(__file__).parent.parent / "results"
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "results"
+PAGE = ROOT / "docs" / "estimate.md"
 NUM_ITEMS, NUM_TRUSTED, NUM_ANNOTATORS, LABELS_PER_ITEM = 5000, 200, 20, 5
 WRONG = (0.2, 0.4, 0.6, 0.8, 0.95)
 SETS = {
@@ -50,7 +54,12 @@ SETS = {
     "cifar10": ("mlp1", ("uniform", "pair")),
     "digits": ("mlp1", ("uniform", "pair")),
 }
-SOURCES = ("trusted", "annotators", "labels")
+TITLES = {
+    "trusted": f"{NUM_TRUSTED} trusted labels",
+    "annotators": f"{LABELS_PER_ITEM} labels per item",
+    "labels": "the labels alone",
+}
+SOURCES = tuple(TITLES)
 
 
 def patterns(clean: LabelledSet) -> dict[str, NoisePattern]:
@@ -126,6 +135,7 @@ def judged(
     np.add.at(laws, (truth, given), 1)
     laws /= laws.sum(axis=1, keepdims=True)
     wrong = float((given != truth).mean())
+    is_majority = bool(majority_is_true(laws).all())
     worth = len(rows_of) * labels_information(laws, per_item)
     assert found.rows is not None
     flagged = found.rows.wrong > 0.5
@@ -133,6 +143,7 @@ def judged(
     interval = [found.wrong_rate.low, found.wrong_rate.high]
     return {
         "planted_wrong": wrong,
+        "is_majority": is_majority,
         "wrong": found.wrong_rate.value,
         "interval": interval,
         "holds": interval[0] <= wrong <= interval[1],
@@ -187,19 +198,13 @@ def measure() -> list[dict[str, Any]]:
 
 def table(entries: list[dict[str, Any]]) -> str:
     """Return the entries in Markdown: for each source the estimated share of wrong labels, and the matrix's error."""
-    titles = {
-        "trusted": f"{NUM_TRUSTED} trusted labels",
-        "annotators": f"{LABELS_PER_ITEM} labels per item",
-        "labels": "the labels alone",
-    }
     lines = [
-        "# Planted noise, estimated",
-        "",
         f"Up to {NUM_ITEMS:,} items; share of wrong labels with its 90 % interval, and (in brackets) how far the matrix is off, in "
-        "percent of a row's labels. ✗: outside the interval. **?**: `dilute estimate` says not to trust it. Sure: share of "
+        "percent of a row's labels. ✗: outside the interval. **?**: `dilute estimate` says not to trust it. †: the right label is not the most frequent one of every class, which "
+        "only trusted labels can tell. Right: share of "
         "the cross-validated predictions that are the true class. Written by `make estimate`.",
         "",
-        f"| data | pattern | wrong | {' | '.join(titles[s] for s in SOURCES)} | sure |",
+        f"| data | pattern | wrong | {' | '.join(TITLES[s] for s in SOURCES)} | right |",
         "| --- " * (4 + len(SOURCES)) + "|",
     ]
     for entry in entries:
@@ -212,25 +217,31 @@ def table(entries: list[dict[str, Any]]) -> str:
                 + ("" if one["holds"] else " ✗")
                 + f" [{100 * one['matrix_error']:.0f}]"
                 + (" **?**" if one["is_doubtful"] else "")
+                + ("" if one["is_majority"] else " †")
             )
         cells.append(f"{entry['accuracy']:.0%}")
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *counts(entries)]) + "\n"
+    return "\n".join([*lines, "", *counts(entries)])
 
 
 def counts(entries: list[dict[str, Any]]) -> list[str]:
     """Return in sentences how far estimates were off, apart for those that are said to be trusted and not."""
+    kinds = {
+        "": lambda one: one["is_majority"] and not one["is_doubtful"],
+        ", said not to be trusted": lambda one: one["is_majority"] and one["is_doubtful"],
+        ", the right label not the most frequent": lambda one: not one["is_majority"],
+    }
     lines = []
     for source in SOURCES:
-        for is_doubtful in (False, True):
-            chosen = [e[source] for e in entries if e[source]["is_doubtful"] is is_doubtful]
+        for name, belongs in kinds.items():
+            chosen = [entry[source] for entry in entries if belongs(entry[source])]
             if not chosen:
                 continue
-            misses = [abs(one["wrong"] - one["planted_wrong"]) for one in chosen]
+            misses = [100 * abs(one["wrong"] - one["planted_wrong"]) for one in chosen]
             holds = sum(one["holds"] for one in chosen)
             lines.append(
-                f"- {source}, {'not to be trusted' if is_doubtful else 'trusted'}: {len(chosen)} cases; off by "
-                f"{100 * float(np.median(misses)):.1f} points in the middle, {100 * max(misses):.1f} at most; interval holds in {holds}."
+                f"- {TITLES[source]}{name}: {len(chosen)} cases, off by {np.median(misses):.1f} points in the middle and "
+                f"{max(misses):.1f} at most; the interval holds in {holds}."
             )
     return lines
 
@@ -242,7 +253,7 @@ def main() -> None:
     if not parser.parse_args().draw_only:
         path.write_text(json.dumps(measure(), indent=1) + "\n")
     text = table(json.loads(path.read_text()))
-    (RESULTS / "estimate.md").write_text(text)
+    write_table("estimate", text, command="make estimate", path=PAGE)
     print(text)
 
 

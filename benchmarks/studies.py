@@ -1,7 +1,8 @@
-"""`make studies`: our own studies, the law that the advice rests on, and the tables that docs/gradients.md quotes.
+"""`make studies`: our own studies, the law that the advice rests on, and the tables that two pages quote.
 
-Does `dilute reproduce` for each of them with `results/gradients/` (hours on two cores, if all of it is missing;
-`--draw-only` never trains), and writes the tables between their markers and the fitted law into the package.
+Does `dilute reproduce` for each of them with `results/gradients/` and `results/laws/` (hours on two cores, if all of it
+is missing; `--draw-only` never trains), and writes the tables between their markers in docs/gradients.md and docs/laws.md,
+and the fitted law of the advice into the package.
 """
 
 from __future__ import annotations
@@ -22,11 +23,17 @@ from dilute import cli
 from dilute.advice import AdviceLaw
 from dilute.files import write_file
 from dilute.paper import FIGURES, Reproduction, chosen_figures, reproduce
+from dilute.planning.recipe import recipe
 from dilute.store import Store
 from dilute.studies import STUDIES, advice_law
 
 STORE = ROOT / "results" / "gradients"
+LAWS_STORE = ROOT / "results" / "laws"
+RECIPE_STORE = ROOT / "results" / "recipe"
 PAGE = ROOT / "docs" / "gradients.md"
+LAWS_PAGE = ROOT / "docs" / "laws.md"
+OF_LAWS = ("dilution-law", "plan-test")
+OF_GRADIENTS = tuple(name for name in STUDIES if name not in OF_LAWS)
 EXAMPLE = ROOT / "results" / "gradients-example.txt"
 LAW = Path(dilute.advice.__file__).parent / "law.json"
 COMMAND = "make studies"
@@ -42,12 +49,44 @@ def fitted_law(store: Store) -> AdviceLaw:
 
 
 def summaries(out: Path) -> dict[str, str]:
-    """Return the table of each study, and of the paper's noise scale, from the stored runs; draw them in the folder `out`."""
+    """Return the table of each study of gradients, and of the paper's noise scale, from the stored runs; draw them in the folder `out`."""
     found: list[Reproduction] = [
-        reproduce(list(STUDIES.values()), "laptop", Store(STORE), out),
+        reproduce([STUDIES[name] for name in OF_GRADIENTS], "laptop", Store(STORE), out),
         reproduce(chosen_figures(["noise-scale"], FIGURES), "laptop", Store(PAPER_STORE), out),
     ]
     return {name: table for one in found for name, table in one.summaries.items()}
+
+
+def law_tables(out: Path) -> dict[str, str]:
+    """Return the tables of the page on laws from the stored runs; draw its figures in the folder `out`."""
+    studies = [STUDIES[name] for name in OF_LAWS]
+    found = reproduce(studies, "laptop", Store(LAWS_STORE), out)
+    return {**found.summaries, "recipe": recipe_table()}
+
+
+def recipe_table() -> str:
+    """Return in Markdown what was tried for the recipe of pilots: held-out clean accuracy by length and learning rate."""
+    tried: dict[tuple[str, str, int, float], list[str]] = {}
+    chosen: dict[tuple[str, str, int, float], str] = {}
+    for record in sorted(Store(RECIPE_STORE).records(), key=lambda r: (r.steps or 0, r.key)):
+        spec = record.spec
+        cell = (spec["data"], spec["model"], spec["num_clean"], spec["alpha"])
+        accuracy = record.curve[-1].heldout_accuracy
+        rate = spec["learning_rate"]
+        at = "" if rate == 1e-3 else f" at {rate:g}"
+        tried.setdefault(cell, []).append(f"{record.steps:,}{at}: {100 * (accuracy or 0):.1f}")
+        taken = recipe(spec["num_clean"], spec["alpha"])
+        chosen[cell] = f"{taken['budget_steps']:,} at {taken['learning_rate']:g}"
+    lines = [
+        "| data, model | n | alpha | steps (at learning rates other than 0.001): held-out clean accuracy, % | recipe |",
+        "| --- " * 5 + "|",
+    ]
+    for cell in sorted(tried):
+        data, model, size, alpha = cell
+        lines.append(
+            f"| {data}, {model} | {size:,} | {alpha:g} | {'; '.join(tried[cell])} | {chosen[cell]} |"
+        )
+    return "\n".join(lines)
 
 
 def cost_table() -> str:
@@ -77,10 +116,11 @@ def example() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Run what is missing, draw, fit, and write the tables; `arguments` go to `dilute reproduce`."""
-    where = ["--store", str(STORE), "--out", str(FIGURES_FOLDER)]
-    code = cli.main(["reproduce", *STUDIES, "--scale", "laptop", *where, *arguments])
-    if code:
-        return code
+    for names, store in ((OF_GRADIENTS, STORE), (OF_LAWS, LAWS_STORE)):
+        where = ["--store", str(store), "--out", str(FIGURES_FOLDER)]
+        code = cli.main(["reproduce", *names, "--scale", "laptop", *where, *arguments])
+        if code:
+            return code
     write_file(LAW, (fitted_law(Store(STORE)).model_dump_json(indent=1) + "\n").encode())
     for name, table in {
         **summaries(FIGURES_FOLDER),
@@ -88,6 +128,8 @@ def main(arguments: Sequence[str]) -> int:
         "example": example(),
     }.items():
         write_table(name, table, command=COMMAND, path=PAGE)
+    for name, table in law_tables(FIGURES_FOLDER).items():
+        write_table(name, table, command=COMMAND, path=LAWS_PAGE)
     return 0
 
 

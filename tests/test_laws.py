@@ -166,8 +166,8 @@ def test_planted_parameters_are_found():
     assert law.parameters["kappa"].value == pytest.approx(0.6, rel=0.1)
     assert law.spread == pytest.approx(0.03, rel=0.5)
     assert "well" in law.status
-    needed = law.needed(0.9, 10)
-    assert needed.value == pytest.approx(7 * 30 / 0.08 ** (1 / 0.6), rel=0.1)
+    needed = law.needed(0.9, 5)
+    assert needed.value == pytest.approx(4 * 30 / 0.08 ** (1 / 0.6), rel=0.1)
     assert not needed.beyond
 
 
@@ -234,6 +234,10 @@ def test_too_little_evidence_is_refused():
         fit_law(evidence(planted, alphas=(5,), sizes=(1, 2, 3), seeds=1))
     with pytest.raises(LawError, match=r"all 10 runs .* have alpha = 5; add runs at another"):
         fit_law(evidence(planted, alphas=(5,)))
+    both = evidence(planted, alphas=(0, 5))
+    lopsided = both.where((both.alpha == 0) | (both.num_clean == 10_000))
+    with pytest.raises(LawError, match="leave too little to fit"):
+        fit_law(lopsided)
     with pytest.raises(LawError, match="2 numbers of clean examples; a curve takes three"):
         fit_law(evidence(planted, sizes=(100, 200)))
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from dilute.advice import read_law
 from dilute.paper import FIGURES, Reproduction, chosen_figures, reproduce
 from dilute.runs import RunSpec
 from dilute.store import Store
+from dilute.studies import STUDIES
 
 ROOT = Path(__file__).parent.parent
 STORE = ROOT / "results" / "paper"
 GRADIENTS = ROOT / "results" / "gradients"
+LAWS = ROOT / "results" / "laws"
+RECIPE = ROOT / "results" / "recipe"
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +38,15 @@ def studies():
         import studies
 
         return studies, advice
+
+
+@pytest.fixture(scope="module")
+def estimates():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        import estimate
+
+        return estimate
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +101,10 @@ def test_the_headline_is_the_documented_command(found):
 
 
 def test_every_stored_record_of_the_studies_is_readable():
-    records = list(Store(GRADIENTS).records())
-    assert len(records) == len(list(GRADIENTS.glob("*.json")))
-    assert all(record.status == "done" for record in records)
+    for folder in (GRADIENTS, LAWS, RECIPE):
+        records = list(Store(folder).records())
+        assert len(records) == len(list(folder.glob("*.json")))
+        assert all(record.status == "done" for record in records)
 
 
 def test_the_page_on_gradients_quotes_the_stored_results(studies, tmp_path: Path):
@@ -104,6 +118,29 @@ def test_the_page_on_gradients_quotes_the_stored_results(studies, tmp_path: Path
     assert tables.EXAMPLE.read_text().strip() in page
     assert advice.table(Store(GRADIENTS)) == advice.TABLE.read_text().strip()
     assert advice.TABLE.read_text().strip() in page
+
+
+def test_the_page_on_laws_quotes_the_stored_results(studies):
+    tables, _ = studies
+    page = (ROOT / "docs" / "laws.md").read_text()
+    for name in tables.OF_LAWS:
+        data = pd.read_csv(ROOT / "results" / "figures" / f"{name}.csv")
+        assert STUDIES[name].summary(data, "laptop") in page, name
+    assert tables.recipe_table() in page
+
+
+def test_the_page_on_estimates_quotes_the_stored_results(estimates):
+    entries = json.loads((ROOT / "results" / "estimate.json").read_text())
+    assert estimates.table(entries) in (ROOT / "docs" / "estimate.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_laws_are_those_of_the_stored_runs(studies, tmp_path: Path):
+    tables, _ = studies
+    tables.law_tables(tmp_path)
+    for name in tables.OF_LAWS:
+        stored = ROOT / "results" / "figures" / f"{name}.csv"
+        assert (tmp_path / f"{name}.csv").read_text() == stored.read_text(), name
 
 
 def test_the_law_of_the_advice_is_that_of_the_stored_runs(studies):

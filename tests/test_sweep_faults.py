@@ -56,7 +56,7 @@ def start(document: object, store: Path, *more: str, marks: Path | None = None) 
 def workers_of(parent: subprocess.Popen) -> list[psutil.Process]:
     try:
         children = psutil.Process(parent.pid).children()
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        return [child for child in children if "begin_process" in " ".join(child.cmdline())]
     except psutil.NoSuchProcess:
         return []
 

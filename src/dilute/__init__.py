@@ -20,14 +20,21 @@ if TYPE_CHECKING:
     from dilute.dilution import read_labels as read_labels
     from dilute.dilution import write_labels as write_labels
     from dilute.errors import DiluteError as DiluteError
+    from dilute.estimation import estimate_from_annotators as estimate_from_annotators
+    from dilute.estimation import estimate_from_labels as estimate_from_labels
+    from dilute.estimation import estimate_from_trusted as estimate_from_trusted
     from dilute.fitting import fit as fit
     from dilute.gradients import measure_gradients as measure_gradients
+    from dilute.laws import evidence_of as evidence_of
+    from dilute.laws import fit_law as fit_law
     from dilute.noise import Asymmetric as Asymmetric
     from dilute.noise import Confusion as Confusion
     from dilute.noise import Pair as Pair
     from dilute.noise import Structured as Structured
     from dilute.noise import Uniform as Uniform
     from dilute.noise import UniformOther as UniformOther
+    from dilute.planning import Prices as Prices
+    from dilute.planning import plan_collection as plan_collection
     from dilute.runs import Execution as Execution
     from dilute.runs import RunRecord as RunRecord
     from dilute.runs import RunSpec as RunSpec
@@ -43,9 +50,16 @@ _HOMES = {
     "dilute.data": ("LabelledSet", "Splits", "WhiteNoise", "load"),
     "dilute.dilution": ("DilutedSet", "NoisySet", "ReplacedSet", "read_labels", "write_labels"),
     "dilute.errors": ("DiluteError",),
+    "dilute.estimation": (
+        "estimate_from_annotators",
+        "estimate_from_labels",
+        "estimate_from_trusted",
+    ),
     "dilute.fitting": ("fit",),
     "dilute.gradients": ("measure_gradients",),
+    "dilute.laws": ("evidence_of", "fit_law"),
     "dilute.noise": ("Asymmetric", "Confusion", "Pair", "Structured", "Uniform", "UniformOther"),
+    "dilute.planning": ("Prices", "plan_collection"),
     "dilute.runs": ("Execution", "RunRecord", "RunSpec", "run_one"),
     "dilute.store": ("Store",),
     "dilute.sweeps": ("read_sweep", "run_sweep"),

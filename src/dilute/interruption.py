@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,3 +33,17 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def begin_process(**handles: int) -> None:
+    """Be the process that `multiprocessing` spawns; end without a word if its parent died before it told what to do.
+
+    Arguments:
+        handles: what `multiprocessing.spawn.spawn_main` takes.
+    """
+    from multiprocessing.spawn import spawn_main
+
+    try:
+        spawn_main(**handles)
+    except (EOFError, pickle.UnpicklingError):
+        sys.exit(1)

@@ -22,7 +22,7 @@ def reproduce(
         typer.Argument(
             metavar="FIGURE…",
             help="fig1, …, noise-scale, all (of the paper); headline (its own sampling; hours); "
-            "our studies: critical-batch, grouping, advice-law.",
+            "our studies: critical-batch, grouping, advice-law, dilution-law, plan-test.",
         ),
     ],
     scale: Annotated[

@@ -11,6 +11,7 @@ from dilute.estimation.confident import class_probabilities, confident_learning,
 from dilute.estimation.noise_estimate import Array, NoiseEstimate, estimate_from, likeliest
 from dilute.estimation.trusted import posterior_of_trusted
 
+_ASSUMES = "it assumes that the right label is the most frequent one of every class, which only trusted labels can tell"
 # Where the verification (docs/estimate.md) says that estimates begin to mislead.
 _LEAST_SURE = 0.7
 _MOST_WRONG = 0.4
@@ -71,11 +72,12 @@ def estimate_from_annotators(
     is_labelled = counts.sum(axis=1) > 0
     certainty = float(posterior[is_labelled].max(axis=1).mean())
     is_doubtful = certainty < _LEAST_CERTAINTY
-    warnings: tuple[str, ...] = ()
+    warnings = [_ASSUMES]
     if is_doubtful:
-        warnings = (
+        warnings.insert(
+            0,
             f"not to be trusted: the labels of an item make its class {certainty:.0%} certain on average, and below "
-            f"{_LEAST_CERTAINTY:.0%} the noise comes out too small; get more labels per item, or trusted labels",
+            f"{_LEAST_CERTAINTY:.0%} the noise comes out wrong (docs/estimate.md); get more labels per item, or trusted labels",
         )
     return estimate_from(
         draws,
@@ -86,7 +88,7 @@ def estimate_from_annotators(
         num_items=int(is_labelled.sum()),
         num_labels=len(annotations.labels),
         num_evidence=len(annotations.labels),
-        warnings=warnings,
+        warnings=tuple(warnings),
         is_doubtful=is_doubtful,
         rows=likeliest(posterior, counts.argmax(axis=1)),
     )
@@ -106,7 +108,8 @@ def estimate_from_labels(
     sure = float(class_probabilities(predictions, laws).max(axis=1).mean())
     wrong = 1 - float(np.mean(shares, axis=0) @ np.diag(laws))
     warnings = [
-        "the interval leaves out what the model gets wrong, which counts as wrong labels here"
+        "the interval leaves out what the model gets wrong, which counts as wrong labels here",
+        _ASSUMES,
     ]
     is_doubtful = sure < _LEAST_SURE or wrong > _MOST_WRONG
     if is_doubtful:

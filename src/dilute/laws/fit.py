@@ -252,6 +252,11 @@ def _check(evidence: Evidence) -> None:
         raise LawError(
             f"the {number} runs of {evidence.setting} have {len(sizes)} numbers of clean examples; a curve takes three"
         )
+    if not list(folds(evidence)):
+        raise LawError(
+            f"the {number} runs of {evidence.setting} leave too little to fit when an alpha or the largest sizes are left out "
+            "to test a law on; add runs at more sizes and alpha"
+        )
 
 
 def _fitted(
@@ -354,7 +359,7 @@ def _left_out(evidence: Evidence, form: Form) -> _LeftOut:
 
 
 def folds(evidence: Evidence) -> Iterator[NDArray[np.bool_]]:
-    """Yield what is left out in turn: each `alpha` but 0, and of the sizes the largest third and the smallest.
+    """Yield what is left out in turn: each `alpha` but 0, the largest third of the sizes, and the largest half.
 
     Only where at least five runs, two `alpha` and two sizes are left to fit.
     """

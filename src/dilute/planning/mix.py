@@ -96,10 +96,11 @@ def purchases(
 
 
 def cheapest_ways(found: list[Purchase]) -> list[Purchase]:
-    """Return the cheapest purchase of each name, cheapest first."""
+    """Return the cheapest purchase of each name, cheapest first; mixes only if one is the cheapest of all."""
     best: dict[str, Purchase] = {}
-    for one in found:
-        best.setdefault(one.name, one)
+    for number, one in enumerate(found):
+        if number == 0 or one.clean_share in (0.0, 1.0):
+            best.setdefault(one.name, one)
     return list(best.values())
 
 

@@ -19,7 +19,7 @@ def recipe(
 
     AdamW, its rate falling to zero over `16 / √(1 + alpha)` passes and 40 steps more: later passes memorise
     the noise. Beyond `alpha = 20` there are no fewer passes, and the rate falls with `√(1 + alpha)` instead. Held-out
-    clean labels chose all this, for MLPs and Conv4 on MNIST (`results/laws/README.md`).
+    clean labels chose all this, for MLPs and Conv4 on MNIST (docs/laws.md).
 
     Arguments:
         num_images: to train on.

@@ -121,7 +121,15 @@ def law_table(records: Sequence[RunRecord]) -> Any:
     import pandas as pd
 
     parts = [_law_rows(evidence) for evidence in evidence_of(records).values()]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["setting"])
+    return shortened(pd.concat(parts, ignore_index=True))
+
+
+def shortened(table: Any) -> Any:
+    """Return a data frame with five digits that count of every number, so that a file of it is as good as itself."""
+    numbers = table.select_dtypes("number").columns
+    return table.assign(
+        **{name: [float(f"{value:.5g}") for value in table[name]] for name in numbers}
+    )
 
 
 def _law_rows(evidence: Evidence) -> Any:

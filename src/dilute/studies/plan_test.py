@@ -38,7 +38,7 @@ def plan_table(records: Sequence[RunRecord]) -> Any:
     for evidence in evidence_of(records).values():
         if evidence.setting.data in _TARGETS:
             rows += _rows(evidence)
-    return pd.DataFrame(rows)
+    return dilution_law.shortened(pd.DataFrame(rows).astype({"factor": float, "need": float}))
 
 
 def images_of(evidence: Evidence) -> Any:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
+from multiprocessing import resource_tracker, spawn
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
@@ -21,6 +21,7 @@ from dilute.sweeps.workers import Message, Ready, Setting, Step, Stopped, Task, 
 _MOST_SECONDS_BETWEEN_LOOKS = 2.0
 _MOST_SECONDS_TO_START = 300.0  # importing PyTorch from a busy network disk
 _SPAWN = multiprocessing.get_context("spawn")
+_STANDARD_COMMAND = spawn.get_command_line
 
 
 @dataclass(frozen=True)
@@ -173,14 +174,24 @@ def _start(process: SpawnProcess) -> None:
         if can_hold:
             resource_tracker.ensure_running()  # which would release the signals, were it started later
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        spawn.get_command_line = _command_line
         process.start()
     except OSError as error:
         raise SpecError(
             f"a worker process cannot be started: {error.strerror}; take fewer workers"
         ) from error
     finally:
+        spawn.get_command_line = _STANDARD_COMMAND
         if can_hold:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+
+
+def _command_line(**handles: int) -> list[str]:
+    """Return the standard library's command for a process, but for one that ends quietly if its parent dies meanwhile."""
+    theirs = "from multiprocessing.spawn import spawn_main; spawn_main("
+    ours = "from dilute.interruption import begin_process; begin_process("
+    words = _STANDARD_COMMAND(**handles)
+    return [word.replace(theirs, ours) if isinstance(word, str) else word for word in words]
 
 
 def _messages(member: Member) -> Iterator[Message]:
