@@ -8,6 +8,7 @@ and the fitted law of the advice into the package.
 from __future__ import annotations
 
 import math
+import shlex
 import statistics
 import subprocess
 import sys
@@ -35,6 +36,12 @@ LAWS_PAGE = ROOT / "docs" / "laws.md"
 OF_LAWS = ("dilution-law", "plan-test")
 OF_GRADIENTS = tuple(name for name in STUDIES if name not in OF_LAWS)
 EXAMPLE = ROOT / "results" / "gradients-example.txt"
+EXAMPLE_COMMAND = ["gradients", "mnist", "--model", "mlp1", "--alpha", "20", "--at", "0,50,400"]
+PLAN_EXAMPLE = ROOT / "results" / "plan-example.txt"
+PLAN_COMMAND = shlex.split(
+    "plan results/laws --setting 'mnist conv4' --target 0.95 --alpha 20 --have 60000 --clean-price 0.1 --noisy-price 0.002 "
+    "--relabel-price 0.05 --picture results/figures/plan-example.png"
+)
 LAW = Path(dilute.advice.__file__).parent / "law.json"
 COMMAND = "make studies"
 
@@ -61,7 +68,11 @@ def law_tables(out: Path) -> dict[str, str]:
     """Return the tables of the page on laws from the stored runs; draw its figures in the folder `out`."""
     studies = [STUDIES[name] for name in OF_LAWS]
     found = reproduce(studies, "laptop", Store(LAWS_STORE), out)
-    return {**found.summaries, "recipe": recipe_table()}
+    return {
+        **found.summaries,
+        "recipe": recipe_table(),
+        "plan-example": example(PLAN_COMMAND, PLAN_EXAMPLE),
+    }
 
 
 def recipe_table() -> str:
@@ -104,14 +115,13 @@ def cost_table() -> str:
     return "\n".join(lines)
 
 
-def example() -> str:
-    """Return what the page's example prints, as a block of code; run once and kept."""
-    arguments = ["gradients", "mnist", "--model", "mlp1", "--alpha", "20", "--at", "0,50,400"]
-    if not EXAMPLE.exists():
+def example(arguments: Sequence[str], kept: Path) -> str:
+    """Return what a page's example prints, as a block of code; run once, in the root of the repository, and kept."""
+    if not kept.exists():
         command = [sys.executable, "-m", "dilute", *arguments]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        write_file(EXAMPLE, done.stdout.encode())
-    return f"```\n$ dilute {' '.join(arguments)}\n{EXAMPLE.read_text().strip()}\n```"
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
+        write_file(kept, done.stdout.encode())
+    return f"```\n$ dilute {shlex.join(arguments)}\n{kept.read_text().strip()}\n```"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -125,7 +135,7 @@ def main(arguments: Sequence[str]) -> int:
     for name, table in {
         **summaries(FIGURES_FOLDER),
         "cost": cost_table(),
-        "example": example(),
+        "example": example(EXAMPLE_COMMAND, EXAMPLE),
     }.items():
         write_table(name, table, command=COMMAND, path=PAGE)
     for name, table in law_tables(FIGURES_FOLDER).items():

@@ -127,6 +127,7 @@ def test_the_page_on_laws_quotes_the_stored_results(studies):
         data = pd.read_csv(ROOT / "results" / "figures" / f"{name}.csv")
         assert STUDIES[name].summary(data, "laptop") in page, name
     assert tables.recipe_table() in page
+    assert tables.PLAN_EXAMPLE.read_text().strip() in page
 
 
 def test_the_page_on_estimates_quotes_the_stored_results(estimates):

@@ -143,6 +143,17 @@ def finish_logarithmic(axes: Axes, x: str, y: str, *, legend: str | None = None)
         axes.legend(title=legend or None, title_fontsize=7, frameon=False)
 
 
+def plain_ticks(axes: Axes, *, x: bool = True, y: bool = True) -> None:
+    """Mark logarithmic axes at 1, 2, 5, 10, … with plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    for axis, is_chosen in ((axes.xaxis, x), (axes.yaxis, y)):
+        if is_chosen:
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+            axis.set_minor_formatter(NullFormatter())
+
+
 def alpha_ticks(axes: Axes, alphas: Sequence[float]) -> None:
     """Mark the values of `alpha` that were run."""
     axes.set_xticks(sorted(set(alphas)), [f"{alpha:g}" for alpha in sorted(set(alphas))])

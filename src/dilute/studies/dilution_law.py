@@ -10,7 +10,7 @@ import numpy as np
 from dilute.laws import Evidence, evidence_of, fit_law, kappa
 from dilute.laws.forms import DILUTIONS
 from dilute.noise import NoisePattern, Pair, Structured, Uniform, noise_rate
-from dilute.paper.drawing import line_style, new_figure
+from dilute.paper.drawing import line_style, new_figure, plain_ticks
 from dilute.paper.figure import PaperFigure, Scale
 from dilute.planning.recipe import recipe
 from dilute.runs import RunRecord, RunSpec
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = 4
 _MNIST = (400, 800, 1600, 3000, 6000, 12_000, 24_000, 60_000)
-_CIFAR_SLOW = (1000, 2000, 5000, 20_000)
+_CIFAR_SLOW = (1000, 2000, 5000)
 _CIFAR = (500, 1000, 2000, 5000, 10_000, 20_000, 50_000)
 _HALF_STRUCTURED = Structured(delta=0.5, order="random")
 _QUARTER_STRUCTURED = Structured(delta=0.25, order="random", order_seed=1)
@@ -200,6 +200,7 @@ def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
         panel.plot(line["effective"], 100 * (1 - line["fitted"]), color="0.2", linewidth=0.8)
         panel.set_xscale("log")
         panel.set_yscale("log")
+        plain_ticks(panel, x=False)
         panel.set_title(short_name(setting), fontsize=6.5)
         panel.set_xlabel("effective clean examples")
         panel.set_ylabel("test error, %")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dilute.laws import Evidence, evidence_of, fit_law
-from dilute.paper.drawing import line_style, new_figure
+from dilute.paper.drawing import line_style, new_figure, plain_ticks
 from dilute.paper.figure import PaperFigure, Scale
 from dilute.paper.need import crossing
 from dilute.runs import RunRecord, RunSpec
@@ -24,6 +24,7 @@ _NUM_IMAGES = {"mnist": 60_000, "cifar10": 50_000, "mnist5k": 4000}
 # Predicted where the small pilot ends; 90 % where the network reaches it.
 _TARGETS = {"mnist": 0.9, "cifar10": 0.4, "mnist5k": 0.5}
 _FACTOR = 1.3
+_MOST_DRAWN = 20
 
 
 def plan_table(records: Sequence[RunRecord]) -> Any:
@@ -109,9 +110,17 @@ def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
         "Predicted from small pilots, measured on large runs",
         "bars: 90 % intervals; a mark per setting and alpha; filled: beyond the pilot; band: within a factor of 1.3",
         panels=2,
+        inches=(4.2, 3.6),
     )
     for number, (setting, rows) in enumerate(data.groupby("setting", sort=False)):
-        style = {**line_style(number), "linestyle": "none", "markersize": 4}
+        # There are more settings than styles: after a round of them colours go with other marks.
+        marker = line_style(number + number // 6)["marker"]
+        style = {
+            **line_style(number),
+            "marker": marker,
+            "linestyle": "none",
+            "markersize": 4,
+        }
         label = dilution_law.short_name(str(setting))
         known = rows.dropna(subset=["need", "need_predicted"])
         for is_new in (True, False):
@@ -147,17 +156,19 @@ def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
         (left, "clean examples needed"),
         (right, "test error of the largest runs, %"),
     ):
-        low, high = axes.get_xlim()
-        ends = np.array([max(low, 1e-9), high])
         axes.set_xscale("log")
         axes.set_yscale("log")
+        ends = np.array(axes.get_xlim())
         if axes is left:
             axes.fill_between(ends, ends / _FACTOR, ends * _FACTOR, color="0.9", zorder=0)
         axes.plot(ends, ends, color="0.5", linewidth=0.7)
         axes.set_xlabel(f"{what}, measured")
         axes.set_ylabel("predicted")
         axes.grid(alpha=0.3, linewidth=0.5)
-    right.legend(fontsize=5, frameon=False)
+        plain_ticks(axes)
+    low, high = left.get_ylim()
+    left.set_ylim(low, min(high, _MOST_DRAWN * float(data["need"].max())))
+    right.legend(fontsize=5.5, frameon=False)
     return figure
 
 
