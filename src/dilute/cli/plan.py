@@ -85,7 +85,7 @@ def plan(
     """Say how many labels a target takes at each amount of noise, and which to buy, from runs and a law fitted to them.
 
     The runs come from a folder of records, or from a pilot on clean data of yours, into which noise is planted.
-    Every answer has an interval that should hold nine times in ten, and says so where it leaves the runs behind it.
+    Every answer has a 90 % interval, and says so where it leaves the runs behind it; docs/laws.md tells how often they held.
 
     Example: `dilute plan mnist5k --model mlp1 --target 0.9 --alpha 5,20 --pilot-minutes 2`
     """

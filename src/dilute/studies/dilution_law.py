@@ -70,7 +70,7 @@ SERIES = (
         _CIFAR_SLOW,
         (0, 5, 20, 50),
         (1, 1),
-        most_images=175_000,
+        most_images=100_000,
         patience=2,
     ),
 )
