@@ -163,7 +163,7 @@ def _text(found: NoiseEstimate, files: dict[str, str], commands: dict[str, str])
         )
     lines = [f"{name:16}{value}" for name, value in rows]
     lines += [f"{'note':16}{warning}" for warning in found.warnings]
-    lines.append(f"{'from':16}{found.source} ({found.num_evidence:,}); intervals hold 90 %")
+    lines.append(f"{'from':16}{found.source} ({found.num_evidence:,}); 90 % intervals")
     if len(found.class_names) <= _MOST_CLASSES_SHOWN:
         lines += ["", "given label, % of each true class:", _matrix(found)]
     lines += ["", *files.values(), "", *commands.values()]

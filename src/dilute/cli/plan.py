@@ -115,6 +115,7 @@ def plan(
                 f"{source} holds no records; give a folder that dilute run or sweep wrote"
             )
         chosen = _chosen(evidence_of(records), source, setting)
+        most_clean = None
     else:
         if model is None:
             raise SpecError(
@@ -143,8 +144,9 @@ def plan(
                 on_note=console.say,
             )
         chosen = next(iter(evidence_of(records).values()))
+        most_clean = float(len(splits.train))
     law = fit_law(chosen, seed)
-    found = plan_collection(law, target, alphas, in_hand=have, prices=prices)
+    found = plan_collection(law, target, alphas, in_hand=have, prices=prices, most_clean=most_clean)
     if picture is not None:
         draw_plan(found, picture)
     if json:

@@ -94,6 +94,7 @@ def plan_collection(
     *,
     in_hand: float | None = None,
     prices: Prices | None = None,
+    most_clean: float | None = None,
 ) -> Collection:
     """Return what to collect so that a model like those of the law reaches `target`.
 
@@ -103,6 +104,7 @@ def plan_collection(
             labels at hand and of the source of noisy ones.
         in_hand: labels at hand, right and wrong, ≥ 1.
         prices: of labels, if the cheapest purchase is wanted.
+        most_clean: clean examples that a next run could have; as many as the largest run so far if None.
 
     Errors: `LawError` for a target that cannot be, no or negative alphas, or no labels at hand.
     """
@@ -131,7 +133,7 @@ def plan_collection(
         ceiling=law.ceiling(),
         checked=checked,
         purchases=bought,
-        next_run=_next_run(law, target, alpha),
+        next_run=_next_run(law, target, alpha, most_clean),
         sentence=_sentence(
             target, next(n for n in needs if n.alpha == alpha), needs[0], law, now, bought
         ),
@@ -152,11 +154,13 @@ def _checked(law: DilutionLaw, in_hand: float, alpha: float) -> list[Checked]:
     return answers
 
 
-def _next_run(law: DilutionLaw, target: float, alpha: float) -> NextRun | None:
+def _next_run(
+    law: DilutionLaw, target: float, alpha: float, most_clean: float | None
+) -> NextRun | None:
     """Return the affordable run whose outcome goes most with the answer, over the draws of the law.
 
-    Candidates have an `alpha` of the runs or the one asked for, and at most twice the images-times-steps of the
-    costliest run so far: sizes are doubled up to three times from the largest there.
+    Candidates have an `alpha` of the runs or the one asked for, and a size of the runs or up to eight times the largest,
+    where there are so many examples.
     """
     evidence = law.evidence
     a = np.array([alpha])
@@ -168,8 +172,11 @@ def _next_run(law: DilutionLaw, target: float, alpha: float) -> NextRun | None:
         return None
     sizes = np.unique(evidence.num_clean)
     largest = float(sizes[-1])
-    candidates = [float(size) for size in sizes] + [
-        largest * 2**k for k in range(1, _DOUBLINGS + 1)
+    candidates = [float(size) for size in sizes]
+    candidates += [
+        size
+        for size in (largest * 2**k for k in range(1, _DOUBLINGS + 1))
+        if most_clean is not None and size <= most_clean
     ]
     best: NextRun | None = None
     for one_alpha in np.unique([*evidence.alpha, alpha]):
