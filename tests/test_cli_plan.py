@@ -76,6 +76,12 @@ def test_plans_that_cannot_be(command, runs: Path, tmp_path: Path):
     assert_one_line(command("plan", "digits", "--target", 0.8), "give --model")
     (tmp_path / "empty").mkdir()
     assert_one_line(command("plan", tmp_path / "empty", "--target", 0.8), "holds no records")
+    failing = ["plan", "digits", "--model", "faulty:fails", "--target", 0.8, "--alpha", 4]
+    code, out, err = command(*failing, "--pilot-minutes", 3, "--store", tmp_path / "failing")
+    assert (code, out) == (1, "")
+    last = err.splitlines()[-1]
+    assert last.startswith("dilute: none of the pilot's"), err
+    assert "no luck" in last or "Error" in last, err
     pilot = ["plan", "digits", "--model", "mlp1", "--target", 0.8, "--alpha", 4]
     assert_one_line(command(*pilot, "--pilot-minutes", 0), "give a number above 0")
 

@@ -194,6 +194,7 @@ def test_the_planted_form_is_chosen(name, values, alphas):
     assert law.scores["power", "linear"] > 1.3 * best
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_planted_kappa_and_need():
     """Nine in ten of 40 fits; fewer than 31 (or 30 of one) would happen by chance in less than 1 of 100."""
     truth = 7 * 30 / 0.08 ** (1 / 0.6)

@@ -12,6 +12,7 @@ from dilute.cli import console, options
 if TYPE_CHECKING:
     from dilute.laws import Evidence, Predicted, Setting
     from dilute.planning import Collection, Purchase
+    from dilute.runs import RunRecord
 
 _MOST_SETTINGS = 12
 
@@ -143,7 +144,7 @@ def plan(
                 on_progress=on_progress,
                 on_note=console.say,
             )
-        chosen = next(iter(evidence_of(records).values()))
+        chosen = _of_pilot(evidence_of(records), records)
         most_clean = float(len(splits.train))
     law = fit_law(chosen, seed)
     found = plan_collection(law, target, alphas, in_hand=have, prices=prices, most_clean=most_clean)
@@ -206,6 +207,18 @@ def _chosen(found: dict[Setting, Evidence], source: str, words: str | None) -> E
     raise LawError(
         f"{len(fitting)} settings in {source} could be meant; choose by words with --setting: {listed}"
     )
+
+
+def _of_pilot(found: dict[Setting, Evidence], records: list[RunRecord]) -> Evidence:
+    """Return the evidence of a pilot, which has one setting."""
+    from dilute.errors import LawError
+
+    if not found:
+        reasons = {record.message or record.status for record in records}
+        raise LawError(
+            f"none of the pilot's {len(records)} runs with noise came to an end: {'; '.join(sorted(reasons))}"
+        )
+    return next(iter(found.values()))
 
 
 def _number(found: Predicted | None) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from dilute.noise import NoisePattern, Structured, noise_rate
 from dilute.planning.recipe import recipe
 from dilute.runs import RunRecord, RunSpec
 from dilute.store import Store
-from dilute.sweeps import SweepProgress, estimate, make_plan, run_sweep, share
+from dilute.sweeps import SweepProgress, estimate, make_plan, run_sweep, share, standing
 
 _SMALLEST_PER_CLASS = 5
 _SMALLEST = 50
@@ -117,7 +117,7 @@ def run_pilot(
     Arguments:
         data: what `dilute.data.load` read `splits` from.
         alphas: amounts of noise that a plan is wanted for.
-        minutes: for all of it; the sizes are chosen by it, from a few timed steps and then from the runs themselves.
+        minutes: for all of it that the store lacks; the sizes are chosen by it, from a few timed steps and then from the runs themselves.
         on_progress: told about once a second; on_note: told what was decided.
 
     Errors: `LawError` if the smallest pilot does not fit, or there are too few images; those of `run_sweep`.
@@ -158,7 +158,7 @@ def run_pilot(
     plan = make_plan(specs_of(sizes), **plan_options)
     timed = estimate(
         plan,
-        plan.specs.values(),
+        standing(plan, store).missing.values(),
         workers=num_workers,
         on_kind=lambda kind: on_note(f"timing {kind}"),
     )
