@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.special import softmax
 
 from dilute import seeds
 from dilute.errors import EstimateError
@@ -93,8 +94,7 @@ def dawid_skene(
         own /= own.sum(axis=1, keepdims=True)
         shares = (weighted.sum(axis=0) + 1) / (weighted.sum() + num_classes)
         scores = np.log(shares) + given @ np.log(own.reshape(-1, num_classes))
-        found = np.exp(scores - scores.max(axis=1, keepdims=True))
-        found /= found.sum(axis=1, keepdims=True)
+        found = softmax(scores, axis=1)
         change = float(np.abs(found - posterior).mean())
         posterior = found
         if change < _TOLERANCE:

@@ -78,7 +78,7 @@ class NoiseEstimate:
         """
         num_classes = len(self.laws)
         wrong = self.wrong_rate.value or 0.0
-        clean = 1 - wrong * num_classes / (num_classes - 1)
+        clean = float(_clean_share(np.array(wrong), num_classes))
         clean = max(min(clean, float(np.diag(self.laws).min())), 1e-3)
         if clean >= 1:
             return 0.0, np.full((num_classes, num_classes), 1 / num_classes)
@@ -111,12 +111,12 @@ def estimate_from(
     num_classes = len(laws)
     wrong = 1 - (weights * np.einsum("dkk->dk", stack)).sum(axis=1)
     best_wrong = 1 - float(weights.mean(axis=0) @ np.diag(laws))
-    clean = 1 - wrong * num_classes / (num_classes - 1)
+    clean = _clean_share(wrong, num_classes)
     with np.errstate(divide="ignore"):
         alphas = np.where(clean > 0, (1 - clean) / np.maximum(clean, 1e-12), np.inf)
     low, high = np.quantile(stack, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     low = np.where(laws < _PERHAPS_ZERO, 0.0, low)
-    best_clean = 1 - best_wrong * num_classes / (num_classes - 1)
+    best_clean = float(_clean_share(np.array(best_wrong), num_classes))
     best_alpha = (1 - best_clean) / best_clean if best_clean > 0 else None
     return NoiseEstimate(
         source=source,
@@ -135,6 +135,11 @@ def estimate_from(
         is_doubtful=is_doubtful,
         rows=rows,
     )
+
+
+def _clean_share(wrong: Array, num_classes: int) -> Array:
+    """Return the share of clean labels of uniform noise with a share `wrong` of wrong ones; below 0 beyond random labels."""
+    return np.asarray(1 - wrong * num_classes / (num_classes - 1))
 
 
 def _around(value: float | None, draws: Array) -> Predicted:

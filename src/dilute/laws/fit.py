@@ -112,9 +112,7 @@ class DilutionLaw:
         Errors: those of `needed_clean`.
         """
         effective = self.needed_clean(target)
-        a = np.array([float(alpha)])
-        told = self.evidence.information(a)
-        worths = np.array([float(form.worth(a, told)[0]) for form in self.draws])
+        worths = self.worths(alpha)
         middle = float(np.median(effective / worths))
         distance = self.evidence.distance(middle if math.isfinite(middle) else None, alpha)
         if distance:
@@ -153,10 +151,13 @@ class DilutionLaw:
 
     def worth(self, alpha: float) -> Predicted:
         """Return what a clean example among `alpha` noisy ones is worth, 0 to 1."""
+        return interval_of(self.worths(alpha), self.evidence.beyond(None, alpha))
+
+    def worths(self, alpha: float) -> Array:
+        """Return the worth of a clean example among `alpha` noisy ones by each draw, `[draws]`."""
         a = np.array([float(alpha)])
         told = self.evidence.information(a)
-        values = np.array([float(form.worth(a, told)[0]) for form in self.draws])
-        return interval_of(values, self.evidence.beyond(None, alpha))
+        return np.array([float(form.worth(a, told)[0]) for form in self.draws])
 
     def ceiling(self) -> Predicted:
         """Return the accuracy that no number of clean examples exceeds, as far as the fit tells."""

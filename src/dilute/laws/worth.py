@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from dilute import seeds
 from dilute.dilution import Copies, Kind
@@ -146,7 +147,7 @@ def labels_information(laws: Matrix, num_labels: int, seed: int = 0) -> float:
     counts = generator.multinomial(num_labels, laws[truth])
     with np.errstate(divide="ignore"):
         scores = counts.astype(np.float64) @ np.maximum(np.log(laws), _NEVER).T
-    return _told(_normalised(scores))
+    return _told(softmax(scores, axis=1))
 
 
 def _classes(num_classes: int, seed: int) -> tuple[NDArray[np.int64], np.random.Generator]:
@@ -159,12 +160,6 @@ def _told(posterior: NDArray[np.float64]) -> float:
     """Return the information behind posteriors `[N, K]` of equally frequent classes, over the entropy of the class."""
     entropy = -(posterior * np.log(np.maximum(posterior, 1e-300))).sum(axis=1)
     return 1 - float(entropy.mean()) / math.log(posterior.shape[1])
-
-
-def _normalised(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the probabilities whose logarithms are `scores` `[N, K]`, up to a constant in each row."""
-    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def class_posterior(counts: NDArray[np.int64], matrix: Matrix) -> NDArray[np.float64]:
@@ -180,7 +175,7 @@ def class_posterior(counts: NDArray[np.int64], matrix: Matrix) -> NDArray[np.flo
     with np.errstate(divide="ignore"):
         logs = np.maximum(np.log(matrix), _NEVER)
         scores = np.log(counts) + counts @ logs.T - np.diag(logs)
-    return _normalised(scores)
+    return np.asarray(softmax(scores, axis=1))
 
 
 def _information(rows: Matrix) -> float:

@@ -163,10 +163,7 @@ def _next_run(
     where there are so many examples.
     """
     evidence = law.evidence
-    a = np.array([alpha])
-    told = evidence.information(a)
-    need = law.needed_clean(target, with_runs=False)
-    logs = np.log(need / np.array([float(form.worth(a, told)[0]) for form in law.draws]))
+    logs = np.log(law.needed_clean(target, with_runs=False) / law.worths(alpha))
     is_finite = np.isfinite(logs)
     if is_finite.mean() < 0.5 or logs[is_finite].std() < 1e-6:
         return None
@@ -180,8 +177,7 @@ def _next_run(
     ]
     best: NextRun | None = None
     for one_alpha in np.unique([*evidence.alpha, alpha]):
-        told = evidence.information(np.array([one_alpha]))
-        worths = [float(f.worth(np.array([one_alpha]), told)[0]) for f in law.draws]
+        worths = law.worths(float(one_alpha))
         for size in candidates:
             outcome = np.log(
                 [
