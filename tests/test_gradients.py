@@ -20,7 +20,7 @@ from dilute.gradients import (
     signal_over_noise,
 )
 from dilute.gradients.probe import WHOLE, Probe, drawn
-from dilute.methods import METHODS
+from dilute.methods import cross_entropy
 from dilute.models import build
 from dilute.noise import Pair, Uniform
 from dilute.runs import scaled_model
@@ -211,7 +211,7 @@ def test_layers_add_up(digits: Splits):
     assert sum(layer.num_parameters for layer in layers) == whole.num_parameters
     assert sum(layer.clean_length**2 for layer in layers) == pytest.approx(whole.clean_length**2)
     assert report.visits[0].layer_scales.keys() == {"1", "3"}
-    probe = Probe(model, METHODS["cross_entropy"], CPU, 0)
+    probe = Probe(model, cross_entropy, CPU, 0)
     squares = probe.squared_lengths(drawn(Visits(noisy, 1, 0), 6, 2, "x"))
     gradients = probe.gradients(drawn(Visits(noisy, 1, 0), 6, 2, "x"))
     for layer in probe.layers:
@@ -316,11 +316,11 @@ class Dropping(nn.Module):
 def test_batch_normalisation_gets_batches(digits: Splits):
     torch.manual_seed(0)
     model = build("resnet18", digits.train.input_shape, 10)
-    assert Probe(model, METHODS["cross_entropy"], CPU, 0).smallest_batch == 32
-    assert Probe(Dropping(), METHODS["cross_entropy"], CPU, 0).smallest_batch == 1
-    normalising = Probe(model, METHODS["cross_entropy"], CPU, 0)
+    assert Probe(model, cross_entropy, CPU, 0).smallest_batch == 32
+    assert Probe(Dropping(), cross_entropy, CPU, 0).smallest_batch == 1
+    normalising = Probe(model, cross_entropy, CPU, 0)
     assert Sampling().of_noise(normalising) == (32, 32)
-    assert Sampling().of_noise(Probe(Dropping(), METHODS["cross_entropy"], CPU, 0)) == (256, 1)
+    assert Sampling().of_noise(Probe(Dropping(), cross_entropy, CPU, 0)) == (256, 1)
 
 
 def test_refusals_are_one_line(digits: Splits, small: LabelledSet):

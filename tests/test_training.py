@@ -175,14 +175,14 @@ def test_one_label_a_visit_and_all_have_the_same_mean_gradient(digits: Splits):
 
 def epoch_gradient(noisy: NoisySet, copies) -> torch.Tensor:
     from dilute.dilution import Visits
-    from dilute.methods import METHODS
+    from dilute.methods import cross_entropy
 
     visits = Visits(noisy, copies, seed=0)
     model = fresh(noisy.clean, "mlp1")
     inputs, targets, weights = (
         torch.from_numpy(a) for a in visits.batch(0, visits.visits_per_epoch)
     )
-    loss = (METHODS["cross_entropy"](model(inputs), targets) * weights).mean()
+    loss = (cross_entropy(model(inputs), targets) * weights).mean()
     loss.backward()
     return torch.cat([p.grad.flatten() for p in model.parameters()])
 

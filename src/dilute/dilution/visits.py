@@ -25,11 +25,13 @@ class Batch(NamedTuple):
         targets: float32 `[B, K]`: each row a distribution over classes.
         weights: float32 `[B]`: the number of labels behind each row over the mean number; a weighted
             mean loss is then the mean over labels, whatever their grouping. The mean over an epoch is 1.
+        images: int64 `[B]`: which image of the set each row shows, as in `NoisySet.counts`.
     """
 
     inputs: NDArray[Any]
     targets: NDArray[np.float32]
     weights: NDArray[np.float32]
+    images: NDArray[np.int64]
 
 
 class Visits:
@@ -77,7 +79,7 @@ class Visits:
     def read(self, visits: NDArray[np.int64]) -> Batch:
         """Return the visits of those numbers within an epoch (int64 `[B]`, each 0 to visits_per_epoch − 1)."""
         if len(self.noisy.blocks) == 1:
-            return self._read(self.noisy.blocks[0], visits)
+            return self._read(self.noisy.blocks[0], visits, 0)
         return self._read_several(visits)
 
     def order(self, start: int, stop: int) -> NDArray[np.int64]:
@@ -103,7 +105,8 @@ class Visits:
             visits[here] = shuffled(positions[here])
         return visits
 
-    def _read(self, block: Block, visits: NDArray[np.int64]) -> Batch:
+    def _read(self, block: Block, visits: NDArray[np.int64], before: int) -> Batch:
+        """Return visits of one block, before which there are so many images."""
         images, first, number = block.visit(visits, self._group)
         inputs = block.source.gather(block.rows[images])
         if self.copies == "expected":
@@ -113,12 +116,18 @@ class Visits:
             targets = block.counts(images, first, number) / number[:, None]
             weights = number.astype(np.float64)
         scale = self.visits_per_epoch / len(self.noisy)
-        return Batch(inputs, targets.astype(np.float32), (weights * scale).astype(np.float32))
+        return Batch(
+            inputs,
+            targets.astype(np.float32),
+            (weights * scale).astype(np.float32),
+            before + images,
+        )
 
     def _read_several(self, visits: NDArray[np.int64]) -> Batch:
         which = np.searchsorted(self._starts, visits, side="right") - 1
+        before = np.cumsum([0, *(len(block) for block in self.noisy.blocks)])
         parts = [
-            self._read(block, visits[which == number] - self._starts[number])
+            self._read(block, visits[which == number] - self._starts[number], int(before[number]))
             for number, block in enumerate(self.noisy.blocks)
         ]
         back = np.argsort(np.argsort(which, kind="stable"), kind="stable")

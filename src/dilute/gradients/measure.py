@@ -15,7 +15,7 @@ from dilute.errors import SpecError
 from dilute.gradients import moments
 from dilute.gradients.moments import UNKNOWN, Array, Interval, Noise
 from dilute.gradients.probe import WHOLE, Layer, Probe, drawn
-from dilute.methods import METHODS
+from dilute.methods import cross_entropy
 
 _MOST_BYTES = 4 * 2**30
 _FEWEST_BATCHES = 4
@@ -154,7 +154,7 @@ def measure_gradients(
     Source: section 5 of the paper, *effective batch size*; McCandlish et al. 2018 (arXiv 1812.06162).
     """
     device = device or torch.device("cpu")
-    probe = Probe(model, METHODS["cross_entropy"], device, seed)
+    probe = Probe(model, cross_entropy, device, seed)
     _check(noisy, probe, sampling)
     share = noisy.num_clean / len(noisy)
     clean_set, noise_set = noisy.clean_part(), noisy.noise_part()
@@ -219,7 +219,7 @@ def class_scales(
     of `measure_gradients`, which takes several times as long.
     """
     device = device or torch.device("cpu")
-    probe = Probe(model, METHODS["cross_entropy"], device, seed)
+    probe = Probe(model, cross_entropy, device, seed)
     _check(noisy, probe, sampling)
     on_progress("the part of the gradient that tells classes apart")
     shares = noisy.label_shares().astype(np.float32)

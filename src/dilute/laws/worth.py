@@ -15,14 +15,13 @@ from scipy.special import softmax
 
 from dilute import seeds
 from dilute.dilution import Copies, Kind
-from dilute.noise import Matrix, NoisePattern, label_laws
+from dilute.noise import Matrix, NoisePattern, count_log_likelihood, label_laws, law_log_likelihood
 
 Doubt = Literal["pairs", "all"]
 _DRAWS = 20_000
 _MANY_LABELS = 1000
 _MOST_DRAWN = 4_000_000
 _MOST_PAIRS = 5000
-_NEVER = -1e6
 """The logarithm of an impossible label's probability: times any count, the exponential of it is 0."""
 
 
@@ -145,9 +144,7 @@ def labels_information(laws: Matrix, num_labels: int, seed: int = 0) -> float:
         return float(told) / math.log(num_classes)
     truth, generator = _classes(num_classes, seed)
     counts = generator.multinomial(num_labels, laws[truth])
-    with np.errstate(divide="ignore"):
-        scores = counts.astype(np.float64) @ np.maximum(np.log(laws), _NEVER).T
-    return _told(softmax(scores, axis=1))
+    return _told(softmax(law_log_likelihood(counts, laws), axis=1))
 
 
 def _classes(num_classes: int, seed: int) -> tuple[NDArray[np.int64], np.random.Generator]:
@@ -163,19 +160,8 @@ def _told(posterior: NDArray[np.float64]) -> float:
 
 
 def class_posterior(counts: NDArray[np.int64], matrix: Matrix) -> NDArray[np.float64]:
-    """Return float64 `[N, K]`: the probability of each class given label counts of which one is the image's own.
-
-    Arguments:
-        counts: int64 `[N, K]`, how often each label stands beside each image.
-        matrix: float64 `[K, K]`, the distribution of the other labels by true class.
-
-    With y the class, the other labels are multinomial with counts less one at y: their probability goes as
-    `c_y / T_yy · ∏ T_yl^c_l`.
-    """
-    with np.errstate(divide="ignore"):
-        logs = np.maximum(np.log(matrix), _NEVER)
-        scores = np.log(counts) + counts @ logs.T - np.diag(logs)
-    return np.asarray(softmax(scores, axis=1))
+    """Return float64 `[N, K]`: the probability of each class given label counts of which one is the image's own; see `count_log_likelihood`."""
+    return np.asarray(softmax(count_log_likelihood(counts, matrix), axis=1))
 
 
 def _information(rows: Matrix) -> float:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 from torch.nn import functional
+
+from dilute.methods.method import LossMethod
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -17,3 +21,17 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         label counts is the mean of the losses against its single labels.
     """
     return functional.cross_entropy(logits, targets, reduction="none")
+
+
+class CrossEntropy(LossMethod):
+    """Take the labels at their word. Needs nothing but labels; predicts the noisy ones.
+
+    Where the right label is the most frequent one of its class, the likeliest label is the right class.
+    """
+
+    title: ClassVar[str] = "cross-entropy"
+    predicts_clean: ClassVar[bool] = False
+
+    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return `cross_entropy`."""
+        return cross_entropy(logits, targets)

@@ -36,13 +36,15 @@ class RunRecord(BaseModel):
         key, spec: what was run.
         status: `done`, `diverged` (the loss left the finite numbers) or `failed` (`message` says why).
         accuracy: on the test set, which chose nothing.
-        selected_by: `heldout_noisy_nll`, `heldout_clean_nll`, or None if nothing was held out.
+        selected_by: `heldout_noisy_nll`, `heldout_clean_nll`, with `mixed_nll` for methods whose network predicts
+            true labels, or None if nothing was held out.
         selected_step: after how many steps the selected model was taken.
         curve: what was measured along the run.
         heldout_confusion: `[K][K]`, the held-out labels by (label, class that the selected model
             predicts); None if nothing was held out or there are more than 100 classes.
-        steps, images, examples: steps done, images that went through the network, image–label pairs
-            that they stood for.
+        steps, images, examples: steps done, images that went through the network (twice, if the method has
+            two), image–label pairs that they stood for. Looks of a method at its training set, without
+            gradients, are in seconds and not in images.
         seconds: all of it, reading data and what an interrupted run had spent in steps and evaluation
             included; of which training_seconds in steps, and gradient_seconds in looking at gradients (None
             if they were not logged). images_per_second and examples_per_second

@@ -184,7 +184,8 @@ def _of_training(
     chosen = trained.curve[trained.selected] if trained.selected is not None else None
     confusion = trained.selected_confusion
     is_kept = confusion is not None and len(confusion) <= _MOST_CLASSES_IN_CONFUSION
-    images = trained.step * spec.batch_size
+    shown = trained.step * spec.batch_size
+    images = shown * spec.make_method().networks
     images_per_second = images / trained.training_seconds
     return {
         "accuracy": Accuracy(
@@ -193,15 +194,21 @@ def _of_training(
             top5_last=last.test_top5_accuracy if last and finished else None,
             top5_selected=chosen.test_top5_accuracy if chosen else None,
         ),
-        "selected_by": f"heldout_{spec.heldout_labels}_nll" if heldout is not None else None,
+        "selected_by": _measure(spec) if heldout is not None else None,
         "selected_step": chosen.step if chosen else None,
         "curve": trained.curve,
         "heldout_confusion": confusion.tolist() if confusion is not None and is_kept else None,
         "steps": trained.step,
         "images": images,
-        "examples": round(images * trained.examples_per_visit),
+        "examples": round(shown * trained.examples_per_visit),
         "images_per_second": images_per_second,
-        "examples_per_second": images_per_second * trained.examples_per_visit,
+        "examples_per_second": shown * trained.examples_per_visit / trained.training_seconds,
         "training_seconds": trained.training_seconds,
         "gradient_seconds": trained.gradient_seconds if spec.log_gradients else None,
     }
+
+
+def _measure(spec: RunSpec) -> str:
+    """Return what selected the model."""
+    nll = "mixed_nll" if spec.make_method().predicts_clean else "nll"
+    return f"heldout_{spec.heldout_labels}_{nll}"

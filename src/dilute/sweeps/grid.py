@@ -14,6 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from dilute.errors import DiluteError, NoiseError, SpecError, unknown_name, validation_line
+from dilute.methods import METHODS
 from dilute.noise import PATTERNS, make_pattern
 from dilute.runs import RunSpec
 from dilute.training import Recipe
@@ -22,7 +23,10 @@ MOST_RUNS = 100_000
 _MOST_BYTES = 64 * 2**20
 _KEYS = ("base", "grid", "zip", "list")
 _TRUTHS = ("test_curve", "log_gradients")
-_NESTED = {"noise": sorted({name for kind in PATTERNS.values() for name in kind.model_fields})}
+_NESTED = {
+    "noise": sorted({name for kind in PATTERNS.values() for name in kind.model_fields}),
+    "method_options": sorted({name for kind in METHODS.values() for name in kind.model_fields}),
+}
 
 Values = dict[str, Any]
 
@@ -222,8 +226,8 @@ def _fields(place: str, values: Any, *, of_lists: bool = False) -> Values:
 
 
 def _check_value(place: str, name: str, value: Any) -> None:
-    if name.startswith("noise"):
-        return  # names, mappings and lists are all possible, and judged by the pattern
+    if name.partition(".")[0] in _NESTED:
+        return  # names, mappings and lists are all possible, and judged by the pattern or the method
     if isinstance(value, list | dict):
         hint = "; lists of values go under grid or zip" if place in ("base", "list") else ""
         raise SpecError(f"{place}: {name} is {_short(value)}; it must be a single value{hint}")

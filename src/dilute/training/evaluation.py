@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from dilute.dilution import NoisySet, in_order
@@ -22,6 +23,8 @@ class Score:
 
     Attributes:
         nll: negative log-likelihood per label, in nats.
+        mixed_nll: the same of predictions that are mixed with the frequencies of the labels, in the share
+            that makes it least; None if not asked for.
         accuracy: share of labels that are the predicted class, 0 to 1.
         num_labels: how many labels the means are over.
         confusion: int64 `[K, K]`: how many labels there are of each class (row) on inputs of each
@@ -35,14 +38,22 @@ class Score:
     num_labels: int
     confusion: NDArray[np.int64] = field(repr=False, compare=False)
     top5_accuracy: float | None = None
+    mixed_nll: float | None = None
 
 
-def evaluate(model: nn.Module, labels: NoisySet, device: torch.device) -> Score:
-    """Return the model's score on all labels of `labels` (a set at `alpha = 0` has the clean ones alone)."""
+def evaluate(
+    model: nn.Module, labels: NoisySet, device: torch.device, *, mixes: bool = False
+) -> Score:
+    """Return the model's score on all labels of `labels` (a set at `alpha = 0` has the clean ones alone).
+
+    Arguments:
+        mixes: whether `mixed_nll` is wanted, which takes the memory of all probabilities.
+    """
     was_training = model.training
     model.eval()
     log_likelihood, top5_hits = 0.0, 0
     has_top5 = labels.num_classes > _MOST_CLASSES_WITHOUT_TOP5
+    predicted, beside = [], []
     by_prediction = torch.zeros(labels.num_classes, labels.num_classes, dtype=torch.int64)
     with torch.inference_mode():
         for inputs, counts in in_order(labels, _BATCH_SIZE):
@@ -50,7 +61,11 @@ def evaluate(model: nn.Module, labels: NoisySet, device: torch.device) -> Score:
                 model(torch.from_numpy(inputs).to(device)).cpu().double()
             )  # not every device has doubles
             seen = torch.from_numpy(counts)
-            log_likelihood += float((functional.log_softmax(logits, dim=1) * seen).sum())
+            log_probabilities = functional.log_softmax(logits, dim=1)
+            log_likelihood += float((log_probabilities * seen).sum())
+            if mixes:
+                predicted.append(log_probabilities.exp())
+                beside.append(seen)
             by_prediction.index_add_(0, logits.argmax(dim=1), seen)
             if has_top5:
                 top5_hits += int(seen.gather(1, logits.topk(5, dim=1).indices).sum())
@@ -62,4 +77,28 @@ def evaluate(model: nn.Module, labels: NoisySet, device: torch.device) -> Score:
         num_labels=num_labels,
         confusion=by_prediction.T.contiguous().numpy(),
         top5_accuracy=top5_hits / num_labels if has_top5 else None,
+        mixed_nll=_mixed_nll(torch.cat(predicted), torch.cat(beside)) if mixes else None,
     )
+
+
+def _mixed_nll(predicted: Tensor, counts: Tensor) -> float:
+    """Return the NLL per label, least over the share in which predictions are mixed with the labels' frequencies.
+
+    A network that predicts true labels is sure of what noisy ones often contradict; with the share that
+    fits, its likelihood tells how much it knows of them.
+    """
+    from scipy.optimize import (
+        minimize_scalar,
+    )  # takes its time, which runs without held-out sets save
+
+    if not bool(predicted.isfinite().all()):
+        return math.nan
+    number = int(counts.sum())
+    frequencies = counts.sum(dim=0) / number
+
+    def nll(log_odds: float) -> float:
+        share = 1 / (1 + math.exp(-log_odds))
+        mixed = (share * predicted + (1 - share) * frequencies).clamp_min(1e-300)
+        return -float((mixed.log() * counts).sum()) / number
+
+    return float(minimize_scalar(nll, bounds=(-16.0, 16.0), method="bounded").fun)

@@ -21,7 +21,7 @@ from dilute import seeds
 from dilute.dilution import NoisySet, Visits
 from dilute.environment import code_hash
 from dilute.gradients import GradientPoint, glance
-from dilute.methods import METHODS
+from dilute.methods import LossMethod, Method, Objective, Observed, TensorBatch
 from dilute.training import checkpoints
 from dilute.training.evaluation import evaluate
 from dilute.training.memory import keep_freed_memory
@@ -47,6 +47,8 @@ class CurvePoint:
         examples: image–label pairs that they stood for.
         train_loss: mean loss since the point before, in nats; None before the first step.
         heldout_nll: mean negative log-likelihood of the held-out labels, in nats.
+        heldout_mixed_nll: the same of predictions mixed with the labels' frequencies in the share that fits
+            best: fair to methods whose network predicts true labels, and to overconfident ones.
         heldout_accuracy: share of held-out labels predicted, 0 to 1 (low where they are noisy).
         test_accuracy: share of test labels predicted, 0 to 1.
         test_top5_accuracy: share of test labels among the five likeliest classes, 0 to 1; None for up
@@ -59,6 +61,7 @@ class CurvePoint:
     examples: int
     train_loss: float | None = None
     heldout_nll: float | None = None
+    heldout_mixed_nll: float | None = None
     heldout_accuracy: float | None = None
     test_accuracy: float | None = None
     test_top5_accuracy: float | None = None
@@ -76,7 +79,8 @@ class Trained:
         status: `"done"`, or `"diverged"` if the loss became infinite or not a number.
         step: steps done.
         curve: the points measured.
-        selected: index in `curve` of the model with the lowest held-out NLL; None without held-out data.
+        selected: index in `curve` of the model with the lowest held-out NLL (mixed, if its method predicts
+            true labels); None without held-out data.
         training_seconds: time in steps.
         evaluation_seconds: time in evaluations.
         gradient_seconds: time in looking at gradients.
@@ -138,8 +142,9 @@ def train(
     visits = Visits(noisy, recipe.copies, seed)
     num_steps = recipe.num_steps(visits)
     batch_size = recipe.batch_size
-    loss_of = METHODS[recipe.method]
-    optimizer = recipe.make_optimizer(model.parameters())
+    method = recipe.make_method()
+    objective = method.objective(Observed(noisy), model, seed).to(device)
+    optimizer = recipe.make_optimizer([*model.parameters(), *objective.parameters()])
     curve_steps = {
         math.ceil(num_steps * k / recipe.curve_points) for k in range(1, recipe.curve_points + 1)
     }
@@ -147,22 +152,22 @@ def train(
     state = state or Trained()
     state.examples_per_visit = visits.examples_per_visit
     if checkpoint is not None and checkpoint.exists():
-        _resume(checkpoint, state, model, optimizer)
+        _resume(checkpoint, state, model, objective, optimizer)
     saved_at = time.monotonic()
     if recipe.log_gradients and not state.curve:
         state.curve.append(CurvePoint(step=0, images=0, examples=0))
-        _log_gradients(state, model, visits, recipe, device)
+        _log_gradients(state, model, visits, method, recipe.batch_size, device)
     model.train()
     while state.step < num_steps and state.status == "done":
         started = time.perf_counter()
+        objective.before_step(state.step, num_steps, model)
         first = state.step * batch_size
-        inputs, targets, weights = (
-            torch.from_numpy(array).to(device) for array in visits.batch(first, first + batch_size)
-        )
+        arrays = visits.batch(first, first + batch_size)
+        batch = TensorBatch(*(torch.from_numpy(array).to(device) for array in arrays))
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate_at(state.step, num_steps)
         torch.manual_seed(seeds.word(seed, "step", state.step))
-        loss = (loss_of(model(inputs), targets) * weights).mean()
+        loss = objective(model, batch)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
@@ -175,16 +180,16 @@ def train(
             state.status = "done" if math.isfinite(state.loss_sum) else "diverged"
         state.training_seconds += time.perf_counter() - started
         if at_curve_point and state.status == "done":
-            _judge(state, model, batch_size, heldout, test if judges_all else None, device)
+            _judge(state, model, method, batch_size, heldout, test if judges_all else None, device)
             if recipe.log_gradients and _is_look_due(state, batch_size):
-                _log_gradients(state, model, visits, recipe, device)
+                _log_gradients(state, model, visits, method, batch_size, device)
         on_step(state.step, num_steps, state)
 
         stop = should_stop() and state.step < num_steps
         if checkpoint is not None and (
             stop or _is_due(state.step, checkpoint_every_steps, saved_at)
         ):
-            _save(checkpoint, state, model, optimizer)
+            _save(checkpoint, state, model, objective, optimizer)
             saved_at = time.monotonic()
         if stop:
             raise Interrupted(f"stopped after step {state.step} of {num_steps}")
@@ -196,6 +201,7 @@ def train(
 def _judge(
     state: Trained,
     model: nn.Module,
+    method: Method,
     batch_size: int,
     heldout: NoisySet | None,
     test: NoisySet | None,
@@ -208,7 +214,7 @@ def _judge(
     started = time.perf_counter()
     images = state.step * batch_size
     since = state.step - (state.curve[-1].step if state.curve else 0)
-    on_heldout = evaluate(model, heldout, device) if heldout is not None else None
+    on_heldout = evaluate(model, heldout, device, mixes=True) if heldout is not None else None
     on_test = evaluate(model, test, device) if test is not None else None
     if not all(math.isfinite(score.nll) for score in (on_heldout, on_test) if score):
         state.status = "diverged"
@@ -219,14 +225,16 @@ def _judge(
         examples=round(images * state.examples_per_visit),
         train_loss=float(state.loss_sum) / since,
         heldout_nll=on_heldout.nll if on_heldout else None,
+        heldout_mixed_nll=on_heldout.mixed_nll if on_heldout else None,
         heldout_accuracy=on_heldout.accuracy if on_heldout else None,
         test_accuracy=on_test.accuracy if on_test else None,
         test_top5_accuracy=on_test.top5_accuracy if on_test else None,
     )
     state.loss_sum = 0.0
     state.curve.append(point)
-    best = state.curve[state.selected].heldout_nll if state.selected is not None else None
-    if on_heldout is not None and (best is None or on_heldout.nll < best):
+    measure = "heldout_mixed_nll" if method.predicts_clean else "heldout_nll"
+    best = getattr(state.curve[state.selected], measure) if state.selected is not None else math.inf
+    if on_heldout is not None and getattr(point, measure) < best:
         state.selected = len(state.curve) - 1
         state.selected_weights = {
             name: t.detach().clone() for name, t in model.state_dict().items()
@@ -246,15 +254,21 @@ def _steps_between_looks(batch_size: int) -> int:
 
 
 def _log_gradients(
-    state: Trained, model: nn.Module, visits: Visits, recipe: Recipe, device: torch.device
+    state: Trained,
+    model: nn.Module,
+    visits: Visits,
+    method: Method,
+    batch_size: int,
+    device: torch.device,
 ) -> None:
     """Add a look at the gradient to the curve's last point."""
     started = time.perf_counter()
+    assert isinstance(method, LossMethod), method
     seen = glance(
         model,
         visits,
-        METHODS[recipe.method],
-        num_images=round(_LOOK_SHARE * _steps_between_looks(recipe.batch_size) * recipe.batch_size),
+        method.losses,
+        num_images=round(_LOOK_SHARE * _steps_between_looks(batch_size) * batch_size),
         seed=seeds.word(visits.seed, "glance", state.step),
         device=device,
     )
@@ -285,9 +299,16 @@ def _is_due(step: int, every_steps: int | None, saved_at: float) -> bool:
     return time.monotonic() - saved_at > _CHECKPOINT_EVERY_SECONDS
 
 
-def _save(path: Path, state: Trained, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def _save(
+    path: Path,
+    state: Trained,
+    model: nn.Module,
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+) -> None:
     tensors = {
         **checkpoints.with_prefix("model", model.state_dict()),
+        **checkpoints.with_prefix("method", objective.state_dict()),
         **checkpoints.with_prefix("selected", state.selected_weights),
         **checkpoints.with_prefix("optimizer", checkpoints.optimizer_tensors(optimizer)),
         "loss_sum": torch.as_tensor(state.loss_sum),
@@ -307,13 +328,20 @@ def _save(path: Path, state: Trained, model: nn.Module, optimizer: torch.optim.O
     checkpoints.save_weights(path, tensors, description)
 
 
-def _resume(path: Path, state: Trained, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Bring state, model and optimiser to where the checkpoint left them, unless other code wrote it."""
+def _resume(
+    path: Path,
+    state: Trained,
+    model: nn.Module,
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Bring state, model, method and optimiser to where the checkpoint left them, unless other code wrote it."""
     tensors, description = checkpoints.load_weights(path)
     if description.get("code") != code_hash():
         _log.warning("%s is of another version of this package; starting again", path)
         return
     checkpoints.put_weights(model, checkpoints.under_prefix("model", tensors))
+    objective.load_state_dict(checkpoints.under_prefix("method", tensors))
     checkpoints.put_optimizer_tensors(optimizer, checkpoints.under_prefix("optimizer", tensors))
     state.status = description["status"]
     state.step = description["step"]

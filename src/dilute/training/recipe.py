@@ -9,8 +9,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from dilute.dilution import Copies, Visits
-from dilute.errors import unknown_name
-from dilute.methods import METHODS
+from dilute.errors import SpecError
+from dilute.methods import LossMethod, Method, make_method
 
 Optimizer = Literal["adadelta", "sgd", "adamw"]
 _DEFAULTS: dict[str, dict[str, float]] = {
@@ -26,7 +26,8 @@ class Recipe(BaseModel):
     """How to train. What is not given is filled in, so that equal recipes compare equal.
 
     Arguments:
-        method: what is minimised; a key of `METHODS`.
+        method: how to learn from the labels; a key of `METHODS`.
+        method_options: the method's own options; None where all have their defaults.
         copies: labels per visit: 1, any g ≥ 1, `"all"` or `"expected"`.
         batch_size: visits (images through the network) per step, ≥ 1.
         optimizer: `"adadelta"`, `"sgd"` (with momentum) or `"adamw"`.
@@ -50,6 +51,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     method: str = "cross_entropy"
+    method_options: dict[str, Any] | None = None
     copies: Copies = "all"
     batch_size: int = Field(256, ge=1)
     optimizer: Optimizer = "adamw"
@@ -77,13 +79,6 @@ class Recipe(BaseModel):
         if given.get("schedule") == "constant":
             given.setdefault("warmup_steps", 0)
         return {**_DEFAULTS.get(given.get("optimizer", "adamw"), {}), **given}
-
-    @field_validator("method")
-    @classmethod
-    def _known_method(cls, value: str) -> str:
-        if value not in METHODS:
-            raise ValueError(unknown_name("method", value, METHODS))
-        return value
 
     @field_validator("copies", mode="before")
     @classmethod
@@ -113,11 +108,28 @@ class Recipe(BaseModel):
             )
         if self.epsilon == _DEFAULT_EPSILON.get(self.optimizer):
             object.__setattr__(self, "epsilon", None)  # so that equal recipes compare equal
+        try:
+            method = self.make_method()
+        except SpecError as error:
+            raise ValueError(str(error)) from None
+        options = method.model_dump(mode="json", exclude_defaults=True)
+        object.__setattr__(self, "method_options", options or None)  # equal recipes compare equal
+        if self.log_gradients and not isinstance(method, LossMethod):
+            raise ValueError(
+                f"log_gradients has no meaning for method {self.method}, which is no loss per visit; leave it out"
+            )
         if self.schedule == "constant" and self.warmup_steps:
             raise ValueError(
                 f"warmup_steps = {self.warmup_steps} has no meaning with a constant schedule; take linear"
             )
         return self
+
+    def make_method(self) -> Method:
+        """Return the method with its options.
+
+        Errors: `SpecError` for an unknown name or options that the method cannot have.
+        """
+        return make_method(self.method, **(self.method_options or {}))
 
     def num_steps(self, visits: Visits) -> int:
         """Return the number of steps that the budget allows on `visits`, ≥ 1; the last step may overshoot it."""

@@ -1,0 +1,163 @@
+"""Forward and backward correction: the loss seen through the noise matrix."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from dilute.errors import SpecError
+from dilute.methods.cross_entropy import cross_entropy
+from dilute.methods.looking import look_steps, probabilities
+from dilute.methods.matrices import Rows, anchor_law, given_law
+from dilute.methods.method import Method, Objective, TensorBatch, as_tensor, weighted_mean
+from dilute.methods.observed import Observed
+
+_Direction = Literal["forward", "backward"]
+_WORST_CONDITION = 1e6
+
+
+class _Known(Method):
+    direction: ClassVar[_Direction]
+    knows: ClassVar[str] = "known matrix, single labels"
+    images_from_elsewhere: ClassVar[bool] = False
+    matrix: Rows | None = None
+
+    def objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
+        """Return the corrected loss; see `Method.objective`."""
+        objective = _Corrected(self.direction, observed.num_classes)
+        objective.put_law(given_law(observed, self.matrix))
+        return objective
+
+
+class ForwardKnown(_Known):
+    """Cross-entropy of the noisy labels that the predicted class would give. Needs the noise matrix.
+
+    The network predicts true labels, the matrix turns them into noisy ones: with the true matrix the minimum
+    over all functions is that of clean labels.
+
+    Arguments:
+        matrix: K rows, the distribution of a label by true class; what the set knows of its noise if None.
+
+    Source: Patrini et al. 2017, *Making Deep Neural Networks Robust to Label Noise: a Loss Correction
+        Approach*, theorem 2.
+    """
+
+    title: ClassVar[str] = "forward correction"
+    direction: ClassVar[_Direction] = "forward"
+
+
+class BackwardKnown(_Known):
+    """The combination of losses whose mean over noisy labels is the clean loss. Needs the noise matrix.
+
+    It is unbiased, and its variance grows as the matrix becomes hard to invert; losses can be negative without bound.
+
+    Arguments:
+        matrix: as for `ForwardKnown`; it must have an inverse.
+
+    Source: Patrini et al. 2017, theorem 1; Natarajan et al. 2013.
+    """
+
+    title: ClassVar[str] = "backward correction"
+    direction: ClassVar[_Direction] = "backward"
+
+
+class _Estimated(Method):
+    direction: ClassVar[_Direction]
+    knows: ClassVar[str] = "estimated matrix, single labels"
+    quantile: float = Field(0.97, gt=0, le=1)
+
+    @property
+    def looks(self) -> int:
+        """Once, to estimate the matrix."""
+        return 1
+
+    def objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
+        """Return the loss, corrected from half of the training on; see `Method.objective`."""
+        return _Corrected(self.direction, observed.num_classes, observed, self.quantile)
+
+
+class ForwardEstimated(_Estimated):
+    """Forward correction with a matrix read off the network's own predictions. Needs nothing but labels.
+
+    Half of the training is cross-entropy; then each class's row is what the network predicts for an image that
+    it is nearly surest of, and training goes on with the correction. It assumes that every class has images
+    whose noisy labels the network predicts well.
+
+    Arguments:
+        quantile: which image: at this quantile of the class's predicted probability, above 0 to 1.
+
+    Source: Patrini et al. 2017, section 3.3, which trains anew after estimating; here training goes on.
+    """
+
+    title: ClassVar[str] = "forward correction"
+    direction: ClassVar[_Direction] = "forward"
+
+
+class BackwardEstimated(_Estimated):
+    """Backward correction with a matrix read off the network's own predictions; see `ForwardEstimated`.
+
+    Source: Patrini et al. 2017, sections 3.1 and 3.3.
+    """
+
+    title: ClassVar[str] = "backward correction"
+    direction: ClassVar[_Direction] = "backward"
+
+
+class _Corrected(Objective):
+    """Cross-entropy until there is a matrix, then the corrected loss."""
+
+    law: Tensor
+    inverse: Tensor
+    has_law: Tensor
+
+    def __init__(
+        self,
+        direction: _Direction,
+        num_classes: int,
+        observed: Observed | None = None,
+        quantile: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self._direction, self._observed, self._quantile = direction, observed, quantile
+        self.register_buffer("law", torch.eye(num_classes))
+        self.register_buffer("inverse", torch.eye(num_classes))
+        self.register_buffer("has_law", torch.tensor(False))
+
+    def put_law(self, law: NDArray[np.float64]) -> None:
+        """Correct by this law (float64 `[K, K]`) from now on.
+
+        Errors: `SpecError` if it has no inverse where one is needed.
+        """
+        condition = float(np.linalg.cond(law))
+        if self._direction == "backward":
+            if not condition < _WORST_CONDITION:
+                raise SpecError(
+                    f"backward correction needs the inverse of the noise matrix, whose condition number is {condition:.1g}; "
+                    "take forward correction"
+                )
+            self.inverse.copy_(as_tensor(np.linalg.inv(law)))
+        self.law.copy_(as_tensor(law))
+        self.has_law.fill_(True)
+
+    def before_step(self, step: int, num_steps: int, model: nn.Module) -> None:
+        """Estimate the matrix, at half of the training."""
+        if self._observed is not None and step in look_steps(num_steps, 1):
+            predicted = probabilities(model, self._observed).numpy()
+            self.put_law(anchor_law(predicted, self._quantile))
+
+    def forward(self, model: nn.Module, batch: TensorBatch) -> Tensor:
+        """Return the corrected mean loss."""
+        logits = model(batch.inputs)
+        if not self.has_law:
+            return weighted_mean(cross_entropy(logits, batch.targets), batch)
+        if self._direction == "forward":
+            noisy = (logits.softmax(dim=1) @ self.law).clamp_min(1e-12).log()
+            losses = -(batch.targets * noisy).sum(dim=1)
+        else:
+            losses = -((batch.targets @ self.inverse) * logits.log_softmax(dim=1)).sum(dim=1)
+        return weighted_mean(losses, batch)

@@ -1,0 +1,29 @@
+"""Generalised cross-entropy."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from dilute.methods.method import LossMethod
+
+
+class GeneralisedCrossEntropy(LossMethod):
+    """Between cross-entropy (q → 0) and half the mean absolute error (q = 1). Needs nothing but labels.
+
+    Arguments:
+        q: above 0 to 1; more is more robust and learns more slowly.
+
+    Source: Zhang and Sabuncu 2018, *Generalized Cross Entropy Loss for Training Deep Neural Networks with
+        Noisy Labels*, equation 6, without truncation.
+    """
+
+    title: ClassVar[str] = "GCE"
+    q: float = Field(0.7, gt=0, le=1)
+
+    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return `Σ target · (1 − softmax(logits)^q) / q`."""
+        powers = (self.q * logits.log_softmax(dim=1)).exp()
+        return (targets * (1 - powers)).sum(dim=1) / self.q

@@ -1,0 +1,163 @@
+"""A graph of nearest neighbours, and evidence that spreads on it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import optimize, sparse
+from scipy.special import logsumexp, softmax
+from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
+
+from dilute import seeds
+from dilute.methods.observed import Observed
+
+Walk: TypeAlias = "sparse.csr_matrix"
+"""float32 `[N, N]`, row-stochastic: where a step along an edge leads from each image."""
+HOPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+_FOLDS = 5
+_SHARPEST = 14.0
+
+
+def pixel_features(observed: Observed, dimensions: int) -> NDArray[np.float32]:
+    """Return float32 `[N, D]`: the first principal components of the raw inputs."""
+    flat = np.concatenate(
+        [inputs.reshape(len(inputs), -1).astype(np.float32) for inputs in observed.inputs()]
+    )
+    return principal(flat, dimensions)
+
+
+def principal(features: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
+    """Return float32 `[N, D]`: at most so many principal components."""
+    fewer = min(dimensions, *features.shape)
+    with threadpool_limits(torch.get_num_threads()):
+        projected = PCA(fewer, svd_solver="covariance_eigh").fit_transform(features)
+    return np.asarray(projected, dtype=np.float32)
+
+
+def walk_between(features: NDArray[np.float32], neighbours: int) -> Walk:
+    """Return the walk on the graph in which each image is joined to itself and to its nearest neighbours.
+
+    Arguments:
+        features: float32 `[N, D]`, compared by Euclidean distance.
+        neighbours: how many, ≥ 1; fewer of fewer images.
+
+    An edge has weight 2 if each is among the other's nearest, else 1. Exact search, whose time goes as N².
+    """
+    size = len(features)
+    found = min(neighbours + 1, size)
+    with threadpool_limits(torch.get_num_threads()):
+        search = NearestNeighbors(n_neighbors=found, algorithm="brute").fit(features)
+        nearest = search.kneighbors(features, return_distance=False)
+    ones = np.ones(size * found, dtype=np.float32)
+    edges = sparse.csr_matrix(
+        (ones, nearest.ravel(), np.arange(0, size * found + 1, found)), shape=(size, size)
+    )
+    edges = edges + edges.T
+    degrees = np.asarray(edges.sum(axis=1)).ravel()
+    return sparse.csr_matrix(sparse.diags((1 / degrees).astype(np.float32)) @ edges)
+
+
+def pixel_walk(observed: Observed, dimensions: int, neighbours: int) -> Walk:
+    """Return the walk between images by their raw inputs; the last one is remembered, as it depends on no label."""
+    return _remembered_walk(_Images(observed), dimensions, neighbours)
+
+
+class _Images:
+    """Images that are equal if they are the same ones in the same order."""
+
+    def __init__(self, observed: Observed) -> None:
+        self.observed, self.key = observed, observed.images_key
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Images) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@lru_cache(maxsize=1)
+def _remembered_walk(images: _Images, dimensions: int, neighbours: int) -> Walk:
+    return walk_between(pixel_features(images.observed, dimensions), neighbours)
+
+
+def pooled(walk: Walk, scores: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """Return float64 `[N, K]`: each image's class probabilities, from the labels of the images around it and its own.
+
+    Arguments:
+        walk: between the images.
+        scores: float64 `[N, K]`, the log-likelihood of each image's labels by class.
+        seed: of the folds.
+
+    Scores are averaged over where a walk of so many hops leads, times a sharpness. Both are chosen by
+    the likelihood of the labels themselves, each image's being predicted from the scores of other folds.
+    """
+    relative = np.maximum(scores - scores.max(axis=1, keepdims=True), -100.0)
+    centred = (relative - relative.mean(axis=1, keepdims=True)).astype(np.float32)
+    best: tuple[float, int, float] | None = None
+    for hops, predicted in _from_other_folds(walk, centred, seed):
+
+        def cost(log_sharpness: float, predicted: NDArray[Any] = predicted) -> float:
+            joint = np.exp2(log_sharpness) * predicted
+            joint -= logsumexp(joint, axis=1, keepdims=True)
+            return -float(logsumexp(joint + relative, axis=1).mean())
+
+        found = optimize.minimize_scalar(cost, bounds=(-2.0, _SHARPEST), method="bounded")
+        if best is None or found.fun < best[0]:
+            best = (float(found.fun), hops, float(np.exp2(found.x)))
+    assert best is not None
+    _, hops, sharpness = best
+    return np.asarray(softmax(sharpness * spread(walk, centred, hops).astype(np.float64), axis=1))
+
+
+def pooled_classes(walk: Walk, counts: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Return int64 `[N]`: each image's class by the most frequent label around it, beyond what is frequent everywhere.
+
+    The number of hops is the one at which classes, predicted from other folds, tell most of an image's labels.
+    """
+    totals = counts.sum(axis=1, keepdims=True)
+    centred = (counts - totals * counts.sum(axis=0) / counts.sum()).astype(np.float32)
+    told = {}
+    for hops, predicted in _from_other_folds(walk, centred, seed):
+        joint = np.zeros((counts.shape[1], counts.shape[1]))
+        np.add.at(joint, predicted.argmax(axis=1), counts)
+        told[hops] = _information(joint)
+    hops = max(told, key=lambda number: told[number])
+    return np.asarray(spread(walk, centred, hops).argmax(axis=1))
+
+
+def spread(walk: Walk, values: NDArray[np.float32], hops: int) -> NDArray[np.float32]:
+    """Return float32 `[N, …]`: `values` averaged over where a walk of so many hops leads."""
+    for _ in range(hops):
+        values = walk @ values
+    return values
+
+
+def _from_other_folds(walk: Walk, values: NDArray[np.float32], seed: int) -> Any:
+    """Yield for each number of hops the `[N, K]` values that reach an image from images of other folds."""
+    size, columns = values.shape
+    fold = seeds.Permutation(size, seed, "folds")(np.arange(size)) % _FOLDS
+    reached = [np.empty_like(values) for _ in HOPS]
+    for number in range(_FOLDS):
+        here = fold == number
+        moving = np.concatenate([values, np.ones((size, 1), dtype=np.float32)], axis=1)
+        moving[here] = 0
+        done = 0
+        for hops, into in zip(HOPS, reached, strict=True):
+            moving = spread(walk, moving, hops - done)
+            done = hops
+            into[here] = moving[here, :columns] / np.maximum(moving[here, columns:], 1e-6)
+    yield from zip(HOPS, reached, strict=True)
+
+
+def _information(joint: NDArray[np.float64]) -> float:
+    """Return the mutual information of rows and columns of counts `[K, K]`."""
+    shares = joint / joint.sum()
+    outer = shares.sum(axis=1, keepdims=True) * shares.sum(axis=0, keepdims=True)
+    is_seen = shares > 0
+    return float((shares[is_seen] * np.log(shares[is_seen] / outer[is_seen])).sum())

@@ -1,0 +1,67 @@
+"""The law of labels by true class: given, or estimated from what a network predicts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dilute.errors import SpecError
+from dilute.methods.observed import Observed
+
+Rows = tuple[tuple[float, ...], ...]
+"""A matrix as an option: K rows, the distribution of a label by true class."""
+_PSEUDO_LABELS = 1.0
+
+
+def given_law(observed: Observed, rows: Rows | None) -> NDArray[np.float64]:
+    """Return float64 `[K, K]`: `rows`, or what the set knows of its own noise if None.
+
+    Errors: `SpecError` for rows that are no distributions over the set's classes.
+    """
+    if rows is None:
+        return observed.label_law()
+    size = observed.num_classes
+    if len(rows) != size or any(len(row) != size for row in rows):
+        raise SpecError(
+            f"matrix has {len(rows)} rows of {sorted({len(row) for row in rows})} entries; with {size} classes it must "
+            f"be {size}×{size}"
+        )
+    law = np.asarray(rows, dtype=np.float64)
+    sums = law.sum(axis=1)
+    if (law < 0).any() or (np.abs(sums - 1) > 1e-3).any():
+        worst = int(np.abs(sums - 1).argmax())
+        raise SpecError(
+            f"matrix row {worst} sums to {sums[worst]:g}; every row must be ≥ 0 and sum to 1"
+        )
+    return np.asarray(law / sums[:, None])
+
+
+def anchor_law(predicted: NDArray[Any], quantile: float) -> NDArray[np.float64]:
+    """Return float64 `[K, K]` from a network that predicts noisy labels: row y is its prediction for the image surest to be y.
+
+    Arguments:
+        predicted: `[N, K]`, probabilities of noisy labels.
+        quantile: the image at this quantile of `predicted[:, y]` is taken, 1 for the surest of all.
+
+    Source: Patrini et al. 2017, section 3.3.
+    """
+    rank = min(len(predicted) - 1, round(quantile * (len(predicted) - 1)))
+    anchors = np.argpartition(predicted, rank, axis=0)[rank]
+    law = predicted[anchors].astype(np.float64)
+    return np.asarray(law / law.sum(axis=1, keepdims=True))
+
+
+def counted_law(posterior: NDArray[Any], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return float64 `[K, K]`, the M-step: by class, how the labels of images with that class are distributed.
+
+    Arguments:
+        posterior: `[N, K]`, the probability of each class for each image.
+        counts: int64 `[N, K]`, the labels beside it.
+
+    One label, distributed as all labels are, is added to every class, so that an empty one has a law too.
+    """
+    total = counts.sum(axis=0)
+    joint = posterior.T.astype(np.float64) @ counts + _PSEUDO_LABELS * total / total.sum()
+    return np.asarray(joint / joint.sum(axis=1, keepdims=True))

@@ -1,0 +1,120 @@
+"""What a method is: how it plugs into the one training loop, and what its name says that it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from dilute.methods.observed import Observed
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""From logits `[B, K]` and target distributions `[B, K]` to losses `[B]`."""
+
+
+class TensorBatch(NamedTuple):
+    """A `dilute.dilution.Batch` on the device: inputs `[B, …]`, targets `[B, K]`, weights `[B]`, images int64 `[B]`."""
+
+    inputs: Tensor
+    targets: Tensor
+    weights: Tensor
+    images: Tensor
+
+
+class Objective(nn.Module):
+    """What one training minimises. Its buffers are the method's state, and are kept in checkpoints.
+
+    Parameters of its own, as of a second network, are trained with the model's.
+    """
+
+    def before_step(self, step: int, num_steps: int, model: nn.Module) -> None:
+        """Do what the method does between steps: step `step` of `num_steps` is the next one."""
+
+    def forward(self, model: nn.Module, batch: TensorBatch) -> Tensor:
+        """Return the loss of a batch, one number."""
+        raise NotImplementedError
+
+
+class Method(BaseModel):
+    """A way to learn from noisy labels; its fields are its options.
+
+    Attributes:
+        title: its name in tables, in the field's words.
+        knows: what it uses: the noise matrix, given or estimated; single labels or an image's counts.
+        predicts_clean: whether the trained network predicts true labels; else the noisy ones.
+        networks: networks that each image goes through.
+        copies: labels per visit that the method is meant for: `"all"`, or 1 if it chooses among labels.
+        images_from_elsewhere: whether noisy examples may be on other images than the clean ones.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    title: ClassVar[str]
+    knows: ClassVar[str] = "single labels"
+    predicts_clean: ClassVar[bool] = True
+    networks: ClassVar[int] = 1
+    copies: ClassVar[Any] = "all"
+    images_from_elsewhere: ClassVar[bool] = True
+
+    @property
+    def looks(self) -> int:
+        """How often it looks at all training images between steps, which is a pass without gradients each."""
+        return 0
+
+    def objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:
+        """Return what training minimises, on the CPU.
+
+        Arguments:
+            observed: what the method may see of the training set.
+            model: the network to train.
+            seed: of the method's own randomness.
+
+        Errors: `SpecError` if the method cannot be used on that set.
+        """
+        raise NotImplementedError
+
+
+class LossMethod(Method):
+    """A method that is a loss per visit, linear in the target distribution.
+
+    The loss against an image's label counts is then the mean of the losses against its single labels:
+    whatever the grouping, the method sees labels one by one.
+    """
+
+    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return float `[B]`, the loss of each visit.
+
+        Arguments:
+            logits: float `[B, K]`.
+            targets: float `[B, K]`, rows ≥ 0 that sum to 1.
+        """
+        raise NotImplementedError
+
+    def objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
+        """Return the mean of the losses; see `Method.objective`."""
+        return LossObjective(self.losses)
+
+
+class LossObjective(Objective):
+    """The mean over labels of a loss per visit."""
+
+    def __init__(self, loss_of: Loss) -> None:
+        super().__init__()
+        self._loss_of = loss_of
+
+    def forward(self, model: nn.Module, batch: TensorBatch) -> Tensor:
+        """Return the mean loss over the labels of a batch."""
+        return weighted_mean(self._loss_of(model(batch.inputs), batch.targets), batch)
+
+
+def weighted_mean(losses: Tensor, batch: TensorBatch) -> Tensor:
+    """Return the mean over labels of losses `[B]` per visit."""
+    return (losses * batch.weights).mean()
+
+
+def as_tensor(values: Any) -> Tensor:
+    """Return float32 values on the CPU, for a buffer."""
+    return torch.as_tensor(values, dtype=torch.float32)

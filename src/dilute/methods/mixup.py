@@ -1,0 +1,49 @@
+"""Mixup."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from dilute.methods.cross_entropy import cross_entropy
+from dilute.methods.method import Method, Objective, TensorBatch, weighted_mean
+from dilute.methods.observed import Observed
+
+
+class Mixup(Method):
+    """Train on convex combinations of two images and of their targets. Needs nothing but labels; predicts noisy ones.
+
+    Arguments:
+        concentration: of the Beta distribution of the mixing share, > 0 (the paper's alpha).
+
+    Source: Zhang et al. 2018, *mixup: Beyond Empirical Risk Minimization*. Raw inputs are mixed, which is
+        the same as mixing scaled ones, in float32.
+    """
+
+    title: ClassVar[str] = "mixup"
+    predicts_clean: ClassVar[bool] = False
+    concentration: float = Field(1.0, gt=0)
+
+    def objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
+        """Return the loss on mixed batches; see `Method.objective`."""
+        return _Mixed(self.concentration)
+
+
+class _Mixed(Objective):
+    def __init__(self, concentration: float) -> None:
+        super().__init__()
+        self._share = torch.distributions.Beta(concentration, concentration)
+
+    def forward(self, model: nn.Module, batch: TensorBatch) -> Tensor:
+        """Return the cross-entropy of a batch mixed with itself in another order."""
+        share = float(self._share.sample())
+        other = torch.randperm(len(batch.targets)).to(batch.targets.device)
+
+        def mixed(values: Tensor) -> Tensor:
+            return share * values + (1 - share) * values[other]
+
+        logits = model(mixed(batch.inputs.float()))
+        return weighted_mean(cross_entropy(logits, mixed(batch.targets)), batch)

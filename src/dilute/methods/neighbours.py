@@ -1,0 +1,143 @@
+"""Neighbour pooling: an image's class from the labels of the images that look like it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from dilute.methods.cross_entropy import cross_entropy
+from dilute.methods.em import class_log_likelihood
+from dilute.methods.looking import features, look_steps
+from dilute.methods.matrices import Rows, counted_law
+from dilute.methods.method import Method, Objective, TensorBatch, as_tensor, weighted_mean
+from dilute.methods.observed import Observed
+from dilute.noise import law_log_likelihood
+
+if TYPE_CHECKING:
+    from dilute.methods.graph import Walk
+
+_M_STEPS = 2
+
+
+class _Neighbours(Method):
+    knows: ClassVar[str] = "known matrix, counts"
+    images_from_elsewhere: ClassVar[bool] = False
+    neighbours: int = Field(10, ge=1, le=1000)
+    dimensions: int = Field(50, ge=1)
+    rounds: int = Field(0, ge=0, le=100)
+
+    @property
+    def looks(self) -> int:
+        """Once a round."""
+        return self.rounds
+
+
+class NeighboursKnown(_Neighbours):
+    """Pool label counts over neighbours by pixels, then train on the pooled posteriors. Needs the noise matrix, and gains from many labels per image.
+
+    A graph joins each image to its nearest ones by principal components of the pixels, which no label enters. The
+    log-likelihoods of the images' labels are averaged along walks on it, whose length and weight are chosen
+    by the likelihood of labels that were left out. It assumes that images near each other have the same class.
+
+    Arguments:
+        neighbours: of each image, 1 to 1000.
+        dimensions: principal components to measure distance in, ≥ 1.
+        rounds: how often within training the neighbours are found anew, by the network's own features.
+        matrix: K rows, the distribution of a label by true class; what the set knows of its noise if None.
+
+    Source: ours; walks as in Zhou et al. 2004, *Learning with Local and Global Consistency*.
+    """
+
+    title: ClassVar[str] = "neighbour pooling"
+    matrix: Rows | None = None
+
+    def objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
+        """Return cross-entropy against pooled posteriors; see `Method.objective`."""
+        return _Pooled(self, observed, seed, class_log_likelihood(observed, self.matrix))
+
+
+class NeighboursEstimated(_Neighbours):
+    """Neighbour pooling with the law of labels estimated from the pooled labels themselves. Gains from many labels per image.
+
+    The first classes are the most frequent labels around each image, beyond what is frequent everywhere; then laws
+    and posteriors in turn. It assumes that the right label is more frequent among a class's labels than elsewhere.
+
+    Arguments:
+        neighbours, dimensions, rounds: as for `NeighboursKnown`.
+
+    Source: ours; see `NeighboursKnown`.
+    """
+
+    title: ClassVar[str] = "neighbour pooling"
+    knows: ClassVar[str] = "estimated matrix, counts"
+
+    def objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
+        """Return cross-entropy against pooled posteriors; see `Method.objective`."""
+        return _Pooled(self, observed, seed, None)
+
+
+class RoundsKnown(NeighboursKnown):
+    """Neighbour pooling and training in rounds: pixels at first, then the network's own features; see `NeighboursKnown`."""
+
+    title: ClassVar[str] = "pooling in rounds"
+    rounds: int = Field(3, ge=0, le=100)
+
+
+class RoundsEstimated(NeighboursEstimated):
+    """Neighbour pooling and training in rounds with an estimated law; see `NeighboursEstimated` and `RoundsKnown`."""
+
+    title: ClassVar[str] = "pooling in rounds"
+    rounds: int = Field(3, ge=0, le=100)
+
+
+class _Pooled(Objective):
+    """Cross-entropy against pooled posteriors, a table of them by image."""
+
+    posterior: Tensor
+
+    def __init__(
+        self,
+        method: _Neighbours,
+        observed: Observed,
+        seed: int,
+        scores: NDArray[np.float64] | None,
+    ) -> None:
+        super().__init__()
+        self._method, self._observed, self._seed, self._scores = method, observed, seed, scores
+        self.register_buffer("posterior", torch.zeros(observed.num_images, observed.num_classes))
+
+    def before_step(self, step: int, num_steps: int, model: nn.Module) -> None:
+        """Find neighbours and pool: at first by pixels, then at each look by the network's features."""
+        chosen = self._method
+        if step and step not in look_steps(num_steps, chosen.looks):
+            return
+        from dilute.methods.graph import pixel_walk, principal, walk_between
+
+        if step == 0:
+            walk = pixel_walk(self._observed, chosen.dimensions, chosen.neighbours)
+        else:
+            seen = features(model, self._observed).numpy()
+            walk = walk_between(principal(seen, chosen.dimensions), chosen.neighbours)
+        self.posterior.copy_(as_tensor(self._pool(walk)))
+
+    def _pool(self, walk: Walk) -> NDArray[np.float64]:
+        from dilute.methods.graph import pooled, pooled_classes
+
+        if self._scores is not None:
+            return pooled(walk, self._scores, self._seed)
+        counts = self._observed.counts()
+        posterior = np.eye(counts.shape[1])[pooled_classes(walk, counts, self._seed)]
+        for _ in range(_M_STEPS):
+            law = counted_law(posterior, counts)
+            posterior = pooled(walk, law_log_likelihood(counts, law), self._seed)
+        return posterior
+
+    def forward(self, model: nn.Module, batch: TensorBatch) -> Tensor:
+        """Return the mean cross-entropy against the pooled posteriors."""
+        losses = cross_entropy(model(batch.inputs), self.posterior[batch.images])
+        return weighted_mean(losses, batch)

@@ -1,0 +1,83 @@
+"""What a method may see of a noisy set."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dilute.dilution import NoisySet, in_order
+from dilute.errors import SpecError
+from dilute.noise import count_log_likelihood, law_log_likelihood
+
+_IMAGES_AT_ONCE = 500
+
+
+class Observed:
+    """Images and the labels that stand beside them; never which labels are right, nor the test set.
+
+    What the set knows of its noise (its pattern and amount) is for methods that say in their name that
+    they know the matrix.
+
+    Attributes:
+        num_images: distinct images N, of whatever source.
+        num_classes: K.
+    """
+
+    def __init__(self, noisy: NoisySet) -> None:
+        self._noisy = noisy
+        self.num_images = noisy.num_images
+        self.num_classes = noisy.num_classes
+
+    @property
+    def has_one_source(self) -> bool:
+        """Whether all labels stand beside the images of one source."""
+        return len(self._noisy.blocks) == 1
+
+    @property
+    def images_key(self) -> str:
+        """What identifies the images and their order, whatever their labels."""
+        digest = hashlib.sha256()
+        for block in self._noisy.blocks:
+            digest.update(block.source.content_hash.encode() + block.rows.tobytes())
+        return digest.hexdigest()
+
+    def counts(self) -> NDArray[np.int64]:
+        """Return int64 `[N, K]`: how often each label stands beside each image."""
+        return self._noisy.counts()
+
+    def inputs(self) -> Iterator[NDArray[Any]]:
+        """Yield the inputs `[B, …]` of all images, in the order of `counts`."""
+        return (inputs for inputs, _ in in_order(self._noisy, _IMAGES_AT_ONCE))
+
+    def label_law(self) -> NDArray[np.float64]:
+        """Return float64 `[K, K]`, by true class the distribution of a label: knowledge of the noise.
+
+        Errors: `SpecError` where noisy labels stand beside images from elsewhere.
+        """
+        if not self.has_one_source:
+            raise SpecError(
+                "a method that knows the noise matrix needs noisy_images = same; images from elsewhere have no true class"
+            )
+        return self._noisy.blocks[0].laws
+
+    def log_likelihood(self) -> NDArray[np.float64]:
+        """Return float64 `[N, K]`: the log-likelihood of each image's labels by class, up to a number per image: knowledge of the noise.
+
+        For dilution it knows that one of an image's labels is its own.
+
+        Errors: as `label_law`.
+        """
+        law = self.label_law()
+        if self._noisy.kind == "dilution" and self._noisy.alpha:
+            matrix = self._noisy.noise.matrix(self.num_classes, self._noisy.alpha)
+            return count_log_likelihood(self.counts(), matrix)
+        return law_log_likelihood(self.counts(), law)
+
+    @property
+    def noise_rate(self) -> float:
+        """Share of labels that were drawn rather than an image's own: knowledge of the noise."""
+        return self._noisy.rate
