@@ -35,6 +35,7 @@ ORDER = [
     "planning",
     "advice",
     "paper",
+    "comparison",
     "studies",
     "demo",
     "cli",

@@ -179,7 +179,7 @@ def epoch_gradient(noisy: NoisySet, copies) -> torch.Tensor:
 
     visits = Visits(noisy, copies, seed=0)
     model = fresh(noisy.clean, "mlp1")
-    inputs, targets, weights = (
+    inputs, targets, weights, _ = (
         torch.from_numpy(a) for a in visits.batch(0, visits.visits_per_epoch)
     )
     loss = (cross_entropy(model(inputs), targets) * weights).mean()

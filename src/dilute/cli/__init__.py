@@ -10,6 +10,7 @@ from typer.exceptions import Exit, TyperException
 
 from dilute.cli import (
     advise,
+    compare,
     data,
     demo,
     estimate,
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("sweep")(sweep.sweep)
+app.command("compare")(compare.compare)
 app.command("reproduce")(reproduce.reproduce)
 app.command("plan")(plan.plan)
 app.command("estimate")(estimate.estimate)

@@ -35,6 +35,12 @@ Model = Annotated[
     str,
     typer.Option(help="perceptron, mlp1, mlp2, mlp4, conv4, conv6, resnet18 or module:callable."),
 ]
+Method = Annotated[
+    str,
+    typer.Option(
+        help="How to learn from the labels: cross_entropy, gce, forward_known, em_estimated, …; docs/methods.md."
+    ),
+]
 Alpha = Annotated[
     float | None, typer.Option(help="Noisy examples per clean one, ≥ 0 (dilution). Default 0.")
 ]
@@ -164,6 +170,42 @@ def pattern(
 def copies_value(text: str) -> Any:
     """Return labels per visit as `Recipe` takes them: a number, or a word as it is."""
     return int(text) if text.isascii() and text.isdigit() else text
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a list by commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def numbers(what: str, text: str) -> list[float]:
+    """Return the numbers of a list by commas, called `what` in errors.
+
+    Errors: `SpecError` for anything else.
+    """
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise SpecError(
+            f"{what} '{text}' cannot be read; give numbers as in 20 or 5,20,50"
+        ) from None
+
+
+def method_options(pairs: list[str] | None) -> dict[str, Any] | None:
+    """Return a method's options from pairs as in `q=0.5`; `matrix` takes the name of a matrix file.
+
+    Errors: `SpecError` for anything else; what `read_matrix` raises.
+    """
+    from dilute.noise import read_matrix
+
+    found: dict[str, Any] = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not (name and equals and value) or name in found:
+            raise SpecError(
+                f"method option '{pair}' cannot be read; give each once, as in q=0.5 or matrix=FILE"
+            )
+        found[name] = read_matrix(Path(value)) if name == "matrix" else value
+    return found or None
 
 
 def steps_list(text: str) -> list[int]:

@@ -92,7 +92,7 @@ def plan(
     """
     from dilute.errors import LawError, SpecError, StoreError
 
-    alphas = _alphas(alpha)
+    alphas = options.numbers("alpha", alpha)
     prices = _prices(clean_price, noisy_price, relabel_price, have)
     if picture is not None and picture.suffix not in (".png", ".svg"):
         raise SpecError(f"picture {picture} ends in '{picture.suffix}'; allowed are .png and .svg")
@@ -154,15 +154,6 @@ def plan(
         console.print_json(_document(found))
     else:
         print(_text(found))
-
-
-def _alphas(text: str) -> list[float]:
-    from dilute.errors import LawError
-
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise LawError(f"alpha '{text}' cannot be read; give numbers as in 20 or 5,20,50") from None
 
 
 def _prices(

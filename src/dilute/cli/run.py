@@ -44,9 +44,14 @@ def run(
         str | None,
         typer.Option(metavar="DATA", help="Select by this clean set instead, named as DATA is."),
     ] = None,
-    method: Annotated[
-        str, typer.Option(help="What is minimised: cross_entropy.")
-    ] = "cross_entropy",
+    method: options.Method = "cross_entropy",
+    method_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="An option of the method, as q=0.5; for those that know the matrix, matrix=FILE. Repeatable.",
+        ),
+    ] = None,
     copies: Annotated[
         str, typer.Option(help="Labels of an image per visit: 1, any number, all or expected.")
     ] = "all",
@@ -137,6 +142,7 @@ def run(
         "heldout_fraction": heldout_fraction,
         "heldout_labels": heldout_labels,
         "method": method,
+        "method_options": options.method_options(method_option),
         "copies": options.copies_value(copies),
         "batch_size": batch_size,
         "optimizer": optimizer,

@@ -1,0 +1,110 @@
+"""A comparison as a picture: accuracy against the amount of noise, or side by side at one amount."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dilute.comparison.results import BASELINE, Standing
+from dilute.paper.drawing import line_style, new_figure, paper_style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_SHOWN = 5
+_KNOWS_LINES = {"known matrix": "-", "estimated matrix": "--"}
+
+
+def draw_comparison(standings: Sequence[Standing], title: str) -> Figure:
+    """Return the picture of one setting's standings.
+
+    Arguments:
+        standings: of one setting, at one or several amounts of noise.
+        title: above it.
+
+    At several amounts: a line per method, of which the best few and cross-entropy are named. At one: a row per method.
+    """
+    amounts = sorted({one.amount for one in standings})
+    seeds = max(one.num_seeds for one in standings)
+    note = (
+        f"mean, lowest and highest of {seeds} seeds" if seeds > 1 else "one seed"
+    ) + "; run and stopping point chosen by held-out noisy labels; equal images through networks"
+    with paper_style():
+        if len(amounts) > 1:
+            figure, axes = new_figure(title, note, inches=(5.2, 3.6))
+            _lines(axes[0], standings, amounts)
+        else:
+            rows = len(standings)
+            figure, axes = new_figure(title, note, inches=(5.2, 1.2 + 0.2 * rows))
+            _rows(axes[0], standings)
+        return figure
+
+
+def full_name(one: Standing) -> str:
+    """Return the method's title with what it knows."""
+    return f"{one.title} ({one.knows})"
+
+
+def _lines(axes: Axes, standings: Sequence[Standing], amounts: Sequence[float]) -> None:
+    methods: dict[str, list[Standing]] = {}
+    for one in standings:
+        if one.accuracy is not None:
+            methods.setdefault(one.method, []).append(one)
+    by_mean = sorted(methods, key=lambda name: -_mean(methods[name], amounts))
+    named = [name for name in by_mean if name != BASELINE][:_SHOWN]
+    named += [BASELINE] if BASELINE in methods else []
+    for name in by_mean:
+        if name not in named:
+            found = sorted(methods[name], key=lambda one: one.amount)
+            axes.plot(
+                [one.amount for one in found],
+                [100 * (one.accuracy or 0) for one in found],
+                color="0.75",
+                linewidth=0.8,
+                zorder=1,
+            )
+    for number, name in enumerate(named):
+        found = sorted(methods[name], key=lambda one: one.amount)
+        means = [100 * (one.accuracy or 0) for one in found]
+        spread = [
+            [mean - 100 * (one.low or 0) for mean, one in zip(means, found, strict=True)],
+            [100 * (one.high or 0) - mean for mean, one in zip(means, found, strict=True)],
+        ]
+        axes.errorbar(
+            [one.amount for one in found],
+            means,
+            yerr=[[max(0.0, value) for value in side] for side in spread],
+            capsize=1.5,
+            label=full_name(found[0]),
+            **line_style(number),
+        )
+    is_rate = max(amounts) <= 1
+    if not is_rate:
+        axes.set_xscale("log")
+    axes.set_xticks(amounts, [f"{amount:g}" for amount in amounts], minor=False)
+    axes.minorticks_off()
+    axes.set_xlabel(
+        "share of labels replaced" if is_rate else "wrong labels drawn for each right one, alpha"
+    )
+    axes.set_ylabel("test accuracy, %")
+    axes.set_ylim(0, 101)
+    axes.grid(alpha=0.3, linewidth=0.5)
+    others = len(methods) - len(named)
+    axes.legend(frameon=False, title=f"grey: {others} others" if others else None, title_fontsize=7)
+
+
+def _mean(found: Sequence[Standing], amounts: Sequence[float]) -> float:
+    return sum(one.accuracy or 0.0 for one in found) / len(amounts)
+
+
+def _rows(axes: Axes, standings: Sequence[Standing]) -> None:
+    shown = [one for one in standings if one.accuracy is not None][::-1]
+    for place, one in enumerate(shown):
+        assert one.accuracy is not None
+        style: Any = {"color": "#D55E00" if one.method == BASELINE else "#0072B2", "marker": "o"}
+        axes.plot([100 * (one.low or 0), 100 * (one.high or 0)], [place, place], color="0.6")
+        axes.plot(100 * one.accuracy, place, **style)
+    axes.set_yticks(range(len(shown)), [full_name(one) for one in shown])
+    axes.set_xlabel("test accuracy, %")
+    axes.grid(alpha=0.3, linewidth=0.5)
