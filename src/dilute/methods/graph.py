@@ -1,27 +1,28 @@
-"""A graph of nearest neighbours, and evidence that spreads on it."""
+"""A graph of nearest neighbours, and values that spread on it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import optimize, sparse
-from scipy.special import logsumexp, softmax
+from scipy import sparse
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 from dilute import seeds
 from dilute.methods.observed import Observed
+from dilute.methods.patches import patch_features
 
 Walk: TypeAlias = "sparse.csr_matrix"
 """float32 `[N, N]`, row-stochastic: where a step along an edge leads from each image."""
 HOPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-_FOLDS = 5
-_SHARPEST = 14.0
+FOLDS = 5
 
 
 def pixel_features(observed: Observed, dimensions: int) -> NDArray[np.float32]:
@@ -63,9 +64,22 @@ def walk_between(features: NDArray[np.float32], neighbours: int) -> Walk:
     return sparse.csr_matrix(sparse.diags((1 / degrees).astype(np.float32)) @ edges)
 
 
-def pixel_walk(observed: Observed, dimensions: int, neighbours: int) -> Walk:
-    """Return the walk between images by their raw inputs; the last one is remembered, as it depends on no label."""
-    return _remembered_walk(_Images(observed), dimensions, neighbours)
+@dataclass(frozen=True)
+class Basis:
+    """What images are like, whatever their labels.
+
+    Attributes:
+        walk: between the images.
+        features: float32 `[N, D]` to predict classes from; None for the walk alone.
+    """
+
+    walk: Walk
+    features: NDArray[np.float32] | None
+
+
+def basis_of(observed: Observed, kind: str, dimensions: int, neighbours: int, seed: int) -> Basis:
+    """Return the basis by `"pixels"` or by `"patches"`; the last one is remembered, as it depends on no label."""
+    return _remembered(_Images(observed), kind, dimensions, neighbours, seed)
 
 
 class _Images:
@@ -82,37 +96,12 @@ class _Images:
 
 
 @lru_cache(maxsize=1)
-def _remembered_walk(images: _Images, dimensions: int, neighbours: int) -> Walk:
-    return walk_between(pixel_features(images.observed, dimensions), neighbours)
-
-
-def pooled(walk: Walk, scores: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    """Return float64 `[N, K]`: each image's class probabilities, from the labels of the images around it and its own.
-
-    Arguments:
-        walk: between the images.
-        scores: float64 `[N, K]`, the log-likelihood of each image's labels by class.
-        seed: of the folds.
-
-    Scores are averaged over where a walk of so many hops leads, times a sharpness. Both are chosen by
-    the likelihood of the labels themselves, each image's being predicted from the scores of other folds.
-    """
-    relative = np.maximum(scores - scores.max(axis=1, keepdims=True), -100.0)
-    centred = (relative - relative.mean(axis=1, keepdims=True)).astype(np.float32)
-    best: tuple[float, int, float] | None = None
-    for hops, predicted in _from_other_folds(walk, centred, seed):
-
-        def cost(log_sharpness: float, predicted: NDArray[Any] = predicted) -> float:
-            joint = np.exp2(log_sharpness) * predicted
-            joint -= logsumexp(joint, axis=1, keepdims=True)
-            return -float(logsumexp(joint + relative, axis=1).mean())
-
-        found = optimize.minimize_scalar(cost, bounds=(-2.0, _SHARPEST), method="bounded")
-        if best is None or found.fun < best[0]:
-            best = (float(found.fun), hops, float(np.exp2(found.x)))
-    assert best is not None
-    _, hops, sharpness = best
-    return np.asarray(softmax(sharpness * spread(walk, centred, hops).astype(np.float64), axis=1))
+def _remembered(images: _Images, kind: str, dimensions: int, neighbours: int, seed: int) -> Basis:
+    if kind == "pixels":
+        features = pixel_features(images.observed, dimensions)
+        return Basis(walk_between(features, neighbours), None)
+    features = patch_features(images.observed, seed)
+    return Basis(walk_between(principal(features, dimensions), neighbours), features)
 
 
 def pooled_classes(walk: Walk, counts: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
@@ -123,7 +112,7 @@ def pooled_classes(walk: Walk, counts: NDArray[np.int64], seed: int) -> NDArray[
     totals = counts.sum(axis=1, keepdims=True)
     centred = (counts - totals * counts.sum(axis=0) / counts.sum()).astype(np.float32)
     told = {}
-    for hops, predicted in _from_other_folds(walk, centred, seed):
+    for hops, predicted in from_other_folds(walk, centred, seed):
         joint = np.zeros((counts.shape[1], counts.shape[1]))
         np.add.at(joint, predicted.argmax(axis=1), counts)
         told[hops] = _information(joint)
@@ -138,12 +127,19 @@ def spread(walk: Walk, values: NDArray[np.float32], hops: int) -> NDArray[np.flo
     return values
 
 
-def _from_other_folds(walk: Walk, values: NDArray[np.float32], seed: int) -> Any:
-    """Yield for each number of hops the `[N, K]` values that reach an image from images of other folds."""
+def folds(size: int, seed: int) -> NDArray[np.int64]:
+    """Return int64 `[N]`: which of five folds each image is in."""
+    return seeds.Permutation(size, seed, "folds")(np.arange(size)) % FOLDS
+
+
+def from_other_folds(
+    walk: Walk, values: NDArray[np.float32], seed: int
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield for each number of hops the mean `[N, K]` of the values that reach an image from images of other folds."""
     size, columns = values.shape
-    fold = seeds.Permutation(size, seed, "folds")(np.arange(size)) % _FOLDS
+    fold = folds(size, seed)
     reached = [np.empty_like(values) for _ in HOPS]
-    for number in range(_FOLDS):
+    for number in range(FOLDS):
         here = fold == number
         moving = np.concatenate([values, np.ones((size, 1), dtype=np.float32)], axis=1)
         moving[here] = 0

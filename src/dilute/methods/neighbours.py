@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from dilute.methods.observed import Observed
 from dilute.noise import law_log_likelihood
 
 if TYPE_CHECKING:
-    from dilute.methods.graph import Walk
+    from dilute.methods.graph import Basis, Walk
 
 _M_STEPS = 2
 
@@ -30,6 +30,7 @@ class _Neighbours(Method):
     neighbours: int = Field(10, ge=1, le=1000)
     dimensions: int = Field(50, ge=1)
     rounds: int = Field(0, ge=0, le=100)
+    features: Literal["pixels", "patches"] = "pixels"
 
     @property
     def looks(self) -> int:
@@ -86,6 +87,7 @@ class RoundsKnown(NeighboursKnown):
 
     title: ClassVar[str] = "pooling in rounds"
     rounds: int = Field(3, ge=0, le=100)
+    features: Literal["pixels", "patches"] = "patches"
 
 
 class RoundsEstimated(NeighboursEstimated):
@@ -93,6 +95,7 @@ class RoundsEstimated(NeighboursEstimated):
 
     title: ClassVar[str] = "pooling in rounds"
     rounds: int = Field(3, ge=0, le=100)
+    features: Literal["pixels", "patches"] = "patches"
 
 
 class _Pooled(Objective):
@@ -116,25 +119,28 @@ class _Pooled(Objective):
         chosen = self._method
         if step and step not in look_steps(num_steps, chosen.looks):
             return
-        from dilute.methods.graph import pixel_walk, principal, walk_between
+        from dilute.methods.graph import basis_of, principal, walk_between
 
-        if step == 0:
-            walk = pixel_walk(self._observed, chosen.dimensions, chosen.neighbours)
-        else:
+        basis = basis_of(
+            self._observed, chosen.features, chosen.dimensions, chosen.neighbours, self._seed
+        )
+        walks = [basis.walk]
+        if step:
             seen = features(model, self._observed).numpy()
-            walk = walk_between(principal(seen, chosen.dimensions), chosen.neighbours)
-        self.posterior.copy_(as_tensor(self._pool(walk)))
+            walks.append(walk_between(principal(seen, chosen.dimensions), chosen.neighbours))
+        self.posterior.copy_(as_tensor(self._pool(basis, walks)))
 
-    def _pool(self, walk: Walk) -> NDArray[np.float64]:
-        from dilute.methods.graph import pooled, pooled_classes
+    def _pool(self, basis: Basis, walks: list[Walk]) -> NDArray[np.float64]:
+        from dilute.methods.graph import pooled_classes
+        from dilute.methods.pooling import pooled
 
         if self._scores is not None:
-            return pooled(walk, self._scores, self._seed)
+            return pooled(self._scores, self._seed, walks, basis.features)
         counts = self._observed.counts()
-        posterior = np.eye(counts.shape[1])[pooled_classes(walk, counts, self._seed)]
+        posterior = np.eye(counts.shape[1])[pooled_classes(walks[-1], counts, self._seed)]
         for _ in range(_M_STEPS):
-            law = counted_law(posterior, counts)
-            posterior = pooled(walk, law_log_likelihood(counts, law), self._seed)
+            scores = law_log_likelihood(counts, counted_law(posterior, counts))
+            posterior = pooled(scores, self._seed, walks, basis.features)
         return posterior
 
     def forward(self, model: nn.Module, batch: TensorBatch) -> Tensor:

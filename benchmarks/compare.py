@@ -1,0 +1,218 @@
+"""`make compare`: methods against each other, on the settings of docs/methods.md.
+
+Trains what `results/compare/` lacks (hours on two cores; it may be stopped and started again), and writes the
+tables of docs/methods.md and the figures. `--draw-only` trains nothing; a word chooses parts by name.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from paper import ROOT
+from readme import write_table
+
+from dilute.comparison import Contest, Standing, draw_comparison, outcomes, ranking
+from dilute.figures import save
+from dilute.methods import METHODS
+from dilute.noise import Structured
+from dilute.runs import RunRecord, RunSpec
+from dilute.store import Store
+from dilute.sweeps import run_sweep
+
+STORE = ROOT / "results" / "compare"
+FIGURES = ROOT / "results" / "figures"
+PAGE = ROOT / "docs" / "methods.md"
+COMMAND = "make compare"
+
+ROUNDS = ("rounds_known", "rounds_estimated")
+FAST = tuple(name for name in METHODS if name not in ROUNDS)
+FEW = (
+    "cross_entropy",
+    "gce",
+    "forward_known",
+    "em_known",
+    "em_estimated",
+    "neighbours_known",
+    "neighbours_estimated",
+)
+LARGE_RATES = (1e-3, 2e-4)
+"""Where noise is large, a smaller rate serves methods whose gradient is as noisy as the labels."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A table of the page: its title, and the contests that it is made of."""
+
+    name: str
+    title: str
+    contests: tuple[Contest, ...]
+
+
+def mnist(alpha: float, methods: Sequence[str], **fields: Any) -> Contest:
+    fields = {
+        "data": "mnist",
+        "model": "mlp1",
+        "passes": 2.0,
+        "learning_rates": LARGE_RATES if alpha >= 50 else (1e-3,),
+        **fields,
+    }
+    return Contest(noise={"alpha": alpha}, methods=tuple(methods), **fields)
+
+
+def with_noise(contest: Contest, **noise: Any) -> Contest:
+    return Contest(**{**contest.__dict__, "noise": noise})
+
+
+CONV4: dict[str, Any] = {"model": "conv4", "passes": 3.0, "learning_rates": (1e-3,)}
+CIFAR: dict[str, Any] = {
+    "data": "cifar10",
+    "model": "conv6",
+    "num_clean": 10_000,
+    "passes": 4.0,
+    "learning_rates": (1e-3,),
+}
+PARTS = (
+    Part(
+        "conv4-small",
+        "MNIST, 4,000 images, Conv4",
+        (
+            mnist(
+                20,
+                ("cross_entropy", "em_known", "em_estimated", *ROUNDS),
+                num_clean=4000,
+                **{**CONV4, "passes": 16.0},
+            ),
+        ),
+    ),
+    Part(
+        "cifar10",
+        "CIFAR-10, 10,000 images, Conv6",
+        (
+            mnist(10, ("cross_entropy", *ROUNDS), **CIFAR),
+            *(mnist(alpha, ("cross_entropy", "rounds_known"), **CIFAR) for alpha in (2, 5)),
+        ),
+    ),
+    Part(
+        "conv4",
+        "MNIST, all images, Conv4",
+        (
+            mnist(100, ("rounds_known", "cross_entropy"), **CONV4),
+            mnist(1000, ("rounds_known",), **CONV4),
+            mnist(100, ("rounds_estimated",), **{**CONV4, "seeds": (0,)}),
+        ),
+    ),
+    Part(
+        "mlp1-small",
+        "MNIST, 4,000 images, one hidden layer",
+        tuple(
+            mnist(alpha, METHODS, num_clean=4000, passes=8.0, learning_rates=(1e-3,))
+            for alpha in (5, 20, 100)
+        ),
+    ),
+    Part(
+        "mlp1",
+        "MNIST, all images, one hidden layer",
+        (
+            mnist(20, FAST),
+            *(mnist(alpha, FEW) for alpha in (5, 50, 100, 200, 500, 1000)),
+        ),
+    ),
+    Part(
+        "structured",
+        "MNIST, all images, structured noise in random order",
+        (with_noise(mnist(20, FAST), alpha=20, noise=Structured(delta=1.0, order="random")),),
+    ),
+    Part(
+        "replacement",
+        "MNIST, all images, labels replaced",
+        tuple(with_noise(mnist(20, FAST), rate=rate) for rate in (0.5, 0.8, 0.9)),
+    ),
+)
+
+
+def specs_of(part: Part) -> list[RunSpec]:
+    """Return the part's runs, the seed varying slowest so that runs on the same images follow each other."""
+    found: dict[str, RunSpec] = {}
+    for contest in part.contests:
+        num_train = {"mnist": 60_000, "cifar10": 50_000}[contest.data]
+        for spec in contest.specs(num_train):
+            found.setdefault(spec.key(), spec)
+    return sorted(found.values(), key=lambda spec: spec.seed)
+
+
+def records_of(part: Part, store: Store) -> list[RunRecord]:
+    return [record for spec in specs_of(part) if (record := store.get(spec.key())) is not None]
+
+
+def table(standings: Sequence[Standing]) -> str:
+    """Return a Markdown table: a row per method, a column per amount of noise."""
+    amounts = sorted({one.amount for one in standings})
+    cells = {(one.method, one.amount): one for one in standings}
+    order = dict.fromkeys(one.method for one in standings)
+    word = "rate" if "replacement" in standings[0].setting else "alpha"
+    by_mean = sorted(order, key=lambda name: -_mean(cells, name, amounts))
+    lines = [
+        f"| method | it knows | {' | '.join(f'{word} = {amount:g}' for amount in amounts)} | s per run |",
+        "| --- " * (3 + len(amounts)) + "|",
+    ]
+    for name in by_mean:
+        found = [cells.get((name, amount)) for amount in amounts]
+        kind = METHODS[name]
+        seconds = [one.seconds for one in found if one and one.seconds is not None]
+        shown = f"{min(seconds):.0f} to {max(seconds):.0f}" if seconds else "–"
+        lines.append(
+            f"| {kind.title} (`{name}`) | {kind.knows} | {' | '.join(map(_cell, found))} | {shown} |"
+        )
+    return "\n".join(lines)
+
+
+def _mean(cells: dict[tuple[str, float], Standing], name: str, amounts: Sequence[float]) -> float:
+    found = [cells.get((name, amount)) for amount in amounts]
+    return sum(one.accuracy or 0.0 for one in found if one) / len(amounts)
+
+
+def _cell(one: Standing | None) -> str:
+    if one is None:
+        return "not run"
+    if one.accuracy is None or one.low is None or one.high is None:
+        return f"failed ({one.num_failed})"
+    failed = f", {one.num_failed} failed" if one.num_failed else ""
+    return f"{100 * one.accuracy:.1f} ({100 * one.low:.1f} to {100 * one.high:.1f}, n = {one.num_seeds}{failed})"
+
+
+def settings(standings: Sequence[Standing]) -> Iterator[tuple[str, list[Standing]]]:
+    for setting in dict.fromkeys(one.setting for one in standings):
+        yield setting, [one for one in standings if one.setting == setting]
+
+
+def write(part: Part, store: Store) -> None:
+    """Write the part's tables into the page, and its pictures."""
+    standings = ranking(outcomes(records_of(part, store)))
+    blocks = []
+    for number, (setting, found) in enumerate(settings(standings)):
+        name = f"compare-{part.name}" + (f"-{number + 1}" if number else "")
+        save(draw_comparison(found, setting), FIGURES / f"{name}.png")
+        blocks.append(
+            f"*{setting}*\n\n{table(found)}\n\n![{setting}: accuracy by method](../results/figures/{name}.png)"
+        )
+    write_table(f"compare-{part.name}", "\n\n".join(blocks), command=COMMAND, path=PAGE)
+
+
+def main(words: Sequence[str]) -> None:
+    chosen = [word for word in words if not word.startswith("--")]
+    parts = [part for part in PARTS if not chosen or part.name in chosen]
+    store = Store(STORE)
+    for part in parts:
+        if "--draw-only" not in words:
+            print(f"{part.title}: {len(specs_of(part))} runs", file=sys.stderr, flush=True)
+            result = run_sweep(specs_of(part), STORE, keep_weights=False)
+            assert not result.interrupted, "the same command goes on"
+        if "--train-only" not in words:
+            write(part, store)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
