@@ -27,8 +27,9 @@ FIGURES = ROOT / "results" / "figures"
 PAGE = ROOT / "docs" / "methods.md"
 COMMAND = "make compare"
 
+PATCHES = ("patches_known", "patches_estimated")
 ROUNDS = ("rounds_known", "rounds_estimated")
-FAST = tuple(name for name in METHODS if name not in ROUNDS)
+FAST = tuple(name for name in METHODS if name not in (*PATCHES, *ROUNDS))
 FEW = (
     "cross_entropy",
     "gce",
@@ -81,7 +82,7 @@ PARTS = (
         (
             mnist(
                 20,
-                ("cross_entropy", "em_known", "em_estimated", *ROUNDS),
+                ("cross_entropy", "em_known", *PATCHES, *ROUNDS),
                 num_clean=4000,
                 **{**CONV4, "passes": 16.0},
             ),
@@ -91,8 +92,8 @@ PARTS = (
         "cifar10",
         "CIFAR-10, 10,000 images, Conv6",
         (
-            mnist(10, ("cross_entropy", *ROUNDS), **CIFAR),
-            *(mnist(alpha, ("cross_entropy", "rounds_known"), **CIFAR) for alpha in (2, 5)),
+            mnist(10, ("cross_entropy", *PATCHES, "rounds_known"), **CIFAR),
+            *(mnist(alpha, ("cross_entropy", "patches_known"), **CIFAR) for alpha in (2, 5)),
         ),
     ),
     Part(

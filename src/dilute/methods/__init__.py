@@ -26,6 +26,8 @@ from dilute.methods.mixup import Mixup
 from dilute.methods.neighbours import (
     NeighboursEstimated,
     NeighboursKnown,
+    PatchesEstimated,
+    PatchesKnown,
     RoundsEstimated,
     RoundsKnown,
 )
@@ -51,6 +53,8 @@ METHODS: dict[str, type[Method]] = {
     "em_estimated": EmEstimated,
     "neighbours_known": NeighboursKnown,
     "neighbours_estimated": NeighboursEstimated,
+    "patches_known": PatchesKnown,
+    "patches_estimated": PatchesEstimated,
     "rounds_known": RoundsKnown,
     "rounds_estimated": RoundsEstimated,
 }

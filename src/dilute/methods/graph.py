@@ -78,7 +78,7 @@ class Basis:
 
 
 def basis_of(observed: Observed, kind: str, dimensions: int, neighbours: int, seed: int) -> Basis:
-    """Return the basis by `"pixels"` or by `"patches"`; the last one is remembered, as it depends on no label."""
+    """Return the basis by `"pixels"` or by `"patches"`; the last two are remembered, as they depend on no label."""
     return _remembered(_Images(observed), kind, dimensions, neighbours, seed)
 
 
@@ -95,7 +95,7 @@ class _Images:
         return hash(self.key)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _remembered(images: _Images, kind: str, dimensions: int, neighbours: int, seed: int) -> Basis:
     if kind == "pixels":
         features = pixel_features(images.observed, dimensions)

@@ -82,20 +82,40 @@ class NeighboursEstimated(_Neighbours):
         return _Pooled(self, observed, seed, None)
 
 
-class RoundsKnown(NeighboursKnown):
-    """Neighbour pooling and training in rounds: pixels at first, then the network's own features; see `NeighboursKnown`."""
+class PatchesKnown(NeighboursKnown):
+    """Pooling by features that are learnt from the images alone: small patches of them. Needs the noise matrix, and gains from many labels per image.
 
-    title: ClassVar[str] = "pooling in rounds"
-    rounds: int = Field(3, ge=0, le=100)
+    Neighbours are found by patch features, and ridge regression on these is a second expert beside the walks; see
+    `NeighboursKnown` and `dilute.methods.patches`. It is for images; of other inputs it takes the inputs themselves.
+    """
+
+    title: ClassVar[str] = "patch pooling"
     features: Literal["pixels", "patches"] = "patches"
 
 
-class RoundsEstimated(NeighboursEstimated):
-    """Neighbour pooling and training in rounds with an estimated law; see `NeighboursEstimated` and `RoundsKnown`."""
+class PatchesEstimated(NeighboursEstimated):
+    """Pooling by patch features with an estimated law; see `PatchesKnown` and `NeighboursEstimated`."""
+
+    title: ClassVar[str] = "patch pooling"
+    features: Literal["pixels", "patches"] = "patches"
+
+
+class RoundsKnown(PatchesKnown):
+    """Patch pooling and training in rounds: in each, neighbours by the network's own features are one expert more; see `PatchesKnown`.
+
+    A round costs a look at all images and a search for neighbours. It pays where the network's features come to be
+    better than the patches'.
+    """
 
     title: ClassVar[str] = "pooling in rounds"
     rounds: int = Field(3, ge=0, le=100)
-    features: Literal["pixels", "patches"] = "patches"
+
+
+class RoundsEstimated(PatchesEstimated):
+    """Patch pooling and training in rounds with an estimated law; see `RoundsKnown`."""
+
+    title: ClassVar[str] = "pooling in rounds"
+    rounds: int = Field(3, ge=0, le=100)
 
 
 class _Pooled(Objective):
