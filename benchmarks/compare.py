@@ -57,7 +57,7 @@ def mnist(alpha: float, methods: Sequence[str], **fields: Any) -> Contest:
         "data": "mnist",
         "model": "mlp1",
         "passes": 2.0,
-        "learning_rates": LARGE_RATES if alpha >= 50 else (1e-3,),
+        "learning_rates": LARGE_RATES if alpha >= 100 else (1e-3,),
         **fields,
     }
     return Contest(noise={"alpha": alpha}, methods=tuple(methods), **fields)
@@ -92,7 +92,7 @@ PARTS = (
         "cifar10",
         "CIFAR-10, 10,000 images, Conv6",
         (
-            mnist(10, ("cross_entropy", *PATCHES, "rounds_known"), **CIFAR),
+            mnist(10, ("cross_entropy", *PATCHES), **CIFAR),
             *(mnist(alpha, ("cross_entropy", "patches_known"), **CIFAR) for alpha in (2, 5)),
         ),
     ),
@@ -100,9 +100,8 @@ PARTS = (
         "conv4",
         "MNIST, all images, Conv4",
         (
-            mnist(100, ("rounds_known", "cross_entropy"), **CONV4),
-            mnist(1000, ("rounds_known",), **CONV4),
-            mnist(100, ("rounds_estimated",), **{**CONV4, "seeds": (0,)}),
+            mnist(100, PATCHES, **CONV4),
+            mnist(1000, ("patches_known",), **CONV4),
         ),
     ),
     Part(

@@ -491,7 +491,7 @@ def test_demo_at_its_smallest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     monkeypatch.setattr(
         demo,
         "demo_spec",
-        lambda alpha: real(alpha).model_copy(
+        lambda alpha, method="cross_entropy": real(alpha, method).model_copy(
             update={"budget_steps": 3, "batch_size": 8, "curve_points": 1}
         ),
     )

@@ -13,6 +13,7 @@ from dilute.store import Store
 from dilute.training import Trained
 
 ALPHAS = (0.0, 10.0, 20.0)
+PLAIN, BEST = "cross_entropy", "patches_estimated"
 OnStep = Callable[[int, int, Trained], None]
 
 
@@ -31,7 +32,7 @@ def demonstrate(
     progress: Callable[[str], AbstractContextManager[OnStep]],
     execution: Execution | None = None,
 ) -> Demonstration:
-    """Train Conv4 on 4,000 digits with 0, 10 and 20 random labels for each right one.
+    """Train Conv4 on 4,000 digits with 0, 10 and 20 random labels for each right one, and the last again with a method that uses all labels well.
 
     Arguments:
         out: folder for pictures and records; a run whose record is there is not repeated.
@@ -44,13 +45,14 @@ def demonstrate(
 
     store = Store(out / "runs")
     splits = dilute.data.load("mnist5k")
-    specs = [demo_spec(alpha) for alpha in ALPHAS]
+    specs = [*(demo_spec(alpha) for alpha in ALPHAS), demo_spec(ALPHAS[-1], BEST)]
     pictures = [out / "labels.png", out / "curves.png"]
     draw_labels(noisy_set(specs[-1], splits.train), pictures[0])
     records = []
     num_known = 0
     for spec in specs:
-        with progress(f"alpha = {spec.alpha:g}") as on_step:
+        title = f"alpha = {spec.alpha:g}" + (f", {BEST}" if spec.method == BEST else "")
+        with progress(title) as on_step:
             told = replace(execution or Execution(), on_step=on_step)
             record, was_there = store.run(spec, told, splits=splits)
         records.append(record)
@@ -59,10 +61,16 @@ def demonstrate(
     return Demonstration(_sentence(records), records, pictures, num_known)
 
 
-def demo_spec(alpha: float) -> RunSpec:
+def demo_spec(alpha: float, method: str = PLAIN) -> RunSpec:
     """Return the demonstration's run at `alpha`."""
     return RunSpec(
-        data="mnist5k", model="conv4", alpha=alpha, batch_size=128, budget_steps=240, curve_points=8
+        data="mnist5k",
+        model="conv4",
+        alpha=alpha,
+        method=method,
+        batch_size=128,
+        budget_steps=240,
+        curve_points=8,
     )
 
 
@@ -70,9 +78,11 @@ def _sentence(records: list[RunRecord]) -> str:
     for record in records:
         if record.accuracy.selected is None:
             return f"The run at alpha = {record.spec['alpha']:g} gave no model: {record.message or record.status}."
-    clean, last = records[0], records[-1]
+    clean, last, best = records[0], records[-2], records[-1]
     return (
         f"With {last.spec['alpha']:g} randomly labelled examples for each rightly labelled one ({last.wrong_rate:.0%} of "
         f"all labels wrong), the network reads {last.accuracy.selected:.1%} of {last.num_test:,} unseen digits; "
-        f"with clean labels it reads {clean.accuracy.selected:.1%}. (One run each, {last.num_clean:,} training digits.)"
+        f"with the same labels pooled over digits that look alike ({BEST}, {best.seconds:.0f} s in all against "
+        f"{last.seconds:.0f} s) it reads {best.accuracy.selected:.1%}; with clean labels {clean.accuracy.selected:.1%}. "
+        f"(One run each, {last.num_clean:,} training digits.)"
     )

@@ -107,7 +107,7 @@ def _draw_image(axes: Axes, image: Any) -> None:
 
 
 def draw_curves(records: Sequence[RunRecord], path: Path, *, title: str) -> None:
-    """Draw test accuracy along each run, a colour per amount of noise, the selected model marked.
+    """Draw test accuracy along each run, a colour per amount of noise and method, the selected model marked.
 
     Arguments:
         records: finished runs with a curve.
@@ -118,19 +118,19 @@ def draw_curves(records: Sequence[RunRecord], path: Path, *, title: str) -> None
 
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.subplots()
-    alphas = sorted({record.spec["alpha"] for record in records})
+    kinds = sorted({_kind(record) for record in records})
     for record in records:
-        number = alphas.index(record.spec["alpha"])
+        number = kinds.index(_kind(record))
         points = [point for point in record.curve if point.test_accuracy is not None]
         steps = [point.step for point in points]
         accuracies = [100 * (point.test_accuracy or 0.0) for point in points]
-        is_first = record is next(r for r in records if r.spec["alpha"] == record.spec["alpha"])
+        is_first = record is next(r for r in records if _kind(r) == _kind(record))
         axes.plot(
             steps,
             accuracies,
             color=COLOURS[number % len(COLOURS)],
             marker=".",
-            label=noise_label(record.spec["alpha"]) if is_first else None,
+            label=_curve_label(record) if is_first else None,
         )
         chosen = [i for i, step in enumerate(steps) if step == record.selected_step]
         axes.plot(
@@ -153,6 +153,15 @@ def draw_curves(records: Sequence[RunRecord], path: Path, *, title: str) -> None
     )
     axes.set_title(title, fontsize=12)
     save(figure, path)
+
+
+def _kind(record: RunRecord) -> tuple[float, str]:
+    return record.spec["alpha"], record.spec["method"]
+
+
+def _curve_label(record: RunRecord) -> str:
+    alpha, method = _kind(record)
+    return noise_label(alpha) + ("" if method == "cross_entropy" else f", {method}")
 
 
 def noise_label(alpha: float) -> str:

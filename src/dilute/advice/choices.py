@@ -1,4 +1,4 @@
-"""Batch size, labels per visit, learning rate and length of training, from a short measurement at hand."""
+"""Method, batch size, labels per visit, learning rate and length of training, from a short measurement at hand."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from dilute.advice.law import AdviceLaw, read_law, warmup_steps
+from dilute.advice.method import choose_method, preparation_seconds
 from dilute.dilution import Copies, NoisySet, Visits
 from dilute.errors import SpecError
 from dilute.gradients import Interval, Sampling, class_scales
@@ -45,6 +46,7 @@ class Advice:
     """How to train, and why.
 
     Attributes:
+        method: how to learn from the labels; method_seconds: what it takes here before the first step.
         copies: labels per visit.
         batch_size: visits per step.
         learning_rate: peak of AdamW's, which falls linearly to zero; its interval holds the best rate of
@@ -57,6 +59,8 @@ class Advice:
         reasons: a sentence for each choice.
     """
 
+    method: str
+    method_seconds: float
     copies: Copies
     batch_size: int
     learning_rate: Interval
@@ -72,6 +76,7 @@ class Advice:
         """Return the advice as a recipe."""
         steps = round(self.steps.value or 1)
         return Recipe(
+            method=self.method,
             copies=self.copies,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate.value,
@@ -136,8 +141,11 @@ def advise(
     steps = Interval(
         *(max(1.0, math.ceil(needed * factor / batch_size)) for factor in _around(law.images.bound))
     )
+    method, why_method = choose_method(noisy)
     rate, num_runs, why = _learning_rate(batch_size, scale, law, runs)
     return Advice(
+        method=method,
+        method_seconds=preparation_seconds(method, model, noisy, device, on_progress),
         copies="all" if labels_per_visit > 1 else 1,
         batch_size=batch_size,
         learning_rate=rate,
@@ -148,6 +156,7 @@ def advise(
         timing=timing,
         num_runs=num_runs,
         reasons={
+            "method": why_method,
             "copies": _why_copies(noisy, labels_per_visit, single, grouped),
             "batch_size": _why_batch(batch_size, scale, timing),
             "learning_rate": why,

@@ -1,4 +1,4 @@
-"""`dilute advise`: batch size, labels per visit, learning rate and length of training."""
+"""`dilute advise`: method, batch size, labels per visit, learning rate and length of training."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def advise(
     resize: options.Resize = None,
     json: options.Json = False,
 ) -> None:
-    """Say how to train: batch size, labels per visit, learning rate and steps, each with its reason.
+    """Say how to train: method, batch size, labels per visit, learning rate and steps, each with its reason.
 
     Measures the gradient before the first step and the time of a step: under a minute for small networks.
     Without --alpha or --rate the labels are taken as they are, however noisy.
@@ -106,6 +106,7 @@ def _command(found: Advice, data: str, given: dict[str, Any]) -> str:
     recipe = found.recipe()
     options = {
         **given,
+        "method": recipe.method,
         "copies": recipe.copies,
         "batch_size": recipe.batch_size,
         "learning_rate": f"{recipe.learning_rate:.2g}",
@@ -125,6 +126,7 @@ def _command(found: Advice, data: str, given: dict[str, Any]) -> str:
 def _text(found: Advice, command: str) -> str:
     rate, steps = found.learning_rate, found.steps
     rows = [
+        ["method", found.method, found.reasons["method"]],
         ["copies", str(found.copies), found.reasons["copies"]],
         ["batch size", str(found.batch_size), found.reasons["batch_size"]],
         [
@@ -139,5 +141,10 @@ def _text(found: Advice, command: str) -> str:
         ],
     ]
     lines = [f"{name:14}{value}\n    {reason}" for name, value, reason in rows]
-    lines.append(f"{'time':14}about {console.duration(found.seconds)} of steps here")
+    before = (
+        f", after {console.duration(found.method_seconds)} of pooling"
+        if found.method_seconds
+        else ""
+    )
+    lines.append(f"{'time':14}about {console.duration(found.seconds)} of steps here{before}")
     return "\n".join([*lines, "", command])

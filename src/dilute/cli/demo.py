@@ -15,7 +15,7 @@ def demo(
     threads: options.CpuThreads = None,
     json: options.Json = False,
 ) -> None:
-    """Train on real digits with 0, 10 and 20 wrong labels for each right one, and say what is left.
+    """Train on real digits with 0, 10 and 20 wrong labels for each right one, and say what is left, and what a better method gets.
 
     Takes about two minutes on two cores; needs no download.
 
@@ -43,8 +43,10 @@ def demo(
     for record in found.records:
         accuracy = record.accuracy.selected
         shown = "no model" if accuracy is None else f"{accuracy:.1%}"
+        method = record.spec["method"]
         print(
             f"alpha = {record.spec['alpha']:>2g}: {record.wrong_rate:>4.0%} of labels wrong, test accuracy {shown}"
+            + (f" by {method}" if method != "cross_entropy" else "")
         )
     print(f"\n{found.sentence}\n")
     print("Pictures: " + ", ".join(str(path) for path in found.pictures))

@@ -8,12 +8,10 @@ from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
-from threadpoolctl import threadpool_limits
 
 from dilute import seeds
 from dilute.methods.observed import Observed
@@ -36,8 +34,7 @@ def pixel_features(observed: Observed, dimensions: int) -> NDArray[np.float32]:
 def principal(features: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
     """Return float32 `[N, D]`: at most so many principal components."""
     fewer = min(dimensions, *features.shape)
-    with threadpool_limits(torch.get_num_threads()):
-        projected = PCA(fewer, svd_solver="covariance_eigh").fit_transform(features)
+    projected = PCA(fewer, svd_solver="covariance_eigh").fit_transform(features)
     return np.asarray(projected, dtype=np.float32)
 
 
@@ -52,9 +49,8 @@ def walk_between(features: NDArray[np.float32], neighbours: int) -> Walk:
     """
     size = len(features)
     found = min(neighbours + 1, size)
-    with threadpool_limits(torch.get_num_threads()):
-        search = NearestNeighbors(n_neighbors=found, algorithm="brute").fit(features)
-        nearest = search.kneighbors(features, return_distance=False)
+    search = NearestNeighbors(n_neighbors=found, algorithm="brute").fit(features)
+    nearest = search.kneighbors(features, return_distance=False)
     ones = np.ones(size * found, dtype=np.float32)
     edges = sparse.csr_matrix(
         (ones, nearest.ravel(), np.arange(0, size * found + 1, found)), shape=(size, size)

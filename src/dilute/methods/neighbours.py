@@ -139,16 +139,19 @@ class _Pooled(Objective):
         chosen = self._method
         if step and step not in look_steps(num_steps, chosen.looks):
             return
+        from threadpoolctl import threadpool_limits
+
         from dilute.methods.graph import basis_of, principal, walk_between
 
-        basis = basis_of(
-            self._observed, chosen.features, chosen.dimensions, chosen.neighbours, self._seed
-        )
-        walks = [basis.walk]
-        if step:
-            seen = features(model, self._observed).numpy()
-            walks.append(walk_between(principal(seen, chosen.dimensions), chosen.neighbours))
-        self.posterior.copy_(as_tensor(self._pool(basis, walks)))
+        with threadpool_limits(torch.get_num_threads()):  # of linear algebra outside PyTorch, too
+            basis = basis_of(
+                self._observed, chosen.features, chosen.dimensions, chosen.neighbours, self._seed
+            )
+            walks = [basis.walk]
+            if step:
+                seen = features(model, self._observed).numpy()
+                walks.append(walk_between(principal(seen, chosen.dimensions), chosen.neighbours))
+            self.posterior.copy_(as_tensor(self._pool(basis, walks)))
 
     def _pool(self, basis: Basis, walks: list[Walk]) -> NDArray[np.float64]:
         from dilute.methods.graph import pooled_classes

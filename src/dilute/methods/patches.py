@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional
 
@@ -38,7 +37,7 @@ def patch_features(observed: Observed, seed: int) -> NDArray[np.float32]:
         return standardised(np.concatenate([batch.reshape(len(batch), -1) for batch in batches]))
     inputs = np.concatenate(batches)
     size = min(_PATCH, *inputs.shape[2:])
-    with threadpool_limits(torch.get_num_threads()), torch.inference_mode():
+    with torch.inference_mode():
         filters, offsets = _learn_filters(_patches(inputs, size, seed), seed)
         kernels = filters.reshape(-1, inputs.shape[1], size, size)
         parts = [
