@@ -39,8 +39,8 @@ FEW = (
     "neighbours_known",
     "neighbours_estimated",
 )
-LARGE_RATES = (1e-3, 2e-4)
-"""Where noise is large, a smaller rate serves methods whose gradient is as noisy as the labels."""
+RATES = {50: (4e-4,), 100: (1e-3, 2e-4), 200: (4e-4,), 500: (4e-4,), 1000: (1e-3, 2e-4)}
+"""Where noise is large, a smaller rate serves methods whose gradient is as noisy as the labels; else 0.001."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def mnist(alpha: float, methods: Sequence[str], **fields: Any) -> Contest:
         "data": "mnist",
         "model": "mlp1",
         "passes": 2.0,
-        "learning_rates": LARGE_RATES if alpha >= 100 else (1e-3,),
+        "learning_rates": RATES.get(alpha, (1e-3,)),
         **fields,
     }
     return Contest(noise={"alpha": alpha}, methods=tuple(methods), **fields)
@@ -67,7 +67,7 @@ def with_noise(contest: Contest, **noise: Any) -> Contest:
     return Contest(**{**contest.__dict__, "noise": noise})
 
 
-CONV4: dict[str, Any] = {"model": "conv4", "passes": 3.0, "learning_rates": (1e-3,)}
+CONV4: dict[str, Any] = {"model": "conv4", "passes": 2.0, "learning_rates": (1e-3,)}
 CIFAR: dict[str, Any] = {
     "data": "cifar10",
     "model": "conv6",
@@ -100,7 +100,7 @@ PARTS = (
         "conv4",
         "MNIST, all images, Conv4",
         (
-            mnist(100, PATCHES, **CONV4),
+            mnist(100, ("cross_entropy", *PATCHES), **CONV4),
             mnist(1000, ("patches_known",), **CONV4),
         ),
     ),

@@ -135,7 +135,9 @@ def test_advice_for_a_set_at_hand(digits: Splits):
     assert found.learning_rate.value == law.learning_rate(found.batch_size, scale)
     assert found.steps.low <= found.steps.value <= found.steps.high
     assert found.seconds == found.timing.seconds(found.batch_size, found.steps.value)
-    assert found.reasons.keys() == {"copies", "batch_size", "learning_rate", "steps"}
+    assert found.reasons.keys() == {"method", "copies", "batch_size", "learning_rate", "steps"}
+    assert found.method == "patches_estimated"
+    assert found.method_seconds > 0
     assert said
     recipe = found.recipe()
     assert recipe.budget_steps == found.steps.value

@@ -51,6 +51,7 @@ def assert_one_line(result: tuple[int, str, str], *says: str) -> None:
         "demo",
         "run",
         "sweep",
+        "compare",
         "reproduce",
         "gradients",
         "advise",
@@ -71,7 +72,8 @@ def test_every_command_has_help_with_an_example(name: str, command):
 def test_every_command_is_in_the_test_above():
     names = {command.name or command.callback.__name__ for command in app.registered_commands}
     assert names == {
-        *("demo", "run", "sweep", "reproduce", "gradients", "advise", "plan", "estimate", "labels")
+        *("demo", "run", "sweep", "compare", "reproduce", "gradients", "advise", "plan"),
+        *("estimate", "labels"),
     }
 
 

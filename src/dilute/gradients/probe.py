@@ -125,7 +125,7 @@ class Probe:
                 yield self._gradient(batch)
 
     def _gradient(self, batch: Batch) -> list[Tensor]:
-        inputs, targets, weights = (torch.from_numpy(array).to(self._device) for array in batch)
+        inputs, targets, weights = (torch.from_numpy(array).to(self._device) for array in batch[:3])
         loss = (self._loss_of(self._model(inputs), targets) * weights).mean()
         if not loss.requires_grad:
             raise ModelError("the model's output does not depend on its parameters; no gradient")
