@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow bench paper studies advice estimate clean
+.PHONY: demo test test-slow bench paper studies advice estimate compare clean
 
 demo: .venv/ready
 	$(BIN)/dilute demo
@@ -32,6 +32,9 @@ advice: .venv/ready
 
 estimate: .venv/ready
 	$(BIN)/python benchmarks/estimate.py
+
+compare: .venv/ready
+	$(BIN)/python benchmarks/compare.py
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

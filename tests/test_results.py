@@ -19,6 +19,7 @@ STORE = ROOT / "results" / "paper"
 GRADIENTS = ROOT / "results" / "gradients"
 LAWS = ROOT / "results" / "laws"
 RECIPE = ROOT / "results" / "recipe"
+COMPARE = ROOT / "results" / "compare"
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def test_the_headline_is_the_documented_command(found):
 
 
 def test_every_stored_record_of_the_studies_is_readable():
-    for folder in (GRADIENTS, LAWS, RECIPE):
+    for folder in (GRADIENTS, LAWS, RECIPE, COMPARE):
         records = list(Store(folder).records())
         assert len(records) == len(list(folder.glob("*.json")))
         assert all(record.status == "done" for record in records)
@@ -159,3 +160,13 @@ def test_the_readme_quotes_the_power_of_the_labels_needed():
     readme = (ROOT / "README.md").read_text()
     assert f"`1 + alpha` to the power {float(power):.1f}" in readme
     assert f"`1 + alpha` to the power {power} (" in page
+
+
+def test_the_page_on_methods_quotes_the_stored_results():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        import compare
+
+        page = (ROOT / "docs" / "methods.md").read_text()
+        for part in compare.PARTS:
+            assert compare.text_of(part, Store(COMPARE)) in page, part.name

@@ -36,7 +36,7 @@ class CoTeaching(Method):
     forget_rate: float | None = Field(None, ge=0, lt=1)
     ramp: float = Field(0.05, ge=0, le=1)
 
-    def objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:
+    def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:
         """Return the two networks' losses; see `Method.objective`."""
         rate = observed.noise_rate if self.forget_rate is None else self.forget_rate
         return _TwoNetworks(model, seed, rate, self.ramp)

@@ -27,7 +27,7 @@ class _Known(Method):
     images_from_elsewhere: ClassVar[bool] = False
     matrix: Rows | None = None
 
-    def objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
+    def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
         """Return the corrected loss; see `Method.objective`."""
         objective = _Corrected(self.direction, observed.num_classes)
         objective.put_law(given_law(observed, self.matrix))
@@ -76,7 +76,7 @@ class _Estimated(Method):
         """Once, to estimate the matrix."""
         return 1
 
-    def objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
+    def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
         """Return the loss, corrected from half of the training on; see `Method.objective`."""
         return _Corrected(self.direction, observed.num_classes, observed, self.quantile)
 

@@ -31,7 +31,7 @@ class EarlyLearningRegularisation(Method):
     weight: float = Field(3.0, ge=0)
     memory: float = Field(0.7, ge=0, lt=1)
 
-    def objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
+    def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
         """Return the regularised loss; see `Method.objective`."""
         return _Regularised(self.weight, self.memory, observed.num_images, observed.num_classes)
 

@@ -39,7 +39,7 @@ class EmKnown(Method):
     images_from_elsewhere: ClassVar[bool] = False
     matrix: Rows | None = None
 
-    def objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
+    def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
         """Return the negative log-likelihood of the counts; see `Method.objective`."""
         objective = _CountLikelihood(observed)
         objective.put(class_log_likelihood(observed, self.matrix))
@@ -69,7 +69,7 @@ class EmEstimated(Method):
         """Once a round."""
         return self.rounds
 
-    def objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
+    def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
         """Return cross-entropy at first, then the likelihood under the current law; see `Method.objective`."""
         return _EstimatedLikelihood(observed, self.rounds)
 

@@ -33,6 +33,8 @@ def pixel_features(observed: Observed, dimensions: int) -> NDArray[np.float32]:
 
 def principal(features: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
     """Return float32 `[N, D]`: at most so many principal components."""
+    if not np.ptp(features, axis=0).any():  # a single image, or equal ones
+        return np.zeros((len(features), 1), dtype=np.float32)
     fewer = min(dimensions, *features.shape)
     projected = PCA(fewer, svd_solver="covariance_eigh").fit_transform(features)
     return np.asarray(projected, dtype=np.float32)
@@ -48,14 +50,16 @@ def walk_between(features: NDArray[np.float32], neighbours: int) -> Walk:
     An edge has weight 2 if each is among the other's nearest, else 1. Exact search, whose time goes as N².
     """
     size = len(features)
-    found = min(neighbours + 1, size)
+    found = min(neighbours, size - 1)
+    if found == 0:
+        return sparse.csr_matrix(np.ones((1, 1), dtype=np.float32))
     search = NearestNeighbors(n_neighbors=found, algorithm="brute").fit(features)
-    nearest = search.kneighbors(features, return_distance=False)
+    nearest = search.kneighbors(return_distance=False)  # of each of them, itself left out
     ones = np.ones(size * found, dtype=np.float32)
     edges = sparse.csr_matrix(
         (ones, nearest.ravel(), np.arange(0, size * found + 1, found)), shape=(size, size)
     )
-    edges = edges + edges.T
+    edges = edges + edges.T + 2 * sparse.identity(size, dtype=np.float32, format="csr")
     degrees = np.asarray(edges.sum(axis=1)).ravel()
     return sparse.csr_matrix(sparse.diags((1 / degrees).astype(np.float32)) @ edges)
 

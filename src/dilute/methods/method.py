@@ -9,6 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from dilute.errors import SpecError
 from dilute.methods.observed import Observed
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -74,6 +75,21 @@ class Method(BaseModel):
 
         Errors: `SpecError` if the method cannot be used on that set.
         """
+        self.check_source(observed.has_one_source)
+        return self.make_objective(observed, model, seed)
+
+    def check_source(self, has_one_source: bool) -> None:
+        """Refuse noisy examples on other images than the clean ones, where the method cannot be used on them.
+
+        Errors: `SpecError`.
+        """
+        if not (has_one_source or self.images_from_elsewhere):
+            raise SpecError(
+                f"{self.title} ({self.knows}) needs noisy_images = same; images from elsewhere have no true class"
+            )
+
+    def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:
+        """Return the objective, on a set that the method can be used on; see `objective`."""
         raise NotImplementedError
 
 
@@ -93,7 +109,7 @@ class LossMethod(Method):
         """
         raise NotImplementedError
 
-    def objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
+    def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
         """Return the mean of the losses; see `Method.objective`."""
         return LossObjective(self.losses)
 

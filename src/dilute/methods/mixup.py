@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from dilute.methods.cross_entropy import cross_entropy
-from dilute.methods.method import Method, Objective, TensorBatch, weighted_mean
+from dilute.methods.method import Method, Objective, TensorBatch
 from dilute.methods.observed import Observed
 
 
@@ -27,7 +27,7 @@ class Mixup(Method):
     predicts_clean: ClassVar[bool] = False
     concentration: float = Field(1.0, gt=0)
 
-    def objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
+    def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
         """Return the loss on mixed batches; see `Method.objective`."""
         return _Mixed(self.concentration)
 
@@ -46,4 +46,4 @@ class _Mixed(Objective):
             return share * values + (1 - share) * values[other]
 
         logits = model(mixed(batch.inputs.float()))
-        return weighted_mean(cross_entropy(logits, mixed(batch.targets)), batch)
+        return cross_entropy(logits, mixed(batch.targets * batch.weights[:, None])).mean()

@@ -57,7 +57,7 @@ class NeighboursKnown(_Neighbours):
     title: ClassVar[str] = "neighbour pooling"
     matrix: Rows | None = None
 
-    def objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
+    def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
         """Return cross-entropy against pooled posteriors; see `Method.objective`."""
         return _Pooled(self, observed, seed, class_log_likelihood(observed, self.matrix))
 
@@ -77,7 +77,7 @@ class NeighboursEstimated(_Neighbours):
     title: ClassVar[str] = "neighbour pooling"
     knows: ClassVar[str] = "estimated matrix, counts"
 
-    def objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
+    def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
         """Return cross-entropy against pooled posteriors; see `Method.objective`."""
         return _Pooled(self, observed, seed, None)
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute.dilution import NoisySet, in_order
-from dilute.errors import SpecError
 from dilute.noise import count_log_likelihood, law_log_likelihood
 
 _IMAGES_AT_ONCE = 500
@@ -56,20 +55,15 @@ class Observed:
     def label_law(self) -> NDArray[np.float64]:
         """Return float64 `[K, K]`, by true class the distribution of a label: knowledge of the noise.
 
-        Errors: `SpecError` where noisy labels stand beside images from elsewhere.
+        For images of one source alone.
         """
-        if not self.has_one_source:
-            raise SpecError(
-                "a method that knows the noise matrix needs noisy_images = same; images from elsewhere have no true class"
-            )
+        assert self.has_one_source
         return self._noisy.blocks[0].laws
 
     def log_likelihood(self) -> NDArray[np.float64]:
         """Return float64 `[N, K]`: the log-likelihood of each image's labels by class, up to a number per image: knowledge of the noise.
 
-        For dilution it knows that one of an image's labels is its own.
-
-        Errors: as `label_law`.
+        For dilution it knows that one of an image's labels is its own. For images of one source alone.
         """
         law = self.label_law()
         if self._noisy.kind == "dilution" and self._noisy.alpha:

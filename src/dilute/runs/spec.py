@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from dilute.data import white_noise_name, white_noise_size
-from dilute.errors import DataError
+from dilute.errors import DataError, SpecError
 from dilute.noise import NoisePattern, Uniform
 from dilute.training import Recipe
 
@@ -77,6 +77,10 @@ class RunSpec(Recipe):
             raise ValueError(
                 f"noisy_images = {self.noisy_images} has no meaning with a rate; replacement keeps the images"
             )
+        try:
+            self.make_method().check_source(self.noisy_images == "same" or not self.alpha)
+        except SpecError as error:
+            raise ValueError(str(error)) from None
         return self
 
     def canonical(self) -> dict[str, Any]:

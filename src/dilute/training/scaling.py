@@ -31,11 +31,12 @@ class Scaled(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits `[B, K]` for raw inputs `[B, …]`."""
+        mean, deviation = self.mean, self.deviation
+        if mean.ndim == 1 and inputs.ndim == 4:  # images: as stored, or mixed into float32
+            mean, deviation = mean[:, None, None], deviation[:, None, None]
         if inputs.dtype == torch.uint8:
-            mean, deviation = self.mean[:, None, None], self.deviation[:, None, None]
             values = inputs.to(torch.float32, memory_format=torch.channels_last)
         else:
-            mean, deviation = self.mean, self.deviation
             values = inputs.clone()
         logits: Tensor = self.network(values.sub_(mean).div_(deviation))
         return logits
