@@ -125,6 +125,7 @@ def test_an_estimate_from_trusted_labels(command, noisy: Path):
     assert command(*words[1:], "--images", 256)[0] == 0
 
 
+@pytest.mark.slow
 def test_an_estimate_is_handed_over_to_a_plan(command, noisy: Path, runs: Path):
     asked = ["estimate", f"npz:{noisy / 'noisy.npz'}", "--out", noisy / "out", "--no-rows"]
     code, out, _ = command(*asked, "--trusted", noisy / "trusted.csv", "--json")
