@@ -92,7 +92,7 @@ PARTS = (
         (
             mnist(
                 20,
-                ("cross_entropy", "em_known", *PATCHES),
+                ("cross_entropy", *PATCHES),
                 num_clean=4000,
                 **{**CONV4, "passes": 16.0},
             ),

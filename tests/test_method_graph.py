@@ -254,9 +254,7 @@ def test_no_method_sees_which_labels_are_right(digits: Splits, kind: str, name: 
     assert_same_bits(uninterrupted(kind, digits.train, name), trained(other, name))
 
 
-@pytest.mark.parametrize(
-    "kind", ["dilution", pytest.param("replacement", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("kind", ["dilution", pytest.param("replacement", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("name", "step"),
     [(n, s) for n in METHODS for s in (4, 10, 13) if s != 10 or make_method(n).looks],

@@ -19,7 +19,8 @@ class CoTeaching(Method):
     """Two networks, each trained on the visits whose labels the other finds likeliest. Knows the noise rate.
 
     It assumes that wrong labels have large losses before they are learnt by heart. A label is chosen or not, so
-    that visits should show one label each (`copies = 1`). The first network is the one that is judged.
+    that visits should show one label each (`copies = 1`). The first network is the one that is judged. The second is a copy of it
+    whose layers are drawn anew by their own `reset_parameters`.
 
     Arguments:
         forget_rate: share of visits left out in the end, 0 to below 1; the set's noise rate if None.

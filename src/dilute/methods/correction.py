@@ -131,16 +131,16 @@ class _Corrected(Objective):
     def put_law(self, law: NDArray[np.float64]) -> None:
         """Correct by this law (float64 `[K, K]`) from now on.
 
-        Errors: `SpecError` if it has no inverse where one is needed.
+        Errors: `SpecError` if a given one has no inverse where one is needed; of an estimated one the pseudo-inverse serves.
         """
-        condition = float(np.linalg.cond(law))
         if self._direction == "backward":
-            if not condition < _WORST_CONDITION:
+            condition = float(np.linalg.cond(law))
+            if self._observed is None and not condition < _WORST_CONDITION:
                 raise SpecError(
                     f"backward correction needs the inverse of the noise matrix, whose condition number is {condition:.1g}; "
                     "take forward correction"
                 )
-            self.inverse.copy_(as_tensor(np.linalg.inv(law)))
+            self.inverse.copy_(as_tensor(np.linalg.pinv(law)))
         self.law.copy_(as_tensor(law))
         self.has_law.fill_(True)
 
@@ -156,7 +156,7 @@ class _Corrected(Objective):
         if not self.has_law:
             return weighted_mean(cross_entropy(logits, batch.targets), batch)
         if self._direction == "forward":
-            noisy = (logits.softmax(dim=1) @ self.law).clamp_min(1e-12).log()
+            noisy = (logits.softmax(dim=1) @ self.law + 1e-12).log()
             losses = -(batch.targets * noisy).sum(dim=1)
         else:
             losses = -((batch.targets @ self.inverse) * logits.log_softmax(dim=1)).sum(dim=1)

@@ -51,7 +51,10 @@ class _Regularised(Objective):
         with torch.no_grad():
             now = predicted / predicted.sum(dim=1, keepdim=True)
             mean = self._memory * self.believed[batch.images] + (1 - self._memory) * now
-            self.believed[batch.images] = mean
+            # An image may be there twice.
+            images, place = torch.unique(batch.images, return_inverse=True)  # type: ignore[no-untyped-call]
+            sums = torch.zeros_like(mean[: len(images)]).index_add_(0, place, mean)
+            self.believed[images] = sums / place.bincount()[:, None]
         agreement = (mean * predicted).sum(dim=1).clamp(max=1 - 1e-4)
         losses = cross_entropy(logits, batch.targets) + self._weight * torch.log1p(-agreement)
         return weighted_mean(losses, batch)

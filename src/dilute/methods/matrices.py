@@ -30,10 +30,11 @@ def given_law(observed: Observed, rows: Rows | None) -> NDArray[np.float64]:
         )
     law = np.asarray(rows, dtype=np.float64)
     sums = law.sum(axis=1)
-    if (law < 0).any() or (np.abs(sums - 1) > 1e-3).any():
-        worst = int(np.abs(sums - 1).argmax())
+    wrong = np.flatnonzero((law < 0).any(axis=1) | ~(np.abs(sums - 1) <= 1e-3))
+    if len(wrong):
+        row = int(wrong[0])
         raise SpecError(
-            f"matrix row {worst} sums to {sums[worst]:g}; every row must be ≥ 0 and sum to 1"
+            f"matrix row {row} has entries from {law[row].min():g} and sums to {sums[row]:g}; every row must be ≥ 0 and sum to 1"
         )
     return np.asarray(law / sums[:, None])
 

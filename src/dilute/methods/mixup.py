@@ -17,7 +17,7 @@ class Mixup(Method):
     """Train on convex combinations of two images and of their targets. Needs nothing but labels; predicts noisy ones.
 
     Arguments:
-        concentration: of the Beta distribution of the mixing share, > 0 (the paper's alpha).
+        concentration: of the Beta distribution of the mixing share, ≥ 0.01 (the paper's alpha).
 
     Source: Zhang et al. 2018, *mixup: Beyond Empirical Risk Minimization*. Raw inputs are mixed, which is
         the same as mixing scaled ones, in float32.
@@ -25,7 +25,7 @@ class Mixup(Method):
 
     title: ClassVar[str] = "mixup"
     predicts_clean: ClassVar[bool] = False
-    concentration: float = Field(1.0, gt=0)
+    concentration: float = Field(1.0, ge=0.01)
 
     def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
         """Return the loss on mixed batches; see `Method.objective`."""

@@ -38,7 +38,7 @@ class Observed:
 
     @property
     def images_key(self) -> str:
-        """What identifies the images and their order, whatever their labels."""
+        """What identifies the images and their order, whatever labels were drawn for them."""
         digest = hashlib.sha256()
         for block in self._noisy.blocks:
             digest.update(block.source.content_hash.encode() + block.rows.tobytes())
