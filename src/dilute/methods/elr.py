@@ -52,7 +52,7 @@ class _Regularised(Objective):
             now = predicted / predicted.sum(dim=1, keepdim=True)
             mean = self._memory * self.believed[batch.images] + (1 - self._memory) * now
             # An image may be there twice.
-            images, place = torch.unique(batch.images, return_inverse=True)  # type: ignore[no-untyped-call]
+            images, place = torch.unique(batch.images, return_inverse=True)
             sums = torch.zeros_like(mean[: len(images)]).index_add_(0, place, mean)
             self.believed[images] = sums / place.bincount()[:, None]
         agreement = (mean * predicted).sum(dim=1).clamp(max=1 - 1e-4)
