@@ -21,7 +21,7 @@ def draw_comparison(standings: Sequence[Standing], title: str) -> Figure:
 
     Arguments:
         standings: of one setting, at one or several amounts of noise.
-        title: above it.
+        title: above it; where there is one amount, that is added.
 
     At several amounts: a line per method, of which the best few and cross-entropy are named. At one: a row per method.
     """
@@ -36,7 +36,9 @@ def draw_comparison(standings: Sequence[Standing], title: str) -> Figure:
             _lines(axes[0], standings, amounts)
         else:
             rows = len(standings)
-            figure, axes = new_figure(title, note, inches=(5.2, 1.2 + 0.2 * rows))
+            word = "rate" if "replacement" in standings[0].setting else "alpha"
+            title = f"{title}, {word} = {amounts[0]:g}"
+            figure, axes = new_figure(title, note, inches=(5.2, 1.3 + 0.2 * rows))
             _rows(axes[0], standings)
         return figure
 
@@ -91,7 +93,7 @@ def _lines(axes: Axes, standings: Sequence[Standing], amounts: Sequence[float]) 
     axes.set_ylim(0, 101)
     axes.grid(alpha=0.3, linewidth=0.5)
     others = len(methods) - len(named)
-    axes.legend(frameon=False, title=f"grey: {others} others" if others else None, title_fontsize=7)
+    axes.legend(frameon=False, title=f"grey: {others} more" if others else None, title_fontsize=7)
 
 
 def _mean(found: Sequence[Standing], amounts: Sequence[float]) -> float:
@@ -105,6 +107,7 @@ def _rows(axes: Axes, standings: Sequence[Standing]) -> None:
         style: Any = {"color": "#D55E00" if one.method == BASELINE else "#0072B2", "marker": "o"}
         axes.plot([100 * (one.low or 0), 100 * (one.high or 0)], [place, place], color="0.6")
         axes.plot(100 * one.accuracy, place, **style)
+    axes.set_ylim(-0.6, len(shown) - 0.4)
     axes.set_yticks(range(len(shown)), [full_name(one) for one in shown])
     axes.set_xlabel("test accuracy, %")
     axes.grid(alpha=0.3, linewidth=0.5)

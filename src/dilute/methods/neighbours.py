@@ -49,6 +49,7 @@ class NeighboursKnown(_Neighbours):
         neighbours: of each image, 1 to 1000.
         dimensions: principal components to measure distance in, ≥ 1.
         rounds: how often within training the neighbours are found anew, by the network's own features.
+        features: what images are first compared by: `"pixels"`, or `"patches"` as in `PatchesKnown`.
         matrix: K rows, the distribution of a label by true class; what the set knows of its noise if None.
 
     Source: ours; walks as in Zhou et al. 2004, *Learning with Local and Global Consistency*.
@@ -69,7 +70,7 @@ class NeighboursEstimated(_Neighbours):
     and posteriors in turn. It assumes that the right label is more frequent among a class's labels than elsewhere.
 
     Arguments:
-        neighbours, dimensions, rounds: as for `NeighboursKnown`.
+        neighbours, dimensions, rounds, features: as for `NeighboursKnown`.
 
     Source: ours; see `NeighboursKnown`.
     """
@@ -135,7 +136,7 @@ class _Pooled(Objective):
         self.register_buffer("posterior", torch.zeros(observed.num_images, observed.num_classes))
 
     def before_step(self, step: int, num_steps: int, model: nn.Module) -> None:
-        """Find neighbours and pool: at first by pixels, then at each look by the network's features."""
+        """Find neighbours and pool: at first by pixels or patches, then at each look by the network's features, too."""
         chosen = self._method
         if step and step not in look_steps(num_steps, chosen.looks):
             return

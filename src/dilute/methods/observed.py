@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dilute.dilution import NoisySet, in_order
+from dilute.dilution import NoisySet
 from dilute.noise import count_log_likelihood, law_log_likelihood
 
 _IMAGES_AT_ONCE = 500
@@ -50,7 +50,9 @@ class Observed:
 
     def inputs(self) -> Iterator[NDArray[Any]]:
         """Yield the inputs `[B, …]` of all images, in the order of `counts`."""
-        return (inputs for inputs, _ in in_order(self._noisy, _IMAGES_AT_ONCE))
+        for block in self._noisy.blocks:
+            for start in range(0, len(block), _IMAGES_AT_ONCE):
+                yield block.source.gather(block.rows[start : start + _IMAGES_AT_ONCE])
 
     def label_law(self) -> NDArray[np.float64]:
         """Return float64 `[K, K]`, by true class the distribution of a label: knowledge of the noise.
