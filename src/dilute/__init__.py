@@ -58,6 +58,7 @@ _HOMES = {
     "dilute.fitting": ("fit",),
     "dilute.gradients": ("measure_gradients",),
     "dilute.laws": ("evidence_of", "fit_law"),
+    "dilute.methods": ("METHODS", "Method"),
     "dilute.noise": ("Asymmetric", "Confusion", "Pair", "Structured", "Uniform", "UniformOther"),
     "dilute.planning": ("Prices", "plan_collection"),
     "dilute.runs": ("Execution", "RunRecord", "RunSpec", "run_one"),
