@@ -196,7 +196,7 @@ def text_of(part: Part, store: Store) -> str:
     for name, setting, found in pictures(part, store):
         picture = f"![{setting}: accuracy by method](../results/figures/{name}.png)"
         blocks.append(f"*{setting}*\n\n{table(found)}\n\n{picture}")
-    return "\n\n".join(blocks)
+    return "\n\n".join(blocks) or "Not run yet."
 
 
 def pictures(part: Part, store: Store) -> Iterator[tuple[str, str, list[Standing]]]:
