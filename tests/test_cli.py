@@ -324,7 +324,7 @@ class TestBadInput:
             (["--noise", "unifrom"], ["did you mean uniform"]),
             (["--noise", "structured", "--delta", "1", "--order", "random"], ["needs alpha ≥ 10"]),
             (["--model", "conv44"], ["did you mean conv4"]),
-            (["--method", "mae"], ["unknown method 'mae'"]),
+            (["--method", "maee"], ["unknown method 'maee'", "did you mean mae"]),
             (["--copies", "some"], ["copies = 'some'", "'all' or 'expected'"]),
             (["--steps", "5", "--epochs", "1"], ["give exactly one"]),
             (["--num-clean", "5000"], ["take num_clean ≤"]),
@@ -571,7 +571,7 @@ def test_advice_is_a_command_that_runs(command, tmp_path: Path):
     assert code == 0
     last = out.splitlines()[-1]
     assert last.startswith(
-        "dilute run digits --model perceptron --alpha 4 --copies all --batch-size"
+        "dilute run digits --model perceptron --alpha 4 --method patches_estimated --copies all --batch-size"
     )
 
 

@@ -147,7 +147,7 @@ def test_the_tables_values_and_columns(store: Store):
 def test_columns_are_in_a_stable_order(store: Store):
     names = list(store.table())
     assert names[:4] == ["format", "key", "status", "message"]
-    assert names[4:7] == ["spec.method", "spec.copies", "spec.batch_size"]
+    assert names[4:7] == ["spec.method", "spec.method_options", "spec.copies"]
     assert names.index("spec.noise.pattern") < names.index("spec.seed") < names.index("steps")
     assert names.index("spec.seed") < names.index("spec.noise.class_order")
     for seed in (0, 1, 2, 4, 5):
