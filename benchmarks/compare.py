@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from paper import ROOT
 from readme import write_table
 
-from dilute.comparison import Contest, Standing, draw_comparison, outcomes, ranking
+from dilute.comparison import Contest, Standing, draw_comparison, in_percent, outcomes, ranking
 from dilute.figures import save
 from dilute.methods import METHODS
 from dilute.noise import Structured
@@ -73,10 +73,6 @@ def mnist(alpha: float, methods: Sequence[str], **fields: Any) -> Contest:
     return Contest(noise={"alpha": alpha}, methods=tuple(methods), **fields)
 
 
-def with_noise(contest: Contest, **noise: Any) -> Contest:
-    return Contest(**{**contest.__dict__, "noise": noise})
-
-
 CONV4: dict[str, Any] = {"model": "conv4", "passes": 2.0, "learning_rates": (1e-3,)}
 CIFAR: dict[str, Any] = {
     "data": "cifar10",
@@ -130,12 +126,16 @@ PARTS = (
     Part(
         "structured",
         "MNIST, all images, structured noise in random order",
-        (with_noise(mnist(20, FEW), alpha=20, noise=Structured(delta=1.0, order="random")),),
+        (
+            replace(
+                mnist(20, FEW), noise={"alpha": 20, "noise": Structured(delta=1.0, order="random")}
+            ),
+        ),
     ),
     Part(
         "replacement",
         "MNIST, all images, labels replaced",
-        tuple(with_noise(mnist(20, FIELD), rate=rate) for rate in (0.5, 0.8, 0.9)),
+        tuple(replace(mnist(20, FIELD), noise={"rate": rate}) for rate in (0.5, 0.8, 0.9)),
     ),
 )
 
@@ -159,7 +159,7 @@ def table(standings: Sequence[Standing]) -> str:
     amounts = sorted({one.amount for one in standings})
     cells = {(one.method, one.amount): one for one in standings}
     order = dict.fromkeys(one.method for one in standings)
-    word = "rate" if "replacement" in standings[0].setting else "alpha"
+    word = standings[0].amount_name
     by_mean = sorted(order, key=lambda name: -_mean(cells, name, amounts))
     lines = [
         f"| method | it knows | {' | '.join(f'{word} = {amount:g}' for amount in amounts)} | s per run |",
@@ -184,10 +184,10 @@ def _mean(cells: dict[tuple[str, float], Standing], name: str, amounts: Sequence
 def _cell(one: Standing | None) -> str:
     if one is None:
         return "not run"
-    if one.accuracy is None or one.low is None or one.high is None:
+    if one.accuracy is None:
         return f"failed ({one.num_failed})"
     failed = f", {one.num_failed} failed" if one.num_failed else ""
-    return f"{100 * one.accuracy:.1f} ({100 * one.low:.1f} to {100 * one.high:.1f}, n = {one.num_seeds}{failed})"
+    return f"{in_percent(one.accuracy, one.low, one.high)}, n = {one.num_seeds}{failed}"
 
 
 def text_of(part: Part, store: Store) -> str:

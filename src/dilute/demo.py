@@ -7,13 +7,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dilute.advice.method import POOLED
 from dilute.figures import draw_curves, draw_labels
+from dilute.methods import PLAIN
 from dilute.runs import Execution, RunRecord, RunSpec, noisy_set
 from dilute.store import Store
 from dilute.training import Trained
 
 ALPHAS = (0.0, 10.0, 20.0)
-PLAIN, BEST = "cross_entropy", "patches_estimated"
 OnStep = Callable[[int, int, Trained], None]
 
 
@@ -45,13 +46,13 @@ def demonstrate(
 
     store = Store(out / "runs")
     splits = dilute.data.load("mnist5k")
-    specs = [*(demo_spec(alpha) for alpha in ALPHAS), demo_spec(ALPHAS[-1], BEST)]
+    specs = [*(demo_spec(alpha) for alpha in ALPHAS), demo_spec(ALPHAS[-1], POOLED)]
     pictures = [out / "labels.png", out / "curves.png"]
     draw_labels(noisy_set(specs[-1], splits.train), pictures[0])
     records = []
     num_known = 0
     for spec in specs:
-        title = f"alpha = {spec.alpha:g}" + (f", {BEST}" if spec.method == BEST else "")
+        title = f"alpha = {spec.alpha:g}" + (f", {POOLED}" if spec.method == POOLED else "")
         with progress(title) as on_step:
             told = replace(execution or Execution(), on_step=on_step)
             record, was_there = store.run(spec, told, splits=splits)
@@ -82,7 +83,7 @@ def _sentence(records: list[RunRecord]) -> str:
     return (
         f"With {last.spec['alpha']:g} randomly labelled examples for each rightly labelled one ({last.wrong_rate:.0%} of "
         f"all labels wrong), the network reads {last.accuracy.selected:.1%} of {last.num_test:,} unseen digits; "
-        f"with the same labels pooled over digits that look alike ({BEST}, {best.seconds:.0f} s in all against "
+        f"with the same labels pooled over digits that look alike ({POOLED}, {best.seconds:.0f} s in all against "
         f"{last.seconds:.0f} s) it reads {best.accuracy.selected:.1%}; with clean labels {clean.accuracy.selected:.1%}. "
         f"(One run each, {last.num_clean:,} training digits.)"
     )

@@ -40,9 +40,7 @@ def compare(
     learning_rates: Annotated[
         str, typer.Option(help="Peak rates to try; held-out noisy labels choose.")
     ] = "0.001",
-    num_clean: Annotated[
-        int | None, typer.Option(help="Clean images to train on; all if not given.")
-    ] = None,
+    num_clean: options.NumClean = None,
     noise: options.Noise = "uniform",
     delta: options.Delta = None,
     order: options.Order = None,
@@ -54,9 +52,7 @@ def compare(
     picture: Annotated[
         Path | None, typer.Option(help="Draw the comparison into this .png or .svg file.")
     ] = None,
-    store: Annotated[
-        Path, typer.Option(help="Folder of records: answered from, and written to.")
-    ] = Path("runs"),
+    store: options.RunStore = Path("runs"),
     workers: options.Workers = None,
     threads: options.Threads = None,
     device: options.WorkerDevice = None,
@@ -77,8 +73,7 @@ def compare(
 
     if (alpha is None) == (rate is None):
         raise SpecError("noise is given by --alpha or by --rate; give exactly one")
-    if picture is not None and picture.suffix not in (".png", ".svg"):
-        raise SpecError(f"picture {picture} ends in '{picture.suffix}'; allowed are .png and .svg")
+    options.check_picture(picture)
     amounts = options.numbers("alpha" if alpha is not None else "rate", alpha or rate or "")
     rates = options.numbers("learning rates", learning_rates)
     pattern = options.pattern(noise, delta, order, order_seed, class_order, class_map, confusion)
@@ -141,26 +136,22 @@ def _text(found: list[Standing]) -> str:
     lines: list[str] = []
     for setting, amount in dict.fromkeys((one.setting, one.amount) for one in found):
         here = [one for one in found if (one.setting, one.amount) == (setting, amount)]
-        word = "rate" if "replacement" in setting else "alpha"
         rows = [["method", "knows", "accuracy", "over cross-entropy", "n", "seconds"]]
         rows += [_cells(one) for one in here]
-        lines += [f"{setting}, {word} = {amount:g}", console.columns(rows), ""]
+        lines += [f"{setting}, {here[0].amount_name} = {amount:g}", console.columns(rows), ""]
     lines.append("mean (lowest to highest) over n seeds, test set; held-out noisy labels chose")
     return "\n".join(lines)
 
 
 def _cells(one: Standing) -> list[str]:
-    def spread(mean: float | None, low: float | None, high: float | None, sign: str = "") -> str:
-        if mean is None or low is None or high is None:
-            return "–"
-        return f"{100 * mean:{sign}.1f} ({100 * low:{sign}.1f} to {100 * high:{sign}.1f})"
+    from dilute.comparison import in_percent
 
     failed = f", {one.num_failed} failed" if one.num_failed else ""
     return [
         one.title,
         one.knows,
-        spread(one.accuracy, one.low, one.high),
-        spread(one.gain, one.gain_low, one.gain_high, "+"),
+        in_percent(one.accuracy, one.low, one.high),
+        in_percent(one.gain, one.gain_low, one.gain_high, "+"),
         f"{one.num_seeds}{failed}",
         f"{one.seconds:.1f}" if one.seconds is not None else "–",
     ]

@@ -22,6 +22,7 @@ def demo(
     Example: `dilute demo --out demo`
     """
     from dilute.demo import ALPHAS, demonstrate
+    from dilute.methods import PLAIN
     from dilute.runs import Execution
 
     alphas = ", ".join(f"{alpha:g}" for alpha in ALPHAS)
@@ -46,7 +47,7 @@ def demo(
         method = record.spec["method"]
         print(
             f"alpha = {record.spec['alpha']:>2g}: {record.wrong_rate:>4.0%} of labels wrong, test accuracy {shown}"
-            + (f" by {method}" if method != "cross_entropy" else "")
+            + (f" by {method}" if method != PLAIN else "")
         )
     print(f"\n{found.sentence}\n")
     print("Pictures: " + ", ".join(str(path) for path in found.pictures))

@@ -70,6 +70,8 @@ NoisyImages = Annotated[
         help="Images of noisy examples: same, white_noise, white_noise:N (N of them), or a data set's name."
     ),
 ]
+NumClean = Annotated[int | None, typer.Option(help="Clean images to train on; all if not given.")]
+RunStore = Annotated[Path, typer.Option(help="Folder of records: answered from, and written to.")]
 Seed = Annotated[int, typer.Option(help="Which subset, noise, initialisation and order.", min=0)]
 
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, …; a GPU if there is one.")]
@@ -170,6 +172,15 @@ def pattern(
 def copies_value(text: str) -> Any:
     """Return labels per visit as `Recipe` takes them: a number, or a word as it is."""
     return int(text) if text.isascii() and text.isdigit() else text
+
+
+def check_picture(path: Path | None) -> None:
+    """Refuse a picture of a kind that is not drawn.
+
+    Errors: `SpecError`.
+    """
+    if path is not None and path.suffix not in (".png", ".svg"):
+        raise SpecError(f"picture {path} ends in '{path.suffix}'; allowed are .png and .svg")
 
 
 def words(text: str) -> list[str]:

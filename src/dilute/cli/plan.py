@@ -94,8 +94,7 @@ def plan(
 
     alphas = options.numbers("alpha", alpha)
     prices = _prices(clean_price, noisy_price, relabel_price, have)
-    if picture is not None and picture.suffix not in (".png", ".svg"):
-        raise SpecError(f"picture {picture} ends in '{picture.suffix}'; allowed are .png and .svg")
+    options.check_picture(picture)
     pattern = options.pattern(noise, delta, order, order_seed, class_order, class_map, confusion)
     from dilute.laws import evidence_of, fit_law
     from dilute.planning import draw_plan, plan_collection, run_pilot

@@ -29,9 +29,7 @@ def reproduce(
         str,
         typer.Option(help="smoke (minutes, no verdicts), laptop (hours) or paper (GPUs, days)."),
     ] = "laptop",
-    store: Annotated[
-        Path, typer.Option(help="Folder of records: answered from, and written to.")
-    ] = Path("runs"),
+    store: options.RunStore = Path("runs"),
     out: Annotated[Path, typer.Option(help="Folder for figures, tables and the claims.")] = Path(
         "figures"
     ),

@@ -29,9 +29,7 @@ def run(
             help="Train on the labels in this file (of dilute labels) instead of drawing them."
         ),
     ] = None,
-    num_clean: Annotated[
-        int | None, typer.Option(help="Clean images to train on; all if not given.")
-    ] = None,
+    num_clean: options.NumClean = None,
     heldout_fraction: Annotated[
         float | None,
         typer.Option(help="Share of images that selects the model, 0 to below 1. Default 0.05."),
@@ -88,9 +86,7 @@ def run(
         ),
     ] = False,
     seed: options.Seed = 0,
-    store: Annotated[
-        Path, typer.Option(help="Folder of records: answered from, and written to.")
-    ] = Path("runs"),
+    store: options.RunStore = Path("runs"),
     force: Annotated[
         bool, typer.Option("--force", help="Run even if the store has the answer.")
     ] = False,

@@ -22,9 +22,7 @@ def sweep(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="YAML with base, grid, zip and list.")
     ],
-    store: Annotated[
-        Path, typer.Option(help="Folder of records: answered from, and written to.")
-    ] = Path("runs"),
+    store: options.RunStore = Path("runs"),
     workers: options.Workers = None,
     threads: options.Threads = None,
     device: options.WorkerDevice = None,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dilute.comparison.results import BASELINE, Standing
+from dilute.comparison.results import Standing
+from dilute.methods import PLAIN
 from dilute.paper.drawing import line_style, new_figure, paper_style
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ def draw_comparison(standings: Sequence[Standing], title: str) -> Figure:
             _lines(axes[0], standings, amounts)
         else:
             rows = len(standings)
-            word = "rate" if "replacement" in standings[0].setting else "alpha"
-            title = f"{title}, {word} = {amounts[0]:g}"
+            title = f"{title}, {standings[0].amount_name} = {amounts[0]:g}"
             figure, axes = new_figure(title, note, inches=(5.2, 1.3 + 0.2 * rows))
             _rows(axes[0], standings)
         return figure
@@ -54,8 +54,8 @@ def _lines(axes: Axes, standings: Sequence[Standing], amounts: Sequence[float]) 
         if one.accuracy is not None:
             methods.setdefault(one.method, []).append(one)
     by_mean = sorted(methods, key=lambda name: -_mean(methods[name], amounts))
-    named = [name for name in by_mean if name != BASELINE][:_SHOWN]
-    named += [BASELINE] if BASELINE in methods else []
+    named = [name for name in by_mean if name != PLAIN][:_SHOWN]
+    named += [PLAIN] if PLAIN in methods else []
     for name in by_mean:
         if name not in named:
             found = sorted(methods[name], key=lambda one: one.amount)
@@ -81,7 +81,7 @@ def _lines(axes: Axes, standings: Sequence[Standing], amounts: Sequence[float]) 
             label=full_name(found[0]),
             **line_style(number),
         )
-    is_rate = max(amounts) <= 1
+    is_rate = standings[0].amount_name == "rate"
     if not is_rate:
         axes.set_xscale("log")
     axes.set_xticks(amounts, [f"{amount:g}" for amount in amounts], minor=False)
@@ -104,7 +104,7 @@ def _rows(axes: Axes, standings: Sequence[Standing]) -> None:
     shown = [one for one in standings if one.accuracy is not None][::-1]
     for place, one in enumerate(shown):
         assert one.accuracy is not None
-        style: Any = {"color": "#D55E00" if one.method == BASELINE else "#0072B2", "marker": "o"}
+        style: Any = {"color": "#D55E00" if one.method == PLAIN else "#0072B2", "marker": "o"}
         axes.plot([100 * (one.low or 0), 100 * (one.high or 0)], [place, place], color="0.6")
         axes.plot(100 * one.accuracy, place, **style)
     axes.set_ylim(-0.6, len(shown) - 0.4)

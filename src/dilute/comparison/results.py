@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dilute.methods import METHODS
+from dilute.methods import METHODS, PLAIN
 from dilute.runs import RunRecord
-
-BASELINE = "cross_entropy"
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,7 @@ class Standing:
     Attributes:
         method: its key; title, knows: as of the method.
         setting: noise and data in words.
-        amount: `alpha`, or the rate of replacement.
+        amount: how much noise, of the kind `amount_name`: `"alpha"`, or the `"rate"` of replacement.
         accuracy: mean test accuracy over seeds, 0 to 1; low, high: the lowest and highest of them.
         gain: mean over seeds of the accuracy less that of cross-entropy on the same labels; None without it.
         gain_low, gain_high: the lowest and highest of these.
@@ -34,6 +32,7 @@ class Standing:
     knows: str
     setting: str
     amount: float
+    amount_name: str
     accuracy: float | None
     low: float | None
     high: float | None
@@ -57,11 +56,13 @@ def outcomes(records: Iterable[RunRecord]) -> Any:
     groups: dict[tuple[Any, ...], list[RunRecord]] = {}
     for record in records:
         spec = record.spec
-        place = (setting_of(spec), _amount(spec), spec["method"], spec["seed"])
+        name = "rate" if "rate" in spec else "alpha"
+        place = (setting_of(spec), name, float(spec[name]), spec["method"], spec["seed"])
         groups.setdefault(place, []).append(record)
     rows = []
-    for (setting, amount, method, seed), runs in groups.items():
-        row = {"setting": setting, "amount": amount, "method": method, "seed": seed}
+    kind = ["setting", "amount_name", "amount", "method", "seed"]
+    for place, runs in groups.items():
+        row = dict(zip(kind, place, strict=True))
         points = [
             (point.heldout_mixed_nll, number, point)
             for number, run in enumerate(runs)
@@ -82,7 +83,7 @@ def outcomes(records: Iterable[RunRecord]) -> Any:
                 "seconds": chosen.seconds,
             }
         rows.append(row)
-    columns = ["setting", "amount", "method", "seed", "accuracy", "last_accuracy"]
+    columns = [*kind, "accuracy", "last_accuracy"]
     columns += ["heldout_mixed_nll", "learning_rate", "step", "images", "seconds"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -94,10 +95,10 @@ def ranking(chosen: Any) -> list[Standing]:
         chosen: as of `outcomes`.
     """
     answer = []
-    for (setting, amount), here in chosen.groupby(["setting", "amount"], sort=True):
-        base = here[here["method"] == BASELINE].set_index("seed")["accuracy"]
+    for place, here in chosen.groupby(["setting", "amount_name", "amount"], sort=True):
+        base = here[here["method"] == PLAIN].set_index("seed")["accuracy"]
         found = [
-            _standing(str(method), setting, float(amount), own, base)
+            _standing(str(method), place, own, base)
             for method, own in here.groupby("method", sort=False)
         ]
         answer += sorted(found, key=lambda one: -(one.accuracy or 0.0))
@@ -117,14 +118,18 @@ def setting_of(spec: dict[str, Any]) -> str:
     return ", ".join([*words, "replacement" if "rate" in spec else "dilution"])
 
 
-def _amount(spec: dict[str, Any]) -> float:
-    return float(spec["rate"] if "rate" in spec else spec["alpha"])
+def in_percent(mean: float | None, low: float | None, high: float | None, sign: str = "") -> str:
+    """Return mean, lowest and highest (0 to 1) in percent; a dash where there is none."""
+    if mean is None or low is None or high is None:
+        return "–"
+    return f"{100 * mean:{sign}.1f} ({100 * low:{sign}.1f} to {100 * high:{sign}.1f})"
 
 
-def _standing(method: str, setting: str, amount: float, own: Any, base: Any) -> Standing:
+def _standing(method: str, place: tuple[str, str, float], own: Any, base: Any) -> Standing:
+    setting, amount_name, amount = place
     done = own.dropna(subset=["accuracy"])
     gains = (done.set_index("seed")["accuracy"] - base).dropna()
-    if method == BASELINE:
+    if method == PLAIN:
         gains = gains[:0]
     kind = METHODS.get(method)
     return Standing(
@@ -132,7 +137,8 @@ def _standing(method: str, setting: str, amount: float, own: Any, base: Any) -> 
         title=kind.title if kind else method,
         knows=kind.knows if kind else "unknown",
         setting=setting,
-        amount=amount,
+        amount=float(amount),
+        amount_name=amount_name,
         accuracy=_of(done["accuracy"], np.mean),
         low=_of(done["accuracy"], np.min),
         high=_of(done["accuracy"], np.max),

@@ -34,8 +34,11 @@ from dilute.methods.neighbours import (
 from dilute.methods.observed import Observed
 from dilute.methods.sce import SymmetricCrossEntropy
 
+PLAIN = "cross_entropy"
+"""How the paper trains."""
+
 METHODS: dict[str, type[Method]] = {
-    "cross_entropy": CrossEntropy,
+    PLAIN: CrossEntropy,
     "label_smoothing": LabelSmoothing,
     "bootstrap_soft": BootstrapSoft,
     "bootstrap_hard": BootstrapHard,
@@ -82,6 +85,7 @@ def make_method(name: str, **options: Any) -> Method:
 
 __all__ = [
     "METHODS",
+    "PLAIN",
     "Loss",
     "LossMethod",
     "Method",

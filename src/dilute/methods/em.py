@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -81,12 +81,6 @@ def class_log_likelihood(observed: Observed, rows: Rows | None) -> NDArray[np.fl
     return law_log_likelihood(observed.counts(), given_law(observed, rows))
 
 
-def normalised(scores: NDArray[Any]) -> NDArray[np.float64]:
-    """Return float64 `[N, K]`: the scores less a number per row, such that their exponentials sum to 1."""
-    relative = scores - scores.max(axis=1, keepdims=True)
-    return np.asarray(relative - np.log(np.exp(relative).sum(axis=1, keepdims=True)))
-
-
 class _CountLikelihood(Objective):
     """`−log Σ_k p_k · P(counts | k)`, from a table of log-likelihoods."""
 
@@ -98,7 +92,7 @@ class _CountLikelihood(Objective):
 
     def put(self, scores: NDArray[np.float64]) -> None:
         """Take `[N, K]` log-likelihoods."""
-        self.table.copy_(as_tensor(np.maximum(normalised(scores), -100.0)))
+        self.table.copy_(torch.from_numpy(scores).log_softmax(dim=1).clamp_min(-100.0))
 
     def forward(self, model: nn.Module, batch: TensorBatch) -> Tensor:
         """Return the mean over images of their counts' negative log-likelihood."""
@@ -149,6 +143,7 @@ def fitted_law(
     """
     logs = np.log(np.maximum(prior, 1e-12))
     for _ in range(_M_STEPS):
-        posterior = np.exp(normalised(logs + law_log_likelihood(counts, law)))
+        scores = logs + law_log_likelihood(counts, law)
+        posterior = torch.from_numpy(scores).softmax(dim=1).numpy()
         law = counted_law(posterior, counts)
     return law

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.decomposition import PCA
+from sklearn.metrics import mutual_info_score
 from sklearn.neighbors import NearestNeighbors
 
 from dilute import seeds
@@ -113,9 +114,8 @@ def pooled_classes(walk: Walk, counts: NDArray[np.int64], seed: int) -> NDArray[
     centred = (counts - totals * counts.sum(axis=0) / counts.sum()).astype(np.float32)
     told = {}
     for hops, predicted in from_other_folds(walk, centred, seed):
-        joint = np.zeros((counts.shape[1], counts.shape[1]))
-        np.add.at(joint, predicted.argmax(axis=1), counts)
-        told[hops] = _information(joint)
+        joint = np.eye(counts.shape[1])[predicted.argmax(axis=1)].T @ counts
+        told[hops] = mutual_info_score(None, None, contingency=joint)
     hops = max(told, key=lambda number: told[number])
     return np.asarray(spread(walk, centred, hops).argmax(axis=1))
 
@@ -149,11 +149,3 @@ def from_other_folds(
             done = hops
             into[here] = moving[here, :columns] / np.maximum(moving[here, columns:], 1e-6)
     yield from zip(HOPS, reached, strict=True)
-
-
-def _information(joint: NDArray[np.float64]) -> float:
-    """Return the mutual information of rows and columns of counts `[K, K]`."""
-    shares = joint / joint.sum()
-    outer = shares.sum(axis=1, keepdims=True) * shares.sum(axis=0, keepdims=True)
-    is_seen = shares > 0
-    return float((shares[is_seen] * np.log(shares[is_seen] / outer[is_seen])).sum())
