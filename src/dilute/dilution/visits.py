@@ -14,7 +14,7 @@ from dilute.dilution.diluted import NoisySet
 from dilute.errors import SpecError
 
 Copies = int | Literal["all", "expected"]
-_ORDER_CHUNK = 2**14
+_SMALLEST_ORDER_CHUNK, _LARGEST_ORDER_CHUNK = 2**8, 2**14
 
 
 class Batch(NamedTuple):
@@ -60,6 +60,10 @@ class Visits:
         widest = max(block.labels.shape[1] for block in noisy.blocks)
         self._group = min(copies, widest) if isinstance(copies, int) else widest
         self._starts = np.cumsum([0, *(block.num_visits(self._group) for block in noisy.blocks)])
+        # Of a small set, no more than is soon needed: an order for every epoch takes its time.
+        self._chunk_size = min(
+            max(self.visits_per_epoch, _SMALLEST_ORDER_CHUNK), _LARGEST_ORDER_CHUNK
+        )
         self._chunk: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, dtype=np.int64))
 
     @property
@@ -86,7 +90,7 @@ class Visits:
         """Return int64 `[stop − start]`: which visit of its epoch stands at each position of the sequence."""
         parts = []
         while start < stop:
-            number, offset = divmod(start, _ORDER_CHUNK)
+            number, offset = divmod(start, self._chunk_size)
             if self._chunk[0] != number:
                 self._chunk = (number, self._order_of_chunk(number))
             part = self._chunk[1][offset : offset + stop - start]
@@ -96,7 +100,8 @@ class Visits:
 
     def _order_of_chunk(self, number: int) -> NDArray[np.int64]:
         epochs, positions = np.divmod(
-            np.arange(number * _ORDER_CHUNK, (number + 1) * _ORDER_CHUNK), self.visits_per_epoch
+            np.arange(number * self._chunk_size, (number + 1) * self._chunk_size),
+            self.visits_per_epoch,
         )
         visits = np.empty_like(positions)
         for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
