@@ -49,6 +49,7 @@ def test_a_plan_from_a_store(command, runs: Path, tmp_path: Path):
     assert "to buy:" in out
 
 
+@pytest.mark.slow
 def test_a_plan_from_a_pilot(command, tmp_path: Path):
     asked = ["plan", "digits", "--model", "perceptron", "--target", "0.8", "--alpha", "4"]
     code, out, err = command(*asked, "--pilot-minutes", 3, "--store", tmp_path / "pilot")

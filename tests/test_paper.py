@@ -201,7 +201,10 @@ class Trainer:
                 self.done.append(spec.key())
 
 
-@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize(
+    "scale",
+    [pytest.param(s, marks=() if s == "smoke" else pytest.mark.slow) for s in SCALES],
+)
 def test_every_figure_is_drawn_at_every_scale(tmp_path: Path, scale):
     """With runs that are all alike: pictures and tables come out, and the verdicts are words of four."""
     store = Store(tmp_path / "runs")
@@ -383,7 +386,9 @@ def test_bad_input_gets_one_line(tmp_path: Path, capsys, arguments, words):
         assert word in error
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_interrupted_it_says_what_is_left(tmp_path: Path, number: signal.Signals):
     command = [sys.executable, "-m", "dilute", "reproduce", "fig1", "--scale", "smoke", "--json"]
     command += ["--store", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]

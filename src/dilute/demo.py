@@ -1,4 +1,4 @@
-"""The two-minute demonstration: real digits, most labels wrong, and what is left of the accuracy."""
+"""The three-minute demonstration: real digits, most labels wrong, and what is left of the accuracy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dilute demo`: two minutes from nothing to an answer."""
+"""`dilute demo`: three minutes from nothing to an answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def demo(
 ) -> None:
     """Train on real digits with 0, 10 and 20 wrong labels for each right one, and say what is left, and what a better method gets.
 
-    Takes about two minutes on two cores; needs no download.
+    Takes about three minutes on two cores; needs no download.
 
     Example: `dilute demo --out demo`
     """
