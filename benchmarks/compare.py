@@ -48,6 +48,7 @@ FIELD = (
     "elr",
     "co_teaching",
     "neighbours_estimated",
+    "patches_estimated",
 )
 RATES = {50: 4e-4, 100: 4e-4, 200: 4e-4, 500: 2e-4, 1000: 2e-4}
 """Peak learning rates: where noise is large, a smaller one serves methods whose gradient is as noisy as the labels; else 0.001."""
@@ -107,7 +108,7 @@ PARTS = (
         "MNIST, all images, Conv4",
         (
             mnist(100, ("cross_entropy", *PATCHES), **CONV4),
-            mnist(1000, ("patches_known",), **CONV4),
+            mnist(1000, ("cross_entropy", "patches_known"), **CONV4),
         ),
     ),
     Part(
@@ -128,7 +129,8 @@ PARTS = (
         "MNIST, all images, structured noise in random order",
         (
             replace(
-                mnist(20, FEW), noise={"alpha": 20, "noise": Structured(delta=1.0, order="random")}
+                mnist(20, (*FEW, *PATCHES)),
+                noise={"alpha": 20, "noise": Structured(delta=1.0, order="random")},
             ),
         ),
     ),
