@@ -57,3 +57,8 @@ def validation_line(error: Any) -> str:
         has_value = field and not isinstance(problem["input"], dict)
         lines.append(f"{field} = {problem['input']!r}: {message}" if has_value else message)
     return "; ".join(dict.fromkeys(lines))
+
+
+def one_line(error: Exception) -> str:
+    """Return kind and words of another library's error, or of a user's model's, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,16 +1,18 @@
-"""Write files so that they are whole or absent: temporary name, flush to disk, rename."""
+"""Files that are whole or absent: by a rename in a local folder, by one upload in object storage."""
 
 from __future__ import annotations
 
 import errno
+import io
 import os
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
-from dilute.errors import StoreError
+from dilute.errors import StoreError, one_line
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
@@ -22,6 +24,78 @@ _REASONS = {
     errno.EISDIR: "the path is a folder; choose a file name",
     errno.EEXIST: "a file of that name is in the way; choose another folder",
 }
+# Where an upload is seen whole or not at all; `memory` is for tests.
+_OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory")
+
+
+def as_path(name: Path | str) -> Path:
+    """Return the local path or the address in object storage (`s3://bucket/runs`) that `name` is.
+
+    An address is a `UPath`, which has the methods of `Path` that stores need.
+
+    Errors: `StoreError` for storage of another kind, or whose library is not installed.
+    """
+    protocol, separator, rest = str(name).partition("://")
+    if not separator:
+        return Path(name)
+    if protocol in ("file", "local"):
+        return Path(rest)
+    if protocol not in _OBJECT_STORES:
+        raise StoreError(
+            f"{name}: {protocol} is no object storage in which files are whole or absent; allowed are "
+            f"{', '.join(_OBJECT_STORES[:-1])}, or a folder where it is mounted"
+        )
+    from upath import UPath
+
+    try:
+        path = UPath(name, use_listings_cache=False)  # others write there, too
+        path.fs  # noqa: B018 (imports the storage's library)
+    except ImportError as error:
+        raise StoreError(f"{name}: {error} (pip install, in every environment that runs)") from None
+    return cast(Path, path)
+
+
+def is_local(path: Path) -> bool:
+    """Return whether `path` is of this machine's file system and not in object storage."""
+    return isinstance(path, Path)
+
+
+def in_storage(path: Path) -> tuple[Any, str]:
+    """Return the fsspec file system of an address in object storage, and the address's name there."""
+    address = cast(Any, path)
+    return address.fs, address.path
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a file.
+
+    Errors: `OSError`; `StoreError` for whatever else object storage answers.
+    """
+    if is_local(path):
+        return path.read_bytes()
+    storage, name = in_storage(path)
+    try:
+        content: bytes = storage.cat_file(name)
+    except OSError:
+        raise
+    except Exception as error:  # each storage's library has errors of its own
+        raise StoreError(f"cannot read {path}: {one_line(error)}") from error
+    return content
+
+
+@contextmanager
+def local_copy(path: Path) -> Iterator[Path]:
+    """Yield a file of this machine with the content of `path`: itself, or what was downloaded of it.
+
+    Errors: `FileNotFoundError` if it is missing.
+    """
+    if is_local(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        copy.write_bytes(read_file(path))
+        yield copy
 
 
 def write_error(path: Path, error: OSError) -> StoreError:
@@ -39,10 +113,12 @@ def _as_store_error(path: Path) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> Path:
-    """Create `path` and its parents if they are missing, and return it.
+    """Create `path` and its parents if they are missing, and return it; object storage has no folders to create.
 
     Errors: `StoreError` if it cannot be created or written to.
     """
+    if not is_local(path):
+        return path
     with _as_store_error(path):
         path.mkdir(parents=True, exist_ok=True)
     return check_writable(path)
@@ -51,8 +127,12 @@ def make_folder(path: Path) -> Path:
 def check_writable(path: Path) -> Path:
     """Return `path`, a folder that exists and may be written to, or that could be created.
 
+    Of object storage only writing tells.
+
     Errors: `StoreError` if not.
     """
+    if not is_local(path):
+        return path
     existing = _nearest_folder(path)
     if not os.access(existing, os.W_OK | os.X_OK):
         raise StoreError(f"cannot write to {existing}: permission denied; choose another folder")
@@ -64,7 +144,8 @@ def check_folder(path: Path) -> Path:
 
     Errors: `StoreError` if not.
     """
-    _nearest_folder(path)
+    if is_local(path):
+        _nearest_folder(path)
     return path
 
 
@@ -81,11 +162,15 @@ def write_file(path: Path, content: bytes | Callable[[BinaryIO], object]) -> Non
     """Write `content` (bytes, or a function that writes to an open file) to `path`, wholly or not at all.
 
     The bytes go to a temporary name in the same folder, are flushed to disk and renamed, so that a
-    reader sees the old file or the new one and a failure leaves nothing behind.
+    reader sees the old file or the new one and a failure leaves nothing behind. In object storage they are
+    one upload, which does the same.
 
-    Errors: `StoreError` for anything that the operating system refuses (disk full, no permission, …).
+    Errors: `StoreError` for anything that the operating system or the storage refuses (disk full, no
+        permission, …).
     """
-    path = Path(path)
+    if not is_local(path):
+        _upload(path, content)
+        return
     make_folder(path.parent)
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.part"
     try:
@@ -101,6 +186,18 @@ def write_file(path: Path, content: bytes | Callable[[BinaryIO], object]) -> Non
             _flush_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _upload(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
+    if callable(content):
+        buffer = io.BytesIO()
+        content(buffer)
+        content = buffer.getvalue()
+    storage, name = in_storage(path)
+    try:
+        storage.pipe_file(name, content)
+    except Exception as error:  # each storage's library has errors of its own
+        raise StoreError(f"cannot write {path}: {one_line(error)}") from error
 
 
 def _flush_folder(folder: Path) -> None:

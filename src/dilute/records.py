@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -13,13 +13,17 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from dilute.environment import code_hash
-from dilute.errors import StoreError
-from dilute.files import write_file
+from dilute.errors import StoreError, one_line
+from dilute.files import in_storage, is_local, read_file, write_file
 from dilute.runs import RECORD_FORMAT, Accuracy, RunRecord, RunSpec
 
 _ROWS_OF_NUMBERS = re.compile(rb"\[\n[\s\d,]+\]")  # in strings, JSON has no line breaks
 _LEFT_OUT = {"curve", "heldout_confusion"}
 _NESTED: dict[str, type[BaseModel]] = {"spec": RunSpec, "accuracy": Accuracy}
+_TIMES, _CHECKSUMS = (
+    ("LastModified", "updated", "last_modified", "created"),
+    ("ETag", "etag", "md5Hash"),
+)
 _COLUMNS = ("name", "state", "row")
 
 
@@ -42,7 +46,7 @@ def read_record(path: Path) -> RunRecord | None:
     Errors: `StoreError` if it cannot be read, or if a newer version has written it.
     """
     try:
-        text = path.read_bytes()
+        text = read_file(path)
         # First, for a newer record may have nothing else that is known here.
         found = _Format.model_validate_json(text).format
         if found > RECORD_FORMAT:
@@ -79,23 +83,53 @@ def file_states(folder: Path) -> dict[str, str]:
     """Return for each file of a record in `folder`, by name, what changes when it does.
 
     That is time, size and inode: a file put in the place of another is a new one, even within one tick
-    of the file system's clock.
+    of the file system's clock. In object storage it is what a listing tells: time, size and checksum.
+
+    Errors: `StoreError` if the storage cannot be reached.
     """
+    if not is_local(folder):
+        return dict(sorted(_object_states(folder)))
     states = {}
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries]
-    except FileNotFoundError:
-        return {}
-    for name in sorted(names):
-        if not name.endswith(".json") or name.startswith("."):
-            continue
+    for name in sorted(record_names(folder)):
         try:
             status = (folder / name).stat()
         except FileNotFoundError:  # deleted meanwhile
             continue
         states[name] = f"{status.st_mtime_ns}/{status.st_size}/{status.st_ino}"
     return states
+
+
+def record_names(folder: Path) -> list[str]:
+    """Return the names of the files of records in `folder`.
+
+    Errors: `StoreError` if object storage cannot be reached.
+    """
+    if not is_local(folder):
+        return [name for name, _ in _object_states(folder)]
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if _is_record(entry.name)]
+    except FileNotFoundError:
+        return []
+
+
+def _is_record(name: str) -> bool:
+    return name.endswith(".json") and not name.startswith(".")
+
+
+def _object_states(folder: Path) -> Iterator[tuple[str, str]]:
+    storage, name = in_storage(folder)
+    try:
+        objects = storage.ls(name, detail=True)
+    except FileNotFoundError:
+        return
+    except Exception as error:  # each storage's library has errors of its own
+        raise StoreError(f"cannot read {folder}: {one_line(error)}") from error
+    for found in objects:
+        file = found["name"].rpartition("/")[2]
+        if _is_record(file):
+            marks = (found.get(mark) for mark in (*_TIMES, "size", *_CHECKSUMS))
+            yield file, "/".join(str(mark) for mark in marks if mark is not None)
 
 
 def row_of(record: RunRecord) -> str:

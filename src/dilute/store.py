@@ -14,7 +14,7 @@ from typing import Any
 from dilute.data import LabelledSet, Splits
 from dilute.dilution import ImageSource, NoisySet
 from dilute.errors import StoreError
-from dilute.files import check_folder, check_writable, make_folder, write_error
+from dilute.files import as_path, check_folder, check_writable, is_local, make_folder, write_error
 from dilute.interruption import stop_requests
 from dilute.records import (
     Row,
@@ -22,6 +22,7 @@ from dilute.records import (
     frame,
     read_cache,
     read_record,
+    record_names,
     row_of,
     write_cache,
     write_record,
@@ -49,7 +50,7 @@ class Store:
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self.folder = check_folder(Path(folder))
+        self.folder = check_folder(as_path(folder))
         self._reported: set[str] = set()
 
     def get(self, key: str) -> RunRecord | None:
@@ -65,7 +66,7 @@ class Store:
 
     def keys(self) -> set[str]:
         """Return the keys of all records, which are not read."""
-        return {path.stem for path in self.folder.glob("[!.]*.json")}
+        return {name.removesuffix(".json") for name in record_names(self.folder)}
 
     @contextmanager
     def claim(self, key: str) -> Iterator[bool]:
@@ -77,7 +78,7 @@ class Store:
 
         Errors: `StoreError` if the claim's file `.KEY.claim` cannot be written.
         """
-        if sys.platform == "win32":
+        if sys.platform == "win32" or not is_local(self.folder):
             yield True
             return
         path = make_folder(self.folder) / f".{key}.claim"

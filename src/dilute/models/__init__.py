@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from dilute.errors import ModelError, unknown_name
+from dilute.errors import ModelError, one_line, unknown_name
 from dilute.models.convolutional import conv4, conv6
 from dilute.models.linear import mlp1, mlp2, mlp4, perceptron
 from dilute.models.residual import resnet18
@@ -51,7 +51,7 @@ def _build_own(name: str, input_shape: tuple[int, ...], num_classes: int) -> nn.
     try:
         model = builder(input_shape, num_classes)
     except Exception as error:  # whatever the user's code raises
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = one_line(error)
         raise ModelError(
             f"model '{name}' cannot be built ({reason}); it is called with input_shape = {input_shape} "
             f"and num_classes = {num_classes}"
@@ -68,7 +68,7 @@ def _imported(name: str) -> Builder:
     try:
         builder = getattr(importlib.import_module(module_name), attribute)
     except Exception as error:  # whatever the user's module raises
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = one_line(error)
         raise ModelError(
             f"model '{name}' cannot be imported ({reason}); it must be module:callable, found on PYTHONPATH"
         ) from error

@@ -16,7 +16,7 @@ import dilute.data
 from dilute.data import LabelledSet, Splits
 from dilute.dilution import DilutedSet, ImageSource, NoisySet
 from dilute.environment import choose_device, code_hash, hardware, peak_memory_bytes, versions
-from dilute.errors import DiluteError
+from dilute.errors import DiluteError, one_line
 from dilute.runs.record import Accuracy, RunRecord
 from dilute.runs.sets import fresh_model, judged_sets, noisy_set
 from dilute.runs.spec import RunSpec
@@ -112,7 +112,7 @@ def run_one(
             raise
         except Exception as error:
             # The model may be the user's: whatever it raises is the run's failure, not ours.
-            message = " ".join(f"{type(error).__name__}: {error}".split())
+            message = one_line(error)
     record = RunRecord(
         key=spec.key(),
         status="failed" if message else trained.status,

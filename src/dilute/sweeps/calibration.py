@@ -14,7 +14,7 @@ import torch
 import dilute.data
 from dilute.dilution import DilutedSet, ReplacedSet
 from dilute.environment import choose_device
-from dilute.errors import DiluteError
+from dilute.errors import DiluteError, one_line
 from dilute.pilot import step_seconds
 from dilute.runs import RunRecord, RunSpec, scaled_model
 from dilute.sweeps.plan import Plan, judged_images, planned_steps
@@ -81,7 +81,7 @@ def estimate(
             except DiluteError:
                 raise
             except Exception as error:  # the model may be the user's, and raise whatever it likes
-                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                reason = one_line(error)
                 on_kind(f"{spec.model}, which failed and has no estimate ({reason})")
                 rates[kind] = None
         rate = rates[kind]

@@ -1,24 +1,27 @@
-"""A sweep: every run that the store lacks, by local worker processes, come what may."""
+"""A sweep: every run that the store lacks, by processes here or tasks on a cluster, come what may."""
 
 from __future__ import annotations
 
 import os
 import time
+import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from dilute.errors import DiluteError, SpecError, StoreError
-from dilute.files import write_file
+from dilute.files import is_local, write_file
 from dilute.interruption import stop_requests
 from dilute.runs import Execution, RunRecord, RunSpec, failed_record
 from dilute.store import Store
 from dilute.sweeps.calibration import Outlook
 from dilute.sweeps.crew import Crew, Lost, Member
 from dilute.sweeps.grid import label, varied_fields
+from dilute.sweeps.local_crew import LocalCrew
 from dilute.sweeps.places import share
 from dilute.sweeps.plan import Plan, Standing, answers, make_plan, standing
 from dilute.sweeps.progress import Running, SweepProgress, SweepResult
+from dilute.sweeps.ray_crew import Cluster, RayCrew, connected, num_places
 from dilute.sweeps.workers import (
     Failed,
     Finished,
@@ -30,6 +33,7 @@ from dilute.sweeps.workers import (
     StoreFailed,
     Taken,
     Task,
+    Unfit,
 )
 
 _LOOK_EVERY_SECONDS = 0.25
@@ -53,6 +57,7 @@ def run_sweep(
     retry_failed: bool = False,
     keep_weights: bool = True,
     hang_seconds: float = 900.0,
+    cluster: Cluster | None = None,
     on_progress: Callable[[SweepProgress], object] = lambda progress: None,
 ) -> SweepResult:
     """Do every run that the store lacks, and return what came of all.
@@ -65,7 +70,7 @@ def run_sweep(
     Arguments:
         specs: the runs, as of `read_sweep`; or a `Plan` of them, which has data_dir, sources and resize.
         store: the store, or its folder.
-        workers: processes; as many as there are cores (or GPUs) for, if None.
+        workers: runs at the same time; as many as there are cores (or GPUs) for, if None.
         threads: CPU threads of each worker; its share of the cores if workers are given, else 1.
         device: `cpu`, `cuda:1`, …; None for the GPUs in turn if there are some.
         data_dir, sources, resize: as for `make_plan`.
@@ -73,6 +78,7 @@ def run_sweep(
         keep_weights: also keep the weights of the last and the selected models.
         hang_seconds: a worker that is silent for so long is killed; a worker speaks with every step,
             so this must be longer than reading the data, or an evaluation.
+        cluster: where Ray does the runs; None for processes on this machine.
         on_progress: told whenever a run ends, and about once a second.
 
     Errors: `DiluteError`s for what the user can mend, before anything is run; `StoreError` if the store
@@ -85,17 +91,53 @@ def run_sweep(
         specs = make_plan(specs, data_dir=data_dir, resize=resize, sources=sources)
     store = store if isinstance(store, Store) else Store(store)
     found = standing(specs, store)
-    settings = [
-        Setting(
-            store.folder, place.threads, place.device, specs.data_dir, specs.sources, keep_weights
-        )
-        for place in places
-    ]
-    sweep = _Sweep(specs, store, found, settings, retry_failed, on_progress)
-    if not sweep.is_complete:
-        check_space(store)
-        sweep.work(hang_seconds)
+    sweep = _Sweep(specs, store, found, retry_failed, on_progress)
+    if sweep.is_complete:
+        return sweep.result()
+    check_space(store)
+    common = (specs.data_dir, specs.sources, keep_weights)
+    if cluster is None:
+        settings = [Setting(store.folder, p.threads, p.device, *common) for p in places]
+        sweep.work(lambda chosen: LocalCrew(chosen, hang_seconds), settings)
+    else:
+        device = device or ("cuda" if cluster.gpus_per_run else "cpu")
+        one = Setting(store.folder, threads or 1, device, *common)
+        _work_on_cluster(sweep, cluster, one, workers, store, hang_seconds)
     return sweep.result()
+
+
+def _work_on_cluster(
+    sweep: _Sweep,
+    cluster: Cluster,
+    setting: Setting,
+    workers: int | None,
+    store: Store,
+    hang_seconds: float,
+) -> None:
+    gpus = cluster.gpus_per_run
+    token = f".{uuid.uuid4().hex[:12]}.seen"
+    with connected(cluster) as ray:
+        places = num_places(ray, setting.threads, gpus)
+        if not places and workers is None:
+            raise SpecError(
+                f"no node of the cluster has the {setting.threads} CPUs and {gpus:g} GPUs of a run; take fewer, or "
+                "say with workers how many runs to queue for nodes that are yet to come"
+            )
+        write_file(store.folder / token, b"\0")
+        try:
+            sweep.work(
+                lambda settings: RayCrew(
+                    ray,
+                    settings,
+                    hang_seconds,
+                    gpus_per_run=gpus,
+                    token=token,
+                    grows=workers is None,
+                ),
+                [setting] * (workers or places),
+            )
+        finally:
+            (store.folder / token).unlink(missing_ok=True)
 
 
 def check_space(store: Store) -> None:
@@ -116,7 +158,6 @@ class _Sweep:
         plan: Plan,
         store: Store,
         found: Standing,
-        settings: Sequence[Setting],
         retry_failed: bool,
         on_progress: Callable[[SweepProgress], object],
     ) -> None:
@@ -129,7 +170,7 @@ class _Sweep:
         }
         self._queue = deque(self._open.values())
         self._waiting: deque[tuple[float, Task]] = deque()
-        self._settings = settings[: len(self._open)]
+        self._num_places = 0
         self._fields = varied_fields(plan.specs.values())
         self._counts = Counter(
             "diverged" if record.status == "diverged" else "known"
@@ -140,8 +181,6 @@ class _Sweep:
             for key, record in found.failed.items()
             if key not in self._failed_before
         }
-        to_do = {key: task.spec for key, task in self._open.items()}
-        self._outlook = Outlook(plan, to_do, len(self._settings))
         self._stops: Counter[str] = Counter()
         self._false_starts = 0
         self._told = 0.0
@@ -153,10 +192,16 @@ class _Sweep:
         """Whether every run has ended."""
         return not self._open
 
-    def work(self, hang_seconds: float) -> None:
-        """Do all that is queued, or as much as there is time for."""
+    def work(
+        self, make_crew: Callable[[Sequence[Setting]], Crew], settings: Sequence[Setting]
+    ) -> None:
+        """Do all that is queued, or as much as there is time for, with at most as many at once as there are settings."""
+        settings = settings[: len(self._open)]
+        self._num_places = len(settings)
+        to_do = {key: task.spec for key, task in self._open.items()}
+        self._outlook = Outlook(self._plan, to_do, len(settings))
         with stop_requests() as should_stop:
-            crew = Crew(self._settings, hang_seconds)
+            crew = make_crew(settings)
             try:
                 self._tell(crew)
                 while self._open and not should_stop():
@@ -175,6 +220,8 @@ class _Sweep:
                 raise
             finally:
                 crew.kill()
+        if not is_local(self._store.folder):
+            return
         for path in self._store.folder.glob(".*.claim"):  # of processes that were killed
             with self._store.claim(path.name[1 : -len(".claim")]):
                 pass
@@ -219,6 +266,8 @@ class _Sweep:
                 self._put_back(crew, member)
             case StoreFailed():
                 raise StoreError(message.message)
+            case Unfit():
+                raise SpecError(message.message)
             case Lost():
                 self._mourn(crew, member, message)
 
@@ -240,7 +289,7 @@ class _Sweep:
                     f"workers do not start: {lost.reason}; in a script, call run_sweep under "
                     'if __name__ == "__main__":'
                 )
-        if len(crew.members) < min(len(self._settings), len(self._open)):
+        if len(crew.members) < min(self._num_places, len(self._open)):
             crew.enlist(member.setting)
 
     def _has_ended(self, task: Task) -> bool:
@@ -296,7 +345,7 @@ class _Sweep:
         self._tell(crew, (label(task.spec, self._fields), record))
 
     def _tell(self, crew: Crew, ended: tuple[str, RunRecord] | None = None) -> None:
-        busy = [(member.task, member.step) for member in crew.members if member.task is not None]
+        busy = [(m.task, m.step) for m in crew.members if m.task is not None and m.is_running]
         running = tuple(
             Running(
                 label(task.spec, self._fields),

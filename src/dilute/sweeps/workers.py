@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import dilute.data
 from dilute.data import Splits
-from dilute.errors import DataError, DiluteError, StoreError
+from dilute.errors import DataError, DiluteError, StoreError, one_line
 from dilute.runs import Execution, RunSpec
 from dilute.store import Store
 from dilute.sweeps.plan import Source, answers
@@ -91,7 +91,14 @@ class StoreFailed:
     message: str
 
 
-Message = Ready | Step | Finished | Failed | Taken | Stopped | StoreFailed
+@dataclass(frozen=True)
+class Unfit:
+    """No run can be done where this comes from."""
+
+    message: str
+
+
+Message = Ready | Step | Finished | Failed | Taken | Stopped | StoreFailed | Unfit
 
 
 def work(connection: Connection, setting: Setting) -> None:
@@ -105,12 +112,19 @@ def work(connection: Connection, setting: Setting) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     with suppress(OSError):
         os.dup2(2, 1)  # standard output is the parent's, for its one document
-    data = _Data(setting)
+    data = HeldData(setting)
+
+    def tell(step: Step) -> None:
+        try:
+            connection.send(step)
+        except (BrokenPipeError, ConnectionResetError):  # no parent: the run is to stop
+            os.kill(os.getpid(), signal.SIGTERM)
+
     try:
         connection.send(Ready())
         while True:
             task: Task = connection.recv()
-            message = _done(task, setting, data, connection)
+            message = do(task, setting, data, tell)
             connection.send(message)
             if isinstance(message, Stopped):
                 return
@@ -118,8 +132,14 @@ def work(connection: Connection, setting: Setting) -> None:
         return  # the parent has no more to do, or is gone
 
 
-def _done(task: Task, setting: Setting, data: _Data, connection: Connection) -> Message:
-    """Do a run, unless another process has it, and return what came of it."""
+def do(
+    task: Task, setting: Setting, data: HeldData, tell: Callable[[Step], None]
+) -> Finished | Failed | Taken | Stopped | StoreFailed:
+    """Do a run, unless another process has it, and return what came of it.
+
+    Arguments:
+        tell: is told of the run's steps, at most twice a second.
+    """
     try:
         store = Store(setting.store)
         with store.claim(task.key) as is_ours:
@@ -128,7 +148,7 @@ def _done(task: Task, setting: Setting, data: _Data, connection: Connection) -> 
             found = store.get(task.key)
             if found is not None and found.status == "failed" and not task.may_repeat:
                 return Finished(was_there=True)
-            return _run(task, store, setting, data, connection)
+            return _run(task, store, setting, data, tell)
     except StoreError as error:
         return StoreFailed(str(error))
     except DiluteError as error:
@@ -136,12 +156,12 @@ def _done(task: Task, setting: Setting, data: _Data, connection: Connection) -> 
     except (
         Exception
     ) as error:  # out of memory while reading data, a fault of ours: it costs this run
-        return Failed(" ".join(f"{type(error).__name__}: {error}".split()))
+        return Failed(one_line(error))
 
 
 def _run(
-    task: Task, store: Store, setting: Setting, data: _Data, connection: Connection
-) -> Message:
+    task: Task, store: Store, setting: Setting, data: HeldData, tell: Callable[[Step], None]
+) -> Finished | Stopped:
     spec = task.spec
     splits = data.splits(spec.data)
     is_own = spec.noisy_images in setting.sources
@@ -150,7 +170,7 @@ def _run(
         device=setting.device,
         threads=setting.threads,
         data_dir=setting.data_dir,
-        on_step=_Teller(spec, connection),
+        on_step=_Teller(spec.batch_size, tell),
     )
     try:
         keep_weights = setting.keep_weights
@@ -166,11 +186,11 @@ def _run(
 
 
 class _Teller:
-    """An `on_step` that tells the parent, at most twice a second; if there is none, it asks the run to stop."""
+    """An `on_step` that tells of some steps, at most twice a second."""
 
-    def __init__(self, spec: RunSpec, connection: Connection) -> None:
-        self._batch_size = spec.batch_size
-        self._connection = connection
+    def __init__(self, batch_size: int, tell: Callable[[Step], None]) -> None:
+        self._batch_size = batch_size
+        self._tell = tell
         self._told = -_TELL_EVERY_SECONDS
 
     def __call__(self, step: int, num_steps: int, trained: Trained) -> None:
@@ -180,23 +200,24 @@ class _Teller:
         self._told = now
         rate = step * self._batch_size / max(trained.training_seconds, 1e-9)
         accuracy = trained.curve[-1].test_accuracy if trained.curve else None
-        try:
-            self._connection.send(Step(step, num_steps, rate, accuracy))
-        except (BrokenPipeError, ConnectionResetError):
-            os.kill(os.getpid(), signal.SIGTERM)
+        self._tell(Step(step, num_steps, rate, accuracy))
 
 
-class _Data:
+class HeldData:
     """The data sets of a sweep by their own names, the last few of them held."""
 
     def __init__(self, setting: Setting) -> None:
-        self._setting = setting
+        self.setting = setting
         self._held: OrderedDict[str, Splits] = OrderedDict()
 
     def splits(self, name: str) -> Splits:
+        """Return the data set `name` of the sweep.
+
+        Errors: those of `load`; `DataError` if what is found is another one.
+        """
         if name not in self._held:
-            source = self._setting.sources[name]
-            found = dilute.data.load(source.load_name, self._setting.data_dir, source.resize)
+            source = self.setting.sources[name]
+            found = dilute.data.load(source.load_name, self.setting.data_dir, source.resize)
             if found.name != name:
                 raise DataError(
                     f"{source.load_name} was {name} when the sweep began and is {found.name} now; "

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from dilute.errors import ModelError, StoreError
-from dilute.files import write_file
+from dilute.files import local_copy, write_file
 
 Tensors = Mapping[str, Tensor]
 
@@ -24,7 +24,7 @@ def save_weights(path: Path, tensors: Tensors, description: dict[str, Any]) -> N
     Errors: `StoreError` if the file cannot be written.
     """
     packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_file(Path(path), save(packed, {"dilute": json.dumps(description)}))
+    write_file(path, save(packed, {"dilute": json.dumps(description)}))
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -33,7 +33,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Errors: `StoreError` if the file is missing, cut off or of another kind.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with local_copy(path) as here, safe_open(here, framework="pt") as file:
             description = json.loads(file.metadata()["dilute"])
             return {name: file.get_tensor(name) for name in file.keys()}, description  # noqa: SIM118
     except FileNotFoundError:

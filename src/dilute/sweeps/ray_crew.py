@@ -1,0 +1,344 @@
+"""The runs of a sweep as tasks on a Ray cluster, each repeated elsewhere if its worker or its node dies."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from dilute.environment import code_hash, versions
+from dilute.errors import DiluteError, SpecError, one_line
+from dilute.store import Store
+from dilute.sweeps.crew import Lost, Member
+from dilute.sweeps.workers import (
+    HeldData,
+    Message,
+    Setting,
+    Step,
+    Task,
+    Unfit,
+    do,
+)
+
+_MOST_REPEATS = 3  # by Ray, of a run whose worker or node died
+_QUEUED_PER_PLACE = 2  # so that no place waits for the driver
+_READ_EVERY_SECONDS = 1.0
+_COUNT_EVERY_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where and with what Ray does the runs of a sweep.
+
+    Arguments:
+        address: of a cluster's head (`host:6379`), or `auto` for the one that this machine belongs to; None for
+            $RAY_ADDRESS, else a cluster of this machine alone that ends with the sweep.
+        gpus_per_run: ≥ 0; a fraction lets runs share a GPU. With 0 runs use CPUs.
+
+    Errors: `SpecError` for a negative or infinite number of GPUs.
+    """
+
+    address: str | None = None
+    gpus_per_run: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.gpus_per_run < math.inf:
+            raise SpecError(f"gpus_per_run = {self.gpus_per_run:g} cannot be; it must be 0 or more")
+
+
+@contextmanager
+def connected(cluster: Cluster) -> Iterator[Any]:
+    """Yield the module `ray`, connected to the cluster; disconnect at the end, unless the process was connected before.
+
+    Errors: `SpecError` if Ray is not installed, or the cluster does not answer or runs another version.
+    """
+    try:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when it is imported
+        import ray
+    except ImportError:
+        raise SpecError("the engine ray is not installed; pip install 'dilute[ray]'") from None
+    if ray.is_initialized():
+        yield ray
+        return
+    where = cluster.address or os.environ.get("RAY_ADDRESS")
+    if where:
+        _check_answers(where)
+    own: dict[str, Any] = {} if where else {"include_dashboard": False}
+    try:
+        ray.init(cluster.address, logging_level=logging.ERROR, log_to_driver=False, **own)
+    except Exception as error:  # of many kinds: no answer, another version, no memory
+        raise SpecError(
+            f"Ray at {where or 'this machine'} cannot be used: {one_line(error)[:300]}"
+        ) from None
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Refuse an address at which nothing listens, which Ray itself would try for a minute."""
+    host, separator, port = address.removeprefix("ray://").rpartition(":")
+    if not separator or not port.isdigit():
+        if address in ("auto", "local"):
+            return
+        raise SpecError(f"address '{address}' cannot be read; give host:port, or auto")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise SpecError(
+            f"no Ray cluster answers at {address} ({error.strerror or error}); "
+            "start one with ray start --head, or leave the address out"
+        ) from None
+
+
+def num_places(ray: Any, threads: int, gpus: float) -> int:
+    """Return how many runs of so many CPUs and GPUs the cluster's nodes can do at once."""
+    places = 0
+    for node in ray.nodes():
+        if node["Alive"]:
+            has = node["Resources"]
+            by_gpu = math.floor(has.get("GPU", 0.0) / gpus) if gpus else math.inf
+            places += int(min(has.get("CPU", 0.0) // threads, by_gpu))
+    return places
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a node must have as the machine that sends the runs has it.
+
+    Attributes:
+        versions: of Python, libraries and this package's code, by name.
+        token: a file in the store that every node must see.
+    """
+
+    versions: Mapping[str, str]
+    token: str
+
+    @staticmethod
+    def of_this_process(token: str) -> Ground:
+        """Return what this process has."""
+        return Ground({**versions(), "dilute's code": code_hash()}, token)
+
+
+class _Place(Member):
+    """A run at a time on the cluster, queued or under way."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self.reference: Any = None
+        self.heard: float | None = None
+        self.is_hung = False
+
+    @property
+    def is_idle(self) -> bool:
+        return self.task is None
+
+    @property
+    def is_running(self) -> bool:
+        return self.task is not None and self.heard is not None
+
+
+class RayCrew:
+    """A crew of tasks on a Ray cluster.
+
+    Its members are places in Ray's queue and outlive the runs that they lose.
+
+    Arguments:
+        ray: the module, connected.
+        settings: alike, one for each run that may go on at the same time.
+        hang_seconds: a run that has begun and is silent for so long is ended.
+        gpus_per_run: as for `Cluster`.
+        token: as for `Ground`.
+        grows: whether to take more runs at once when nodes join.
+    """
+
+    def __init__(
+        self,
+        ray: Any,
+        settings: Sequence[Setting],
+        hang_seconds: float,
+        *,
+        gpus_per_run: float,
+        token: str,
+        grows: bool,
+    ) -> None:
+        self._ray, self._hang_seconds, self._grows = ray, hang_seconds, grows
+        self._setting, self._gpus_per_run = settings[0], gpus_per_run
+        self.members = [_Place(settings[0]) for _ in range(_QUEUED_PER_PLACE * len(settings))]
+        self._remote = ray.remote(_do_on_node).options(
+            num_cpus=settings[0].threads,
+            num_gpus=gpus_per_run,
+            max_retries=_MOST_REPEATS,
+            retry_exceptions=False,
+        )
+        self._board = ray.remote(_Board).options(num_cpus=0).remote()
+        self._ground = ray.put(Ground.of_this_process(token))
+        self._told = ray.put(settings[0])
+        self._read_at = self._counted_at = time.monotonic()
+
+    def enlist(self, setting: Setting) -> None:
+        """Add a place in the queue."""
+        self.members.append(_Place(setting))
+
+    def give(self, member: _Place, task: Task) -> None:
+        """Queue a run."""
+        member.take(task)
+        member.heard, member.is_hung = None, False
+        member.reference = self._remote.remote(task, self._told, self._ground, self._board)
+
+    def events(self, timeout_seconds: float) -> Iterator[tuple[_Place, Message | Lost]]:
+        """Wait at most `timeout_seconds`, and yield what came of runs that have ended."""
+        by_reference = {m.reference: m for m in self.members if m.task is not None}
+        if not by_reference:
+            time.sleep(timeout_seconds)
+            return
+        references = list(by_reference)
+        ended, rest = self._ray.wait(references, timeout=timeout_seconds)
+        if ended and rest:
+            more, _ = self._ray.wait(rest, num_returns=len(rest), timeout=0)
+            ended += more
+        for reference in ended:
+            member = by_reference[reference]
+            yield member, self._answer(member)
+        now = time.monotonic()
+        if now - self._read_at > _READ_EVERY_SECONDS:
+            self._read_at = now
+            self._listen(now)
+        if self._grows and now - self._counted_at > _COUNT_EVERY_SECONDS:
+            self._counted_at = now
+            self._grow()
+
+    def _answer(self, member: _Place) -> Message | Lost:
+        """Return what a run that has ended says, or why it says nothing."""
+        errors = self._ray.exceptions
+        try:
+            message: Message = self._ray.get(member.reference)
+            return message
+        except errors.TaskCancelledError:
+            if member.is_hung:
+                return Lost(self._why_hung(), was_told=False)
+            return Lost("the run was stopped", was_told=True)
+        except errors.RayTaskError as error:
+            cause = one_line(error.cause or error)[:300]
+            return Unfit(f"a node of the cluster cannot begin a run: {cause}")
+        except errors.RayError as error:
+            if member.is_hung:
+                return Lost(self._why_hung(), was_told=False)
+            first = " ".join(str(error).split())[:200]
+            return Lost(
+                f"the worker was lost {_MOST_REPEATS + 1} times ({type(error).__name__}: {first})",
+                was_told=False,
+            )
+
+    def _why_hung(self) -> str:
+        return (
+            f"no sign of life for {self._hang_seconds:g} s; the run was ended (see --hang-seconds)"
+        )
+
+    def _listen(self, now: float) -> None:
+        """Note what runs have told since the last time, and end those that are silent for too long."""
+        try:
+            told = self._ray.get(self._board.read.remote(), timeout=10)
+        except self._ray.exceptions.RayError:
+            return  # it only serves the display and the watch
+        for member in self.members:
+            if member.task is None:
+                continue
+            if member.task.key in told:
+                member.heard = now
+                member.step = told[member.task.key] or member.step
+            elif member.heard is not None and now - member.heard > self._hang_seconds:
+                member.is_hung = True
+                self._ray.cancel(member.reference, force=True)
+
+    def _grow(self) -> None:
+        places = num_places(self._ray, self._setting.threads, self._gpus_per_run)
+        for _ in range(_QUEUED_PER_PLACE * places - len(self.members)):
+            self.enlist(self._setting)
+
+    def stop(self, grace_seconds: float) -> Iterator[tuple[_Place, Message | Lost]]:
+        """Take back what is queued, ask runs to checkpoint and end, and end those that do not within `grace_seconds`."""
+        self._cancel(force=False)
+        end = time.monotonic() + grace_seconds
+        while self._is_busy() and time.monotonic() < end:
+            yield from self.events(0.1)
+        self.kill()
+        end = time.monotonic() + grace_seconds
+        while self._is_busy() and time.monotonic() < end:
+            yield from self.events(0.1)
+        for member in self.members:
+            if member.task is not None:  # of a node that does not answer
+                yield member, Lost("the run was stopped", was_told=True)
+
+    def kill(self) -> None:
+        """End all runs at once."""
+        self._cancel(force=True)
+
+    def _cancel(self, *, force: bool) -> None:
+        for member in self.members:
+            if member.task is not None:
+                with suppress(self._ray.exceptions.RayError, ValueError):
+                    self._ray.cancel(member.reference, force=force)
+
+    def _is_busy(self) -> bool:
+        return any(member.task is not None for member in self.members)
+
+
+class _Board:
+    """An actor to whom runs tell how far they are, and whom the driver asks once a second."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, Step | None] = {}
+
+    def begin(self, key: str) -> None:
+        self._told.setdefault(key, None)
+
+    def tell(self, key: str, step: Step) -> None:
+        self._told[key] = step
+
+    def read(self) -> dict[str, Step | None]:
+        told, self._told = self._told, {}
+        return told
+
+
+_held: HeldData | None = None  # Ray keeps a worker's process for the next run
+
+
+def _do_on_node(task: Task, setting: Setting, ground: Ground, board: Any) -> Message:
+    """Do a run in a worker process of the cluster; the body of a task, which may be repeated."""
+    global _held
+    if _held is None or _held.setting != setting:
+        _held = HeldData(setting)
+    problem = _unfitness(task, setting, ground, _held)
+    if problem:
+        return Unfit(f"node {socket.gethostname()} {problem}")
+    board.begin.remote(task.key)
+    return do(task, setting, _held, lambda step: board.tell.remote(task.key, step))
+
+
+def _unfitness(task: Task, setting: Setting, ground: Ground, data: HeldData) -> str | None:
+    """Return why runs here would fail or give other results than elsewhere, None if nothing is known."""
+    here = Ground.of_this_process(ground.token).versions
+    for name, wanted in ground.versions.items():
+        if here.get(name) != wanted:
+            return (
+                f"has {name} {here.get(name)}, but the sweep was sent with {wanted}; results could differ: "
+                "install the same on all"
+            )
+    try:
+        if not (Store(setting.store).folder / ground.token).exists():
+            return (
+                f"does not see the store {setting.store}; give a folder that all nodes share, or an address "
+                "in object storage (s3://…, gs://…)"
+            )
+        data.splits(task.spec.data)
+    except DiluteError as error:
+        return f"cannot do the run: {error}"
+    return None
