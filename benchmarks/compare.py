@@ -107,6 +107,7 @@ PARTS = (
         "conv4",
         "MNIST, all images, Conv4",
         (
+            *(mnist(a, ("cross_entropy", "patches_estimated"), **CONV4) for a in (5, 20)),
             mnist(100, ("cross_entropy", *PATCHES), **CONV4),
             mnist(1000, ("cross_entropy", "patches_known"), **CONV4),
         ),
@@ -135,8 +136,19 @@ PARTS = (
         ),
     ),
     Part(
+        "replacement-conv4",
+        "MNIST, all images, labels replaced, Conv4",
+        tuple(
+            replace(
+                mnist(20, ("cross_entropy", "sce", "patches_estimated"), **CONV4),
+                noise={"rate": rate},
+            )
+            for rate in (0.5, 0.8, 0.9)
+        ),
+    ),
+    Part(
         "replacement",
-        "MNIST, all images, labels replaced",
+        "MNIST, all images, labels replaced, one hidden layer",
         tuple(replace(mnist(20, FIELD), noise={"rate": rate}) for rate in (0.5, 0.8, 0.9)),
     ),
 )
