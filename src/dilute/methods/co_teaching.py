@@ -24,10 +24,11 @@ class CoTeaching(Method):
 
     Arguments:
         forget_rate: share of visits left out in the end, 0 to below 1; the set's noise rate if None.
-        ramp: share of the training over which it rises from 0, 0 to 1.
+        ramp: share of the training over which it rises from 0, 0 to 1. Networks that choose before they have
+            learnt anything collapse; so it must be long where training is short (docs/methods.md).
 
     Source: Han et al. 2018, *Co-teaching: Robust Training of Deep Neural Networks with Extremely Noisy
-        Labels*, algorithm 1. At least one visit of a batch is kept.
+        Labels*, algorithm 1, where the rate rises for 10 of 200 epochs. At least one visit of a batch is kept.
     """
 
     title: ClassVar[str] = "Co-teaching"
@@ -35,7 +36,7 @@ class CoTeaching(Method):
     networks: ClassVar[int] = 2
     copies: ClassVar[int] = 1
     forget_rate: float | None = Field(None, ge=0, lt=1)
-    ramp: float = Field(0.05, ge=0, le=1)
+    ramp: float = Field(1.0, ge=0, le=1)
 
     def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:
         """Return the two networks' losses; see `Method.objective`."""
