@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -36,7 +35,7 @@ def advise(
         ),
     ] = 8192,
     store: Annotated[
-        Path | None, typer.Option(help="Folder of records, whose learning rates count if they fit.")
+        str | None, typer.Option(help="Folder of records, whose learning rates count if they fit.")
     ] = None,
     seed: options.Seed = 0,
     device: options.Device = None,

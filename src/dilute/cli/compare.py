@@ -52,12 +52,15 @@ def compare(
     picture: Annotated[
         Path | None, typer.Option(help="Draw the comparison into this .png or .svg file.")
     ] = None,
-    store: options.RunStore = Path("runs"),
+    store: options.RunStore = "runs",
     workers: options.Workers = None,
     threads: options.Threads = None,
     device: options.WorkerDevice = None,
     retry_failed: options.RetryFailed = False,
     hang_seconds: options.HangSeconds = 900.0,
+    engine: options.Engine = "local",
+    address: options.Address = None,
+    gpus_per_run: options.GpusPerRun = None,
     data_dir: options.DataDir = None,
     resize: options.Resize = None,
     json: options.Json = False,
@@ -74,6 +77,7 @@ def compare(
     if (alpha is None) == (rate is None):
         raise SpecError("noise is given by --alpha or by --rate; give exactly one")
     options.check_picture(picture)
+    cluster = options.cluster(engine, address, gpus_per_run)
     amounts = options.numbers("alpha" if alpha is not None else "rate", alpha or rate or "")
     rates = options.numbers("learning rates", learning_rates)
     pattern = options.pattern(noise, delta, order, order_seed, class_order, class_map, confusion)
@@ -110,6 +114,7 @@ def compare(
             retry_failed=retry_failed,
             keep_weights=False,
             hang_seconds=hang_seconds,
+            cluster=cluster,
             on_progress=on_progress,
         )
     if result.interrupted:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dilute.dilution import ImageSource, NoisySet
     from dilute.noise import NoisePattern
     from dilute.runs import RunSpec
+    from dilute.sweeps import Cluster
 
 DataName = Annotated[
     str,
@@ -71,7 +72,13 @@ NoisyImages = Annotated[
     ),
 ]
 NumClean = Annotated[int | None, typer.Option(help="Clean images to train on; all if not given.")]
-RunStore = Annotated[Path, typer.Option(help="Folder of records: answered from, and written to.")]
+RunStore = Annotated[
+    str,
+    typer.Option(
+        metavar="FOLDER",
+        help="Folder of records, or s3://… or gs://…: answered from, and written to.",
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Which subset, noise, initialisation and order.", min=0)]
 
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, …; a GPU if there is one.")]
@@ -88,6 +95,18 @@ WorkerDevice = Annotated[
 ]
 RetryFailed = Annotated[
     bool, typer.Option("--retry-failed", help="Do runs again that failed before.")
+]
+Engine = Annotated[
+    str, typer.Option(help="Who does the runs: local (processes here) or ray (a cluster).")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="ray: the cluster's, as host:6379 or auto; else $RAY_ADDRESS, else this machine alone."
+    ),
+]
+GpusPerRun = Annotated[
+    float | None, typer.Option(help="ray: GPUs of a run, default 0; 0.25 lets four runs share one.")
 ]
 HangSeconds = Annotated[
     float, typer.Option(help="Kill a worker that is silent for so long; its run has failed.")
@@ -126,6 +145,21 @@ def drawn_set(
     names = {"data": splits.name, "noisy_images": getattr(pool, "name", "") or noisy_images}
     spec = RunSpec(model=model, **names, **described)
     return spec, noisy_set(spec, splits.train, pool)
+
+
+def cluster(engine: str, address: str | None, gpus_per_run: float | None) -> Cluster | None:
+    """Return the cluster that the options describe, None for processes on this machine.
+
+    Errors: `SpecError` for an unknown engine, or options that the local one would ignore.
+    """
+    from dilute.sweeps import Cluster
+
+    if engine == "ray":
+        return Cluster(address, gpus_per_run or 0.0)
+    if engine != "local":
+        raise SpecError(f"engine '{engine}' is unknown; allowed are local and ray")
+    refuse_beside("--engine", engine, {"address": address, "gpus_per_run": gpus_per_run})
+    return None
 
 
 def refuse_beside(option: str, value: object, others: dict[str, object]) -> None:

@@ -58,8 +58,8 @@ def plan(
         float, typer.Option(help="With DATA: how long the pilot may take.")
     ] = 10.0,
     store: Annotated[
-        Path, typer.Option(help="With DATA: folder for the pilot's records, answered from.")
-    ] = Path("pilot"),
+        str, typer.Option(help="With DATA: folder for the pilot's records, answered from.")
+    ] = "pilot",
     replacement: Annotated[
         bool,
         typer.Option(
@@ -78,6 +78,9 @@ def plan(
         Path | None, typer.Option(help="Draw law and trade-off into this .png or .svg file.")
     ] = None,
     workers: options.Workers = None,
+    engine: options.Engine = "local",
+    address: options.Address = None,
+    gpus_per_run: options.GpusPerRun = None,
     seed: options.Seed = 0,
     data_dir: options.DataDir = None,
     resize: options.Resize = None,
@@ -100,7 +103,8 @@ def plan(
     from dilute.planning import draw_plan, plan_collection, run_pilot
     from dilute.store import Store
 
-    is_store = Path(source).is_dir()
+    cluster = options.cluster(engine, address, gpus_per_run)
+    is_store = "://" in source or Path(source).is_dir()
     if is_store:
         given: dict[str, object] = {
             "model": model,
@@ -137,6 +141,7 @@ def plan(
                 minutes=pilot_minutes,
                 is_replacement=replacement,
                 workers=workers,
+                cluster=cluster,
                 seed=seed,
                 data_dir=data_dir,
                 resize=resize,

@@ -29,7 +29,7 @@ def reproduce(
         str,
         typer.Option(help="smoke (minutes, no verdicts), laptop (hours) or paper (GPUs, days)."),
     ] = "laptop",
-    store: options.RunStore = Path("runs"),
+    store: options.RunStore = "runs",
     out: Annotated[Path, typer.Option(help="Folder for figures, tables and the claims.")] = Path(
         "figures"
     ),
@@ -44,6 +44,9 @@ def reproduce(
     threads: options.Threads = None,
     device: options.WorkerDevice = None,
     hang_seconds: options.HangSeconds = 900.0,
+    engine: options.Engine = "local",
+    address: options.Address = None,
+    gpus_per_run: options.GpusPerRun = None,
     data_dir: options.DataDir = None,
     json: options.Json = False,
 ) -> None:
@@ -73,6 +76,7 @@ def reproduce(
                 retry_failed=retry_failed,
                 keep_weights=False,
                 hang_seconds=hang_seconds,
+                cluster=cluster,
                 on_progress=on_progress,
             )
         for key, message in result.failures.items():
@@ -83,6 +87,7 @@ def reproduce(
             )
 
     chosen = chosen_figures(names, {**FIGURES, **STUDIES})
+    cluster = options.cluster(engine, address, gpus_per_run)
     kept = Store(store)
     if dry_run:
         missing = missing_runs(chosen, scale, kept)  # type: ignore[arg-type]

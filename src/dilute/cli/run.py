@@ -86,7 +86,7 @@ def run(
         ),
     ] = False,
     seed: options.Seed = 0,
-    store: options.RunStore = Path("runs"),
+    store: options.RunStore = "runs",
     force: Annotated[
         bool, typer.Option("--force", help="Run even if the store has the answer.")
     ] = False,

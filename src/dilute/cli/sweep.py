@@ -22,7 +22,7 @@ def sweep(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="YAML with base, grid, zip and list.")
     ],
-    store: options.RunStore = Path("runs"),
+    store: options.RunStore = "runs",
     workers: options.Workers = None,
     threads: options.Threads = None,
     device: options.WorkerDevice = None,
@@ -31,9 +31,19 @@ def sweep(
     ] = False,
     retry_failed: options.RetryFailed = False,
     hang_seconds: options.HangSeconds = 900.0,
+    engine: options.Engine = "local",
+    address: options.Address = None,
+    gpus_per_run: options.GpusPerRun = None,
     no_weights: Annotated[
         bool, typer.Option("--no-weights", help="Keep records alone, without trained weights.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Do part I of N, as 1/8: for the jobs of an array, one store for all.",
+        ),
+    ] = None,
     data_dir: options.DataDir = None,
     resize: options.Resize = None,
     json: options.Json = False,
@@ -47,10 +57,12 @@ def sweep(
     Example: `dilute sweep sweep.yaml --store runs --workers 2`
     """
     from dilute.store import Store
-    from dilute.sweeps import make_plan, read_sweep, run_sweep, share, standing
+    from dilute.sweeps import make_plan, part_of, read_sweep, run_sweep, share, standing
 
+    cluster = options.cluster(engine, address, gpus_per_run)
     kept = Store(store)
-    plan = make_plan(read_sweep(file), data_dir=data_dir, resize=resize)
+    specs = read_sweep(file)
+    plan = make_plan(part_of(specs, shard) if shard else specs, data_dir=data_dir, resize=resize)
     if dry_run:
         places = share(workers, threads, device)
         found = standing(plan, kept)
@@ -67,6 +79,7 @@ def sweep(
             retry_failed=retry_failed,
             keep_weights=not no_weights,
             hang_seconds=hang_seconds,
+            cluster=cluster,
             on_progress=on_progress,
         )
     _show_result(result, kept, json=json)

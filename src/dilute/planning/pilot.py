@@ -14,7 +14,7 @@ from dilute.noise import NoisePattern, Structured, noise_rate
 from dilute.planning.recipe import recipe
 from dilute.runs import RunRecord, RunSpec
 from dilute.store import Store
-from dilute.sweeps import SweepProgress, estimate, make_plan, run_sweep, share, standing
+from dilute.sweeps import Cluster, SweepProgress, estimate, make_plan, run_sweep, share, standing
 
 _SMALLEST_PER_CLASS = 5
 _SMALLEST = 50
@@ -106,6 +106,7 @@ def run_pilot(
     minutes: float,
     is_replacement: bool = False,
     workers: int | None = None,
+    cluster: Cluster | None = None,
     seed: int = 0,
     data_dir: Path | None = None,
     resize: int | None = None,
@@ -117,6 +118,7 @@ def run_pilot(
     Arguments:
         data: what `dilute.data.load` read `splits` from.
         alphas: amounts of noise that a plan is wanted for.
+        workers, cluster: as for `run_sweep`; the time is reckoned for so many workers, else for this machine's.
         minutes: for all of it that the store lacks; the sizes are chosen by it, from a few timed steps and then from the runs themselves.
         on_progress: told about once a second; on_note: told what was decided.
 
@@ -147,6 +149,7 @@ def run_pilot(
             specs,
             store,
             workers=workers,
+            cluster=cluster,
             keep_weights=False,
             on_progress=on_progress,
             **plan_options,

@@ -2,7 +2,7 @@
 
 from dilute.sweeps.calibration import Estimate, estimate
 from dilute.sweeps.engine import run_sweep
-from dilute.sweeps.grid import expand, flat, label, read_sweep, varied_fields
+from dilute.sweeps.grid import expand, flat, label, part_of, read_sweep, varied_fields
 from dilute.sweeps.places import Place, share
 from dilute.sweeps.plan import Plan, Standing, make_plan, standing
 from dilute.sweeps.progress import Running, SweepProgress, SweepResult
@@ -22,6 +22,7 @@ __all__ = [
     "flat",
     "label",
     "make_plan",
+    "part_of",
     "read_sweep",
     "run_sweep",
     "share",

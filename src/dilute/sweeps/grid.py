@@ -92,6 +92,25 @@ def expand(document: Any) -> list[RunSpec]:
     return list(specs.values())
 
 
+def part_of(specs: Sequence[RunSpec], shard: str) -> list[RunSpec]:
+    """Return part I of N of a sweep: every N-th run from the I-th on.
+
+    Arguments:
+        shard: `"I/N"`, 1 ≤ I ≤ N.
+
+    Errors: `SpecError` for anything else, or a part without runs.
+    """
+    numbers = shard.split("/")
+    if len(numbers) != 2 or not all(n.isascii() and n.isdigit() for n in numbers):
+        raise SpecError(f"shard '{shard}' cannot be read; give I/N as in 1/8")
+    part, count = map(int, numbers)
+    if not 1 <= part <= count:
+        raise SpecError(f"shard {shard} cannot be; I must be 1 to N")
+    if part > len(specs):
+        raise SpecError(f"shard {shard} of {len(specs)} runs has none; take N ≤ {len(specs)}")
+    return list(specs[part - 1 :: count])
+
+
 def varied_fields(specs: Iterable[RunSpec]) -> list[str]:
     """Return the fields, dotted where nested, in which the runs differ: data, noise and model before the recipe."""
     seen: dict[str, Counter[str]] = {}

@@ -26,6 +26,7 @@ from dilute.sweeps.workers import (
     do,
 )
 
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "error"}
 _MOST_REPEATS = 3  # by Ray, of a run whose worker or node died
 _QUEUED_PER_PLACE = 2  # so that no place waits for the driver
 _READ_EVERY_SECONDS = 1.0
@@ -59,7 +60,8 @@ def connected(cluster: Cluster) -> Iterator[Any]:
     Errors: `SpecError` if Ray is not installed, or the cluster does not answer or runs another version.
     """
     try:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when it is imported
+        for name, value in _QUIET.items():  # read when it is imported
+            os.environ.setdefault(name, value)
         import ray
     except ImportError:
         raise SpecError("the engine ray is not installed; pip install 'dilute[ray]'") from None

@@ -1,0 +1,213 @@
+"""Sweeps as tasks on a Ray cluster: two real nodes on this machine, whose workers and which themselves are killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from test_sweep_faults import HERE, QUICK, SWEEP, faulty, results, start, wait_for
+
+from dilute.errors import SpecError
+from dilute.runs import RunSpec
+from dilute.store import Store
+from dilute.sweeps import Cluster, expand, ray_crew, run_sweep
+from dilute.sweeps.plan import Source
+from dilute.sweeps.ray_crew import Ground
+from dilute.sweeps.workers import HeldData, Setting, Task
+
+GOOD = [RunSpec(**QUICK, seed=seed) for seed in range(3)]
+
+
+def add_node(cluster: Any) -> Any:
+    return cluster.add_node(num_cpus=1, include_dashboard=False)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Any]:
+    """A head that does no runs, and two nodes of one CPU each."""
+    from ray.cluster_utils import Cluster as LocalCluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(HERE))
+        (tmp_path / "marks").mkdir()
+        patch.setenv("FAULTY_MARKS", str(tmp_path / "marks"))
+        for name, value in ray_crew._QUIET.items():
+            patch.setenv(name, value)
+        found = LocalCluster(
+            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+        )
+        try:
+            add_node(found), add_node(found)
+            yield found
+        finally:
+            found.shutdown()
+
+
+def nodes_with_runs(cluster: Any, marks: Path) -> dict[int, Any]:
+    """Return by process the node on which it trains, for those that have said so and live."""
+    raylets = {
+        one.process.pid: node
+        for node in cluster.worker_nodes
+        for one in node.all_processes["raylet"]
+    }
+    found = {}
+    for mark in marks.iterdir():
+        if psutil.pid_exists(int(mark.name)):
+            parent = psutil.Process(int(mark.name)).ppid()
+            if parent in raylets:
+                found[int(mark.name)] = raylets[parent]
+    return found
+
+
+@pytest.mark.slow
+def test_a_killed_worker_and_a_killed_node_lose_nothing(cluster: Any, tmp_path: Path):
+    marks, store = tmp_path / "marks", tmp_path / "runs"
+    killed: list[str] = []
+
+    def disturb(progress: Any) -> None:
+        there = nodes_with_runs(cluster, marks)
+        if not killed and there:
+            os.kill(next(iter(there)), signal.SIGKILL)
+            killed.append("worker")
+        elif killed == ["worker"] and progress.done >= 2 and len(set(there.values())) == 2:
+            cluster.remove_node(next(iter(there.values())), allow_graceful=False)
+            killed.append("node")
+
+    specs = expand(SWEEP)
+    where = Cluster(cluster.address)
+    found = run_sweep(specs, store, threads=1, cluster=where, on_progress=disturb)
+    assert killed == ["worker", "node"]
+    assert (found.done, found.failed, found.left) == (8, 0, 0), found.failures
+    assert run_sweep(specs, store, threads=1, cluster=where).known == 8
+    alone = tmp_path / "alone"
+    assert run_sweep(specs, alone, workers=2, threads=1).done == 8
+    assert results(store) == results(alone)
+    assert sorted(p.name for p in store.iterdir()) == sorted(p.name for p in alone.iterdir())
+
+
+@pytest.mark.slow
+def test_a_fault_costs_the_run_that_has_it(cluster: Any, tmp_path: Path):
+    faults = {
+        "hangs": "no sign of life for 8 s; the run was ended (see --hang-seconds)",
+        "crashes": "the worker was lost 4 times (WorkerCrashedError: ",
+        "fails": "RuntimeError: no luck",
+        "cannot_be": "this cannot be; take another",
+    }
+    specs = [GOOD[0], *map(faulty, faults), *GOOD[1:]]
+    where = Cluster(cluster.address)
+    found = run_sweep(specs, tmp_path / "runs", threads=1, cluster=where, hang_seconds=8)
+    assert (found.done, found.failed, found.left) == (3, 4, 0), found.failures
+    for name, reason in faults.items():
+        assert found.failures[faulty(name).key()].startswith(reason)
+
+
+@pytest.mark.slow
+def test_ctrl_c_checkpoints_and_the_same_command_goes_on(cluster: Any, tmp_path: Path):
+    store, marks = tmp_path / "runs", tmp_path / "marks"
+    on_cluster = ("--engine", "ray", "--address", cluster.address)
+    parent = start(SWEEP, store, *on_cluster, marks=marks)
+    wait_for(lambda: list(marks.iterdir()), "a run that trains")
+    time.sleep(1.0)
+    os.killpg(parent.pid, signal.SIGINT)
+    out, err = parent.communicate(timeout=90)
+    assert parent.returncode == 130, err
+    left = json.loads(out)["left"]
+    assert 0 < left <= 8
+    assert "the same command goes on with them" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert list(store.glob("*.checkpoint.safetensors"))
+    out, err = start(SWEEP, store, *on_cluster, marks=marks).communicate(timeout=120)
+    assert json.loads(out)["done"] == left, err
+    alone = tmp_path / "alone"
+    assert run_sweep(expand(SWEEP), alone, workers=2, threads=1).done == 8
+    assert results(store) == results(alone)
+
+
+def test_nodes_of_other_versions_are_refused(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The sweep is sent by a process that pretends to be of other code; with the same, one node's answer is a record."""
+    ours = Ground.of_this_process
+    monkeypatch.setattr(
+        Ground,
+        "of_this_process",
+        staticmethod(lambda token: replace(ours(token), versions={"torch": "1.13.1"})),
+    )
+    where = Cluster(cluster.address)
+    with pytest.raises(SpecError, match=r"^node \S+ has torch \S+, but the sweep was sent with 1\.13\.1; [^\n]*$"):  # fmt: skip
+        run_sweep(GOOD, tmp_path / "runs", threads=1, cluster=where)
+    monkeypatch.undo()
+    with pytest.raises(SpecError, match=r"^no node of the cluster has the 2 CPUs and 0 GPUs of a"):
+        run_sweep(GOOD, tmp_path / "runs", threads=2, cluster=where)
+    assert run_sweep(GOOD[:1], tmp_path / "runs", threads=1, cluster=where).done == 1
+    assert {path.name for path in (tmp_path / "runs").iterdir() if path.name[0] == "."} == set()
+
+
+def test_what_a_node_lacks(tmp_path: Path):
+    source = Source("digits", None, 1437, 360)
+    setting = Setting(tmp_path, 1, "cpu", None, {"digits": source}, True)
+    task = Task(GOOD[0].key(), GOOD[0], False)
+    ground = Ground.of_this_process(".token")
+    found = ray_crew._unfitness(task, setting, ground, HeldData(setting))
+    assert found == (
+        f"does not see the store {tmp_path}; give a folder that all nodes share, or an address "
+        "in object storage (s3://…, gs://…)"
+    )
+    (tmp_path / ".token").touch()
+    assert ray_crew._unfitness(task, setting, ground, HeldData(setting)) is None
+    absent = replace(setting, sources={"digits": replace(source, load_name="folder:/nowhere")})
+    found = ray_crew._unfitness(task, absent, ground, HeldData(absent))
+    assert found
+    assert found.startswith("cannot do the run: cannot read the folder /nowhere")
+
+
+def test_without_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SpecError, match=r"not installed; pip install 'dilute\[ray\]'$"):
+        run_sweep(GOOD, tmp_path, cluster=Cluster())
+
+
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ("127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1 (Connection refused)"),
+        ("head", "address 'head' cannot be read; give host:port, or auto"),
+    ],
+)
+def test_addresses_that_cannot_be(tmp_path: Path, address: str, problem: str):
+    with pytest.raises(SpecError) as caught:
+        run_sweep(GOOD, tmp_path, cluster=Cluster(address))
+    assert str(caught.value).startswith(problem)
+
+
+@pytest.mark.slow
+def test_an_address_where_something_else_listens(tmp_path: Path):
+    """It takes Ray itself to find out, and less than a minute."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        with pytest.raises(SpecError, match=rf"^Ray at {address} cannot be used: [^\n]*$"):
+            run_sweep(GOOD, tmp_path, cluster=Cluster(address))
+        assert time.monotonic() - began < 60
+
+
+def test_fractions_of_gpus():
+    with pytest.raises(SpecError, match=r"^gpus_per_run = -1 cannot be; it must be 0 or more$"):
+        Cluster(gpus_per_run=-1)
+
+
+def test_the_store_is_left_as_it_was_found(tmp_path: Path):
+    """A sweep that cannot begin writes nothing."""
+    with pytest.raises(SpecError):
+        run_sweep(GOOD, tmp_path / "runs", cluster=Cluster("127.0.0.1:1"))
+    assert Store(tmp_path / "runs").keys() == set()
