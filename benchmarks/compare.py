@@ -154,6 +154,29 @@ PARTS = (
 )
 
 
+@dataclass(frozen=True)
+class Goal:
+    """What was to be reached, and by which method of a part."""
+
+    text: str
+    part: str
+    alpha: float
+    methods: tuple[str, ...]
+
+
+GOALS = (
+    Goal("MNIST, `alpha` = 100, all images: 97 % within 15 minutes", "conv4", 100, PATCHES),
+    Goal("MNIST, `alpha` = 1000, all images: 90 %", "conv4", 1000, PATCHES[:1]),
+    Goal("MNIST, `alpha` = 20, 4,000 images: 93 %", "conv4-small", 20, PATCHES),
+    Goal(
+        "CIFAR-10, `alpha` = 10, 10,000 images: 8 points over plain training at equal compute",
+        "cifar10",
+        10,
+        PATCHES,
+    ),
+)
+
+
 def specs_of(part: Part) -> list[RunSpec]:
     """Return the part's runs, the seed varying slowest so that runs on the same images follow each other."""
     found: dict[str, RunSpec] = {}
@@ -213,6 +236,24 @@ def text_of(part: Part, store: Store) -> str:
     return "\n\n".join(blocks) or "Not run yet."
 
 
+def text_of_goals(store: Store) -> str:
+    """Return the table of what was to be reached, and what was."""
+    lines = [
+        "| goal | method | reached | over plain training | minutes a run |",
+        "| --- " * 5 + "|",
+    ]
+    for goal in GOALS:
+        part = next(part for part in PARTS if part.name == goal.part)
+        standings = ranking(outcomes(records_of(part, store)))
+        for one in standings:
+            if one.method in goal.methods and one.amount == goal.alpha and one.seconds:
+                gain = in_percent(one.gain, one.gain_low, one.gain_high, "+")
+                lines.append(
+                    f"| {goal.text} | `{one.method}` | {_cell(one)} | {gain} | {one.seconds / 60:.1f} |"
+                )
+    return "\n".join(lines)
+
+
 def pictures(part: Part, store: Store) -> Iterator[tuple[str, str, list[Standing]]]:
     """Yield name, setting and standings of each picture of the part."""
     standings = ranking(outcomes(records_of(part, store)))
@@ -239,6 +280,8 @@ def main(words: Sequence[str]) -> None:
             assert not result.interrupted, "the same command goes on"
         if "--train-only" not in words:
             write(part, store)
+    if "--train-only" not in words:
+        write_table("compare-goals", text_of_goals(store), command=COMMAND, path=PAGE)
 
 
 if __name__ == "__main__":

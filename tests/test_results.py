@@ -170,3 +170,4 @@ def test_the_page_on_methods_quotes_the_stored_results():
         page = (ROOT / "docs" / "methods.md").read_text()
         for part in compare.PARTS:
             assert compare.text_of(part, Store(COMPARE)) in page, part.name
+        assert compare.text_of_goals(Store(COMPARE)) in page

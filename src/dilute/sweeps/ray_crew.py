@@ -26,7 +26,10 @@ from dilute.sweeps.workers import (
     do,
 )
 
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "error"}
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
+_HTTP2_SETTINGS = b"\x04"
+# RFC 9113, section 3.4: a preface and an empty frame of settings, which the server answers with its own.
+_HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _HTTP2_SETTINGS + bytes(5)
 _MOST_REPEATS = 3  # by Ray, of a run whose worker or node died
 _QUEUED_PER_PLACE = 2  # so that no place waits for the driver
 _READ_EVERY_SECONDS = 1.0
@@ -85,19 +88,24 @@ def connected(cluster: Cluster) -> Iterator[Any]:
 
 
 def _check_answers(address: str) -> None:
-    """Refuse an address at which nothing listens, which Ray itself would try for a minute."""
+    """Refuse an address at which nothing speaks HTTP/2, as Ray does, within ten seconds; Ray itself may try for ever."""
     host, separator, port = address.removeprefix("ray://").rpartition(":")
     if not separator or not port.isdigit():
         if address in ("auto", "local"):
             return
         raise SpecError(f"address '{address}' cannot be read; give host:port, or auto")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=10) as peer:
+            peer.sendall(_HTTP2_GREETING)
+            is_http2 = peer.recv(4)[3:] == _HTTP2_SETTINGS
+        problem = None if is_http2 else "something else listens there"
     except OSError as error:
+        problem = error.strerror or str(error)
+    if problem:
         raise SpecError(
-            f"no Ray cluster answers at {address} ({error.strerror or error}); "
+            f"no Ray cluster answers at {address} ({problem}); "
             "start one with ray start --head, or leave the address out"
-        ) from None
+        )
 
 
 def num_places(ray: Any, threads: int, gpus: float) -> int:

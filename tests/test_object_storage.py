@@ -1,0 +1,121 @@
+"""A store in object storage, by an address: the in-memory file system stands for it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dilute.data import Splits
+from dilute.errors import StoreError
+from dilute.files import as_path, is_local
+from dilute.runs import Execution, RunSpec
+from dilute.store import Store
+from dilute.training import Interrupted
+
+SPEC = RunSpec(data="digits", model="perceptron", batch_size=32, budget_steps=20, curve_points=2)
+
+
+@pytest.fixture
+def address(request: pytest.FixtureRequest) -> str:
+    return f"memory://{request.node.name}/runs"
+
+
+def names(store: Store) -> list[str]:
+    return sorted(path.name for path in store.folder.iterdir())
+
+
+def test_it_is_a_store_like_any_other(address: str, tmp_path: Path, digits: Splits):
+    there, here = Store(address), Store(tmp_path)
+    assert there.keys() == set()
+    assert there.get(SPEC.key()) is None
+    assert len(there.table()) == 0
+    record, was_there = there.run(SPEC, splits=digits)
+    assert not was_there
+    assert there.run(SPEC, splits=digits)[1]
+    own, _ = here.run(SPEC, splits=digits)
+    assert record.accuracy == own.accuracy
+    assert there.keys() == {SPEC.key()}
+    for which in ("last", "selected"):
+        name = f"{SPEC.key()}.{which}.safetensors"
+        assert (there.folder / name).read_bytes() == (tmp_path / name).read_bytes()
+    assert [found.key for found in Store(address).records()] == [SPEC.key()]
+    table = there.table()
+    assert list(table["key"]) == [SPEC.key()]
+    assert names(there) == [".table.parquet", *sorted(path.name for path in tmp_path.iterdir())]
+    model = there.load_model(SPEC.key(), digits.train)
+    assert not model.training
+
+
+def test_the_table_follows_what_others_write(address: str, digits: Splits):
+    store = Store(address)
+    record, _ = store.run(SPEC, splits=digits)
+    assert list(store.table()["seconds"]) == [record.seconds]
+    Store(address).put(record.model_copy(update={"seconds": 7.0}))
+    assert list(store.table()["seconds"]) == [7.0]
+    other = SPEC.model_copy(update={"seed": 1})
+    Store(address).run(other, splits=digits)
+    assert set(store.table()["key"]) == {SPEC.key(), other.key()}
+    (store.folder / f"{other.key()}.json").write_bytes(b"{")
+    assert store.table().attrs["unreadable"]
+
+
+def test_an_interrupted_run_goes_on_from_its_checkpoint(
+    address: str, tmp_path: Path, digits: Splits
+):
+    store = Store(address)
+
+    def stop(step: int, num_steps: int, trained: object) -> None:
+        if step == 7:
+            os.kill(os.getpid(), 15)
+
+    with pytest.raises(Interrupted):
+        store.run(SPEC, Execution(on_step=stop), splits=digits)
+    assert names(store) == [f"{SPEC.key()}.checkpoint.safetensors"]
+    steps = []
+    record, _ = Store(address).run(
+        SPEC, Execution(on_step=lambda step, *_: steps.append(step)), splits=digits
+    )
+    assert steps[0] == 8
+    Store(tmp_path).run(SPEC, splits=digits)
+    name = f"{SPEC.key()}.last.safetensors"
+    assert (store.folder / name).read_bytes() == (tmp_path / name).read_bytes()
+    assert not [name for name in names(store) if "checkpoint" in name]
+    assert record.status == "done"
+
+
+def test_what_the_storage_refuses_is_one_line(address: str, digits: Splits, monkeypatch):
+    store = Store(address)
+    storage = type(store.folder.fs)
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise RuntimeError("the bucket\nis not yours")
+
+    monkeypatch.setattr(storage, "pipe_file", refuse)
+    with pytest.raises(
+        StoreError, match=r"^cannot write memory://\S+: RuntimeError: the bucket is"
+    ):
+        store.run(SPEC, splits=digits)
+    monkeypatch.setattr(storage, "ls", refuse)
+    with pytest.raises(StoreError, match=r"^cannot read memory://\S+: RuntimeError: the bucket is"):
+        store.keys()
+    monkeypatch.setattr(storage, "cat_file", refuse)
+    with pytest.raises(StoreError, match=r"^cannot read memory://\S+: RuntimeError: the bucket is"):
+        store.get(SPEC.key())
+
+
+def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert as_path(f"file://{tmp_path}/runs") == tmp_path / "runs"
+    assert is_local(as_path("runs"))
+    assert not is_local(as_path("memory://runs"))
+    with pytest.raises(StoreError, match=r"^sftp://host/runs: sftp is no object storage in which"):
+        Store("sftp://host/runs")
+    import upath
+
+    def without_library(*arguments: object, **options: object) -> None:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(upath, "UPath", without_library)
+    with pytest.raises(StoreError, match=r"^s3://bucket/runs: Install s3fs to access S3"):
+        Store("s3://bucket/runs")
