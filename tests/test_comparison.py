@@ -203,5 +203,11 @@ def test_advice_on_the_method_goes_by_what_the_labels_are(digits: Splits):
     name, why = choose_method(DilutedSet(digits.train, 4.0))
     assert name in METHODS
     assert "5 labels an image" in why
-    assert choose_method(ReplacedSet(digits.train, 0.5))[0] == "cross_entropy"
+    name, why = choose_method(ReplacedSet(digits.train, 0.5))
+    assert name == "patches_estimated"
+    assert "1 label an image" in why
+    for mild in (ReplacedSet(digits.train, 0.4), DilutedSet(digits.train, 0.0)):
+        name, why = choose_method(mild)
+        assert name == "cross_entropy"
+        assert "dilute estimate" in why
     assert preparation_seconds("cross_entropy", "mlp1", DilutedSet(digits.train, 4.0), None) == 0

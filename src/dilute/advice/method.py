@@ -13,6 +13,7 @@ from dilute.methods import PLAIN, Observed, make_method
 from dilute.runs import fresh_model
 
 POOLED = "patches_estimated"
+_LEAST_RATE = 0.5
 _TIMED_IMAGES, _TIMED_NEIGHBOURS = 1000, 4000
 
 
@@ -24,14 +25,14 @@ def choose_method(noisy: NoisySet) -> tuple[str, str]:
         return PLAIN, "noisy labels stand beside images from elsewhere, which have no class to pool"
     if len(shape) != 3:
         return PLAIN, "the inputs are no images, on which alone other methods were compared"
-    if labels_per_image < 2:
-        return (
-            PLAIN,
-            "with one label an image, other methods are not compared yet (docs/methods.md)",
+    if labels_per_image < 2 and noisy.rate < _LEAST_RATE:
+        return PLAIN, (
+            f"with one label an image, other methods were compared from rate = {_LEAST_RATE:g} on (docs/methods.md); if "
+            f"yours are as noisy as that, which dilute estimate tells, take {POOLED}"
         )
     return POOLED, (
-        f"with {labels_per_image:.3g} labels an image, counts pooled over images that look alike beat plain training in all settings "
-        "that were run (docs/methods.md); if the noise matrix is known, take patches_known"
+        f"with {labels_per_image:.3g} label{'s' if labels_per_image > 1 else ''} an image, labels pooled over images that look alike "
+        "beat plain training in all settings that were run (docs/methods.md); if the noise matrix is known, take patches_known"
     )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SHOWN = 5
+_TICKS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995)
 _KNOWS_LINES = {"known matrix": "-", "estimated matrix": "--"}
 
 
@@ -61,17 +62,17 @@ def _lines(axes: Axes, standings: Sequence[Standing], amounts: Sequence[float]) 
             found = sorted(methods[name], key=lambda one: one.amount)
             axes.plot(
                 [one.amount for one in found],
-                [100 * (one.accuracy or 0) for one in found],
+                [_within(one.accuracy) for one in found],
                 color="0.75",
                 linewidth=0.8,
                 zorder=1,
             )
     for number, name in enumerate(named):
         found = sorted(methods[name], key=lambda one: one.amount)
-        means = [100 * (one.accuracy or 0) for one in found]
+        means = [_within(one.accuracy) for one in found]
         spread = [
-            [mean - 100 * (one.low or 0) for mean, one in zip(means, found, strict=True)],
-            [100 * (one.high or 0) - mean for mean, one in zip(means, found, strict=True)],
+            [mean - _within(one.low) for mean, one in zip(means, found, strict=True)],
+            [_within(one.high) - mean for mean, one in zip(means, found, strict=True)],
         ]
         axes.errorbar(
             [one.amount for one in found],
@@ -89,11 +90,27 @@ def _lines(axes: Axes, standings: Sequence[Standing], amounts: Sequence[float]) 
     axes.set_xlabel(
         "share of labels replaced" if is_rate else "wrong labels drawn for each right one, alpha"
     )
-    axes.set_ylabel("test accuracy, %")
-    axes.set_ylim(0, 101)
+    # Steps between 95 and 98 % are as worth seeing as those between 20 and 50 %.
+    axes.set_yscale("logit")
+    axes.set_yticks(_TICKS, [f"{100 * tick:g}" for tick in _TICKS])
+    axes.minorticks_off()
+    axes.set_ylabel("test accuracy, % (logit scale)")
+    seen = [_within(a) for one in standings for a in (one.low, one.high) if a is not None]
+    axes.set_ylim(min(seen) * 0.8, 1 - (1 - max(seen)) * 0.7)
     axes.grid(alpha=0.3, linewidth=0.5)
     others = len(methods) - len(named)
-    axes.legend(frameon=False, title=f"grey: {others} more" if others else None, title_fontsize=7)
+    axes.legend(
+        frameon=True,
+        edgecolor="none",
+        framealpha=0.85,
+        title=f"grey: {others} more" if others else None,
+        title_fontsize=7,
+    )
+
+
+def _within(accuracy: float | None) -> float:
+    """Return the accuracy where a logit scale can show it."""
+    return min(max(accuracy or 0.0, 0.01), 0.999)
 
 
 def _mean(found: Sequence[Standing], amounts: Sequence[float]) -> float:

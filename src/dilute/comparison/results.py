@@ -112,7 +112,10 @@ def setting_of(spec: dict[str, Any]) -> str:
     if spec.get("num_clean") is not None:
         words.append(f"n = {spec['num_clean']:,}")
     words.append(noise["pattern"].replace("_", " "))
-    words += [str(noise[name]) for name in ("delta", "order") if noise.get(name) is not None]
+    if noise.get("delta") is not None:
+        words.append(f"delta = {noise['delta']:g}")
+    if noise.get("order") is not None:
+        words.append(f"{noise['order']} order")
     if spec.get("noisy_images", "same") != "same":
         words.append(f"on {spec['noisy_images']}")
     return ", ".join([*words, "replacement" if "rate" in spec else "dilution"])
