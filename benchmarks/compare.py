@@ -214,8 +214,8 @@ def table(standings: Sequence[Standing]) -> str:
 
 
 def _mean(cells: dict[tuple[str, float], Standing], name: str, amounts: Sequence[float]) -> float:
-    found = [cells.get((name, amount)) for amount in amounts]
-    return sum(one.accuracy or 0.0 for one in found if one) / len(amounts)
+    found = [one for amount in amounts if (one := cells.get((name, amount)))]
+    return sum(one.accuracy or 0.0 for one in found) / len(found)
 
 
 def _cell(one: Standing | None) -> str:
