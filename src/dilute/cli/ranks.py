@@ -40,7 +40,9 @@ def joined(device: str | None, silence_seconds: float) -> Iterator[World]:
 
 def may_say_why() -> bool:
     """Return whether this process is the one that says why it ends: rank 0, or the first that fails once they have met."""
-    return _world.speaks_first() if _world is not None else _number("RANK", 0) == 0
+    if _world is not None and _world.size > 1:
+        return _world.speaks_first()
+    return _number("RANK", 0) == 0
 
 
 def _number(variable: str, default: int) -> int:
