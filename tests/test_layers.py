@@ -16,6 +16,7 @@ ORDER = [
     "seeds",
     "interruption",
     "environment",
+    "world",
     "data",
     "noise",
     "dilution",

@@ -103,7 +103,7 @@ def test_a_checkpoint_of_other_code_is_not_resumed(
     store = Store(tmp_path)
     with pytest.raises(Interrupted):
         store.run(SPEC, Execution(on_step=interrupt))
-    monkeypatch.setattr("dilute.training.loop.code_hash", lambda: "other")
+    monkeypatch.setattr("dilute.training.state.code_hash", lambda: "other")
     steps = []
     store.run(SPEC, Execution(on_step=lambda step, *_: steps.append(step)))
     assert steps[0] == 1

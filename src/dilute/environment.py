@@ -53,8 +53,8 @@ def code_hash() -> str:
     return digest.hexdigest()[:12]
 
 
-def hardware(device: torch.device) -> dict[str, Any]:
-    """Return device, processor, cores, threads in use and memory, and the GPU's name if there is one."""
+def hardware(device: torch.device, world_size: int = 1) -> dict[str, Any]:
+    """Return device, processor, cores, threads in use and memory, the GPU's name if there is one, the ranks if several."""
     answer: dict[str, Any] = {
         "device": str(device),
         "processor": _processor(),
@@ -64,6 +64,8 @@ def hardware(device: torch.device) -> dict[str, Any]:
         "capability": torch.backends.cpu.get_cpu_capability(),
         "system": f"{platform.system()} {platform.machine()}",
     }
+    if world_size > 1:
+        answer["world_size"] = world_size
     if device.type == "cuda":
         answer["gpu"] = torch.cuda.get_device_name(device)
         answer["gpu_peak_memory_bytes"] = torch.cuda.max_memory_allocated(device)

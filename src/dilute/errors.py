@@ -31,6 +31,10 @@ class LawError(DiluteError):
     """A law that the runs at hand cannot give, or a question that no law can answer."""
 
 
+class WorldError(DiluteError):
+    """Processes of one data-parallel run that lost each other, or never met."""
+
+
 class EstimateError(DiluteError):
     """Data, or a table of labels, that tell nothing of the noise."""
 

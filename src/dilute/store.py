@@ -158,21 +158,21 @@ class Store:
             force: run even if the record is there, from the start.
             keep_weights: also write the weights of the last and the selected model.
 
-        A run that is there as `failed` is run again, as is one that had no test set if there is one
+        Of several ranks (`execution.world`), rank 0 alone reads and writes the folder. A run that is there as `failed` is run again, as is one that had no test set if there is one
         now. Ctrl-C and SIGTERM write a checkpoint first.
 
         Errors: those of `run_one`; `StoreError` if something cannot be written.
         """
-        key = spec.key()
-        found = self.get(key)
+        key, world = spec.key(), execution.world
+        found = world.from_first(lambda: self.get(key))
         has_test = splits is not None and splits.test is not None
         if found is not None and not force and found.status != "failed":
             lacks_test = has_test and found.num_test is None
             if not lacks_test:
                 return found, True
-        check_writable(self.folder)
+        world.from_first(lambda: check_writable(self.folder))
         checkpoint = self._weights(key, "checkpoint")
-        if force:
+        if force and world.is_first:
             checkpoint.unlink(missing_ok=True)
         with stop_requests() as should_stop:
             outcome = run_one(
@@ -183,7 +183,8 @@ class Store:
                 noisy=noisy,
                 heldout=heldout,
             )
-            self._keep(outcome, found, keep_weights)
+            if world.is_first:
+                self._keep(outcome, found, keep_weights)
             if should_stop():
                 raise Interrupted(f"run {key} was finished and kept; nothing was begun after it")
         return outcome.record, False

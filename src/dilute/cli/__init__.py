@@ -17,6 +17,7 @@ from dilute.cli import (
     gradients,
     labels,
     plan,
+    ranks,
     reproduce,
     run,
     sweep,
@@ -45,7 +46,8 @@ app.add_typer(data.app, name="data")
 
 
 @app.callback(invoke_without_command=True)
-def _version(
+def _before(
+    context: typer.Context,
     version: bool = typer.Option(False, "--version", help="Print the version and stop."),
 ) -> None:
     if version:
@@ -53,6 +55,7 @@ def _version(
 
         print(__version__)
         raise typer.Exit
+    ranks.check_command(context.invoked_subcommand)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,8 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     except DiluteError as error:
         return _fail(str(error))
     except KeyboardInterrupt as error:
-        print(f"dilute: interrupted{': ' if str(error) else ''}{error}", file=sys.stderr)
-        return 130
+        return _fail(f"interrupted{': ' if str(error) else ''}{error}", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -105,6 +107,7 @@ def _received(error: TyperException, arguments: list[str]) -> str:
     return ""
 
 
-def _fail(message: str) -> int:
-    print(f"dilute: {message}", file=sys.stderr)
-    return 1
+def _fail(message: str, code: int = 1) -> int:
+    if ranks.may_say_why():
+        print(f"dilute: {message}", file=sys.stderr)
+    return code

@@ -41,9 +41,13 @@ def print_json(document: Any) -> None:
 
 
 @contextmanager
-def training_progress(title: str) -> Iterator[Callable[[int, int, Trained], None]]:
-    """Yield an `on_step` that shows progress: a bar with rate and remaining time on a terminal, lines elsewhere."""
-    if sys.stderr.isatty():
+def training_progress(
+    title: str, *, quiet: bool = False
+) -> Iterator[Callable[[int, int, Trained], None]]:
+    """Yield an `on_step` that shows progress, unless it is to be quiet: a bar with rate and remaining time on a terminal, lines elsewhere."""
+    if quiet:
+        yield lambda step, num_steps, trained: None
+    elif sys.stderr.isatty():
         yield from _bar(title)
     else:
         yield _lines(title)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dilute.cli import console, options
+from dilute.cli import console, options, ranks
 
 
 def run(
@@ -85,6 +85,10 @@ def run(
             "--log-gradients", help="Measure the gradient's length and noise scale along the run."
         ),
     ] = False,
+    precision: Annotated[
+        str,
+        typer.Option(help="float32, or bfloat16 (automatic mixed precision in training steps)."),
+    ] = "float32",
     seed: options.Seed = 0,
     store: options.RunStore = "runs",
     force: Annotated[
@@ -96,6 +100,19 @@ def run(
     ] = None,
     device: options.Device = None,
     threads: options.CpuThreads = None,
+    micro_batch_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Most images that go through the network at once; gradients add up to those of the batch.",
+            min=1,
+        ),
+    ] = None,
+    silence_seconds: Annotated[
+        float,
+        typer.Option(
+            help="Under torchrun: how long a rank waits for the others before it gives up.", min=1
+        ),
+    ] = 600.0,
     data_dir: options.DataDir = None,
     resize: options.Resize = None,
     json: options.Json = False,
@@ -105,6 +122,8 @@ def run(
     The same run again is answered from the store; an interrupted one goes on where it was.
 
     Example: `dilute run mnist --model conv4 --alpha 100 --copies all`
+
+    On several devices: `torchrun --nproc-per-node 2 -m dilute run mnist --model conv4 --alpha 100`
     """
     given: dict[str, Any] = {
         "alpha": alpha,
@@ -132,6 +151,7 @@ def run(
     from dilute.fitting import judged_by, spec_for
     from dilute.runs import Execution, RunSpec, noisy_set
     from dilute.store import Store
+    from dilute.world import own_device
 
     recipe: dict[str, Any] = {
         "model": model,
@@ -154,6 +174,7 @@ def run(
         "curve_points": curve_points,
         "test_curve": False if test_at_end else None,
         "log_gradients": log_gradients or None,
+        "precision": precision,
         "seed": seed,
     }
     # Before the data are read, so that most slips in an option cost no waiting.
@@ -166,43 +187,54 @@ def run(
         noisy_images=noisy_images,
         **recipe,
     )
-    has_use = resize if can_resize(data) or not can_resize(noisy_images) else None
-    splits = load(data, data_dir, has_use)
-    named = noisy_images != "same" and white_noise_size(noisy_images) is None
-    pool = load_pool(noisy_images, splits.train, seed, data_dir, resize) if named else None
-    judge = (
-        load(heldout, data_dir, resize if can_resize(heldout) else None).train if heldout else None
-    )
-    if judge is not None:
-        recipe |= judged_by(judge)
-    if labels is None:
-        names = {"data": splits.name, "noisy_images": getattr(pool, "name", noisy_images)}
-        spec = RunSpec(**{**spec.canonical(), **recipe, **names})
-        noisy = noisy_set(spec, splits.train, pool)
-    else:
-        noisy = read_labels(labels, splits.train, images=pool)
-        spec = spec_for(noisy, splits.name, **recipe)
-    console.say_lost_classes(noisy)
-    with console.training_progress(f"{splits.name} {model}") as on_step:
-        record, was_there = Store(store).run(
-            spec,
-            Execution(
-                device=device,
-                threads=threads,
-                data_dir=data_dir,
-                checkpoint_every_steps=checkpoint_every,
-                on_step=on_step,
-            ),
-            splits=splits,
-            noisy=noisy,
-            heldout=judge,
-            force=force,
+    with ranks.joined(device, silence_seconds) as world:
+        has_use = resize if can_resize(data) or not can_resize(noisy_images) else None
+        splits = load(data, data_dir, has_use)
+        named = noisy_images != "same" and white_noise_size(noisy_images) is None
+        pool = load_pool(noisy_images, splits.train, seed, data_dir, resize) if named else None
+        judge = (
+            load(heldout, data_dir, resize if can_resize(heldout) else None).train
+            if heldout
+            else None
         )
-    if was_there:
-        console.say(f"answered from the store ({store}/{record.key}.json); --force runs it again")
-    if json:
-        console.print_json(record.model_dump(mode="json"))
-    else:
-        print(console.summary(record))
+        if judge is not None:
+            recipe |= judged_by(judge)
+        if labels is None:
+            names = {"data": splits.name, "noisy_images": getattr(pool, "name", noisy_images)}
+            spec = RunSpec(**{**spec.canonical(), **recipe, **names})
+            noisy = noisy_set(spec, splits.train, pool)
+        else:
+            noisy = read_labels(labels, splits.train, images=pool)
+            spec = spec_for(noisy, splits.name, **recipe)
+        if world.is_first:
+            console.say_lost_classes(noisy)
+        with console.training_progress(
+            f"{splits.name} {model}", quiet=not world.is_first
+        ) as on_step:
+            record, was_there = Store(store).run(
+                spec,
+                Execution(
+                    device=own_device(device, world.size),
+                    threads=threads,
+                    data_dir=data_dir,
+                    checkpoint_every_steps=checkpoint_every,
+                    on_step=on_step,
+                    micro_batch_size=micro_batch_size,
+                    world=world,
+                ),
+                splits=splits,
+                noisy=noisy,
+                heldout=judge,
+                force=force,
+            )
+    if world.is_first:
+        if was_there:
+            console.say(
+                f"answered from the store ({store}/{record.key}.json); --force runs it again"
+            )
+        if json:
+            console.print_json(record.model_dump(mode="json"))
+        else:
+            print(console.summary(record))
     if record.status == "failed":
         raise typer.Exit(1)

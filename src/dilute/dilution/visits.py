@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -139,9 +139,18 @@ class Visits:
         return Batch(*(np.concatenate(field)[back] for field in zip(*parts, strict=True)))
 
 
-def in_order(noisy: NoisySet, batch_size: int) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
-    """Yield every image once with all its labels: inputs `[B, …]` and counts int64 `[B, K]`."""
+def in_order(
+    noisy: NoisySet,
+    batch_size: int,
+    share: Callable[[int], tuple[int, int]] = lambda size: (0, size),
+) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
+    """Yield every image once with all its labels: inputs `[B, …]` and counts int64 `[B, K]`.
+
+    Arguments:
+        share: from where and up to where, of so many images of one source; all of them if not given.
+    """
     for block in noisy.blocks:
-        for start in range(0, len(block), batch_size):
-            images = np.arange(start, min(start + batch_size, len(block)))
+        first, last = share(len(block))
+        for start in range(first, last, batch_size):
+            images = np.arange(start, min(start + batch_size, last))
             yield block.source.gather(block.rows[images]), block.counts(images)

@@ -20,6 +20,7 @@ from dilute.methods.elr import EarlyLearningRegularisation
 from dilute.methods.em import EmEstimated, EmKnown
 from dilute.methods.gce import GeneralisedCrossEntropy
 from dilute.methods.label_smoothing import LabelSmoothing
+from dilute.methods.looking import look_steps
 from dilute.methods.mae import MeanAbsoluteError
 from dilute.methods.method import Loss, LossMethod, Method, Objective, TensorBatch
 from dilute.methods.mixup import Mixup
@@ -93,5 +94,6 @@ __all__ = [
     "Observed",
     "TensorBatch",
     "cross_entropy",
+    "look_steps",
     "make_method",
 ]

@@ -23,6 +23,7 @@ _WORST_CONDITION = 1e6
 
 class _Known(Method):
     direction: ClassVar[_Direction]
+    is_sum_over_rows: ClassVar[bool] = True
     knows: ClassVar[str] = "known matrix, single labels"
     images_from_elsewhere: ClassVar[bool] = False
     matrix: Rows | None = None
@@ -68,6 +69,7 @@ class BackwardKnown(_Known):
 
 class _Estimated(Method):
     direction: ClassVar[_Direction]
+    is_sum_over_rows: ClassVar[bool] = True
     knows: ClassVar[str] = "estimated matrix, single labels"
     quantile: float = Field(0.97, gt=0, le=1)
 

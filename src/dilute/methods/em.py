@@ -35,6 +35,7 @@ class EmKnown(Method):
     """
 
     title: ClassVar[str] = "EM"
+    is_sum_over_rows: ClassVar[bool] = True
     knows: ClassVar[str] = "known matrix, counts"
     images_from_elsewhere: ClassVar[bool] = False
     matrix: Rows | None = None
@@ -60,6 +61,7 @@ class EmEstimated(Method):
     """
 
     title: ClassVar[str] = "EM"
+    is_sum_over_rows: ClassVar[bool] = True
     knows: ClassVar[str] = "estimated matrix, counts"
     images_from_elsewhere: ClassVar[bool] = False
     rounds: int = Field(3, ge=1, le=100)

@@ -49,6 +49,8 @@ class Method(BaseModel):
         networks: networks that each image goes through.
         copies: labels per visit that the method is meant for: `"all"`, or 1 if it chooses among labels.
         images_from_elsewhere: whether noisy examples may be on other images than the clean ones.
+        is_sum_over_rows: whether a batch's loss is the mean of what its rows give one by one, and leaves nothing
+            behind; such a batch may be divided among ranks and micro-batches.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -59,6 +61,7 @@ class Method(BaseModel):
     networks: ClassVar[int] = 1
     copies: ClassVar[Any] = "all"
     images_from_elsewhere: ClassVar[bool] = True
+    is_sum_over_rows: ClassVar[bool] = False
 
     @property
     def looks(self) -> int:
@@ -99,6 +102,8 @@ class LossMethod(Method):
     The loss against an image's label counts is then the mean of the losses against its single labels:
     whatever the grouping, the method sees labels one by one.
     """
+
+    is_sum_over_rows: ClassVar[bool] = True
 
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return float `[B]`, the loss of each visit.

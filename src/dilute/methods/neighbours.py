@@ -25,6 +25,7 @@ _M_STEPS = 2
 
 
 class _Neighbours(Method):
+    is_sum_over_rows: ClassVar[bool] = True
     knows: ClassVar[str] = "known matrix, counts"
     images_from_elsewhere: ClassVar[bool] = False
     neighbours: int = Field(10, ge=1, le=1000)

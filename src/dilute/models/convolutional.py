@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dilute.errors import ModelError
+from dilute.models.dropout import ByteDropout
 from dilute.models.output import output_layer
 
 
@@ -57,38 +57,6 @@ def conv6(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
         ByteDropout(0.5),
         output_layer(512, num_classes),
     )
-
-
-class ByteDropout(nn.Module):
-    """Dropout whose mask costs one random byte per value; exact for probabilities that are multiples of 1/256.
-
-    The usual dropout draws one generator output per value, which on CPUs takes as long as a
-    convolution; here eight values share one 64-bit draw.
-
-    Arguments:
-        probability: share of values set to 0 in training, 0 to 1, a multiple of 1/256.
-    """
-
-    def __init__(self, probability: float) -> None:
-        super().__init__()
-        self.threshold = round(probability * 256)
-        assert self.threshold == probability * 256, probability
-        assert 0 <= self.threshold < 256, probability
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Return `values` with some set to 0 and the rest scaled up, in training; unchanged otherwise."""
-        if not self.training or not self.threshold:
-            return values
-        words = torch.empty(-(-values.numel() // 8), dtype=torch.int64, device=values.device)
-        words.random_(-(2**63), None)
-        bytes_ = words.view(torch.uint8)[: values.numel()]
-        kept = torch.empty_like(values, dtype=torch.bool)  # in the values' own memory format
-        torch.ge(bytes_.as_strided(values.shape, kept.stride()), self.threshold, out=kept)
-        return values * kept * (256 / (256 - self.threshold))
-
-    def extra_repr(self) -> str:
-        """Return the probability, for printing."""
-        return f"p={self.threshold / 256}"
 
 
 def image_shape(model: str, input_shape: tuple[int, ...], smallest: int) -> tuple[int, int, int]:

@@ -16,11 +16,12 @@ import dilute.data
 from dilute.data import LabelledSet, Splits
 from dilute.dilution import DilutedSet, ImageSource, NoisySet
 from dilute.environment import choose_device, code_hash, hardware, peak_memory_bytes, versions
-from dilute.errors import DiluteError, one_line
+from dilute.errors import DiluteError, WorldError, one_line
 from dilute.runs.record import Accuracy, RunRecord
 from dilute.runs.sets import fresh_model, judged_sets, noisy_set
 from dilute.runs.spec import RunSpec
 from dilute.training import Trained, train
+from dilute.world import ALONE, World
 
 _MOST_CLASSES_IN_CONFUSION = 100
 
@@ -33,7 +34,7 @@ class Execution:
         device: `cpu`, `cuda`, `mps`, …; None for a GPU if there is one.
         threads: CPU threads; PyTorch's default if None. (Weights are bit-identical at one number only.)
         data_dir: where named data sets are looked for.
-        checkpoint, checkpoint_every_steps, on_step, should_stop: as for `train`.
+        checkpoint, checkpoint_every_steps, on_step, should_stop, micro_batch_size, world: as for `train`.
     """
 
     device: str | None = None
@@ -43,6 +44,8 @@ class Execution:
     checkpoint_every_steps: int | None = None
     on_step: Callable[[int, int, Trained], None] = lambda step, num_steps, trained: None
     should_stop: Callable[[], bool] = lambda: False
+    micro_batch_size: int | None = None
+    world: World = ALONE
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def run_one(
     Sets the process's number of threads, if one is asked for.
 
     Errors: `DiluteError`s for what the user can mend; `Interrupted` if asked to stop. A failure inside
-        training gives a record with status `failed`.
+        training gives a record with status `failed`, and on ranks other than 0 a `WorldError`.
     """
     started, clock, code = datetime.now(UTC), time.perf_counter(), code_hash()
     if execution.threads is not None:
@@ -85,6 +88,8 @@ def run_one(
         splits = dilute.data.load(spec.data, execution.data_dir)
     if noisy is None:
         noisy = noisy_set(spec, splits.train, pool, execution.data_dir)
+    if execution.world.size > 1:
+        execution.world.check_same("data or options", (spec.key(), splits.train.content_hash))
     train_set, judges = judged_sets(spec, noisy, heldout)
     test = DilutedSet(splits.test, 0.0) if splits.test is not None else None
     if device.type == "cuda":
@@ -107,12 +112,16 @@ def run_one(
                 checkpoint_every_steps=execution.checkpoint_every_steps,
                 on_step=execution.on_step,
                 should_stop=execution.should_stop,
+                micro_batch_size=execution.micro_batch_size,
+                world=execution.world,
             )
         except DiluteError:
             raise
         except Exception as error:
             # The model may be the user's: whatever it raises is the run's failure, not ours.
             message = one_line(error)
+            if not execution.world.is_first:  # which writes no record that could say it
+                raise WorldError(f"rank {execution.world.rank} failed: {message}") from error
     record = RunRecord(
         key=spec.key(),
         status="failed" if message else trained.status,
@@ -126,7 +135,7 @@ def run_one(
         },
         versions=versions(),
         code=code,
-        hardware=hardware(device),
+        hardware=hardware(device, execution.world.size),
         started=started.isoformat(timespec="seconds"),
         **_of_sets(noisy, train_set, judges, test),
         **_of_training(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dilute.dilution import NoisySet, in_order
+from dilute.world import ALONE, World
 
 _BATCH_SIZE = 500
 _MOST_CLASSES_WITHOUT_TOP5 = 10
@@ -42,21 +43,28 @@ class Score:
 
 
 def evaluate(
-    model: nn.Module, labels: NoisySet, device: torch.device, *, mixes: bool = False
+    model: nn.Module,
+    labels: NoisySet,
+    device: torch.device,
+    world: World = ALONE,
+    *,
+    mixes: bool = False,
 ) -> Score:
     """Return the model's score on all labels of `labels` (a set at `alpha = 0` has the clean ones alone).
 
     Arguments:
+        world: each of its ranks looks at a share of the images, and all return the same score.
         mixes: whether `mixed_nll` is wanted, which takes the memory of all probabilities.
     """
     was_training = model.training
     model.eval()
     log_likelihood, top5_hits = 0.0, 0
     has_top5 = labels.num_classes > _MOST_CLASSES_WITHOUT_TOP5
-    predicted, beside = [], []
     by_prediction = torch.zeros(labels.num_classes, labels.num_classes, dtype=torch.int64)
+    # A rank's share may be empty.
+    predicted, beside = [by_prediction[:0].double()], [by_prediction[:0]]
     with torch.inference_mode():
-        for inputs, counts in in_order(labels, _BATCH_SIZE):
+        for inputs, counts in in_order(labels, _BATCH_SIZE, world.rows):
             logits = (
                 model(torch.from_numpy(inputs).to(device)).cpu().double()
             )  # not every device has doubles
@@ -70,35 +78,39 @@ def evaluate(
             if has_top5:
                 top5_hits += int(seen.gather(1, logits.topk(5, dim=1).indices).sum())
     model.train(was_training)
+    sums = world.sum(torch.tensor([log_likelihood, top5_hits], dtype=torch.float64)).tolist()
+    by_prediction = world.sum(by_prediction)
     num_labels = int(by_prediction.sum())
     return Score(
-        nll=-log_likelihood / num_labels,
+        nll=-sums[0] / num_labels,
         accuracy=int(by_prediction.trace()) / num_labels,
         num_labels=num_labels,
         confusion=by_prediction.T.contiguous().numpy(),
-        top5_accuracy=top5_hits / num_labels if has_top5 else None,
-        mixed_nll=_mixed_nll(torch.cat(predicted), torch.cat(beside)) if mixes else None,
+        top5_accuracy=sums[1] / num_labels if has_top5 else None,
+        mixed_nll=_mixed_nll(torch.cat(predicted), torch.cat(beside), world) if mixes else None,
     )
 
 
-def _mixed_nll(predicted: Tensor, counts: Tensor) -> float:
+def _mixed_nll(predicted: Tensor, counts: Tensor, world: World) -> float:
     """Return the NLL per label, least over the share in which predictions are mixed with the labels' frequencies.
 
     A network that predicts true labels is sure of what noisy ones often contradict; with the share that
-    fits, its likelihood tells how much it knows of them.
+    fits, its likelihood tells how much it knows of them. Every rank has the images of its share, and all search in
+    step, by sums that are the same on all.
     """
     from scipy.optimize import (
         minimize_scalar,
     )  # takes its time, which runs without held-out sets save
 
-    if not bool(predicted.isfinite().all()):
+    if world.any(not bool(predicted.isfinite().all())):
         return math.nan
-    number = int(counts.sum())
-    frequencies = counts.sum(dim=0) / number
+    totals = world.sum(counts.sum(dim=0))
+    number = int(totals.sum())
+    frequencies = totals / number
 
     def nll(log_odds: float) -> float:
         share = 1 / (1 + math.exp(-log_odds))
         mixed = (share * predicted + (1 - share) * frequencies).clamp_min(1e-300)
-        return -float((mixed.log() * counts).sum()) / number
+        return -float(world.sum((mixed.log() * counts).sum())) / number
 
     return float(minimize_scalar(nll, bounds=(-16.0, 16.0), method="bounded").fun)

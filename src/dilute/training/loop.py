@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import copy
-import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from pydantic import TypeAdapter
-from torch import Tensor, nn
+from torch import nn
 
 from dilute import seeds
 from dilute.dilution import NoisySet, Visits
-from dilute.environment import code_hash
-from dilute.gradients import GradientPoint, glance
-from dilute.methods import LossMethod, Method, Objective, Observed, TensorBatch
+from dilute.gradients import glance
+from dilute.methods import LossMethod, Method, Observed, look_steps
 from dilute.training import checkpoints
 from dilute.training.evaluation import evaluate
 from dilute.training.memory import keep_freed_memory
+from dilute.training.parts import Division, backward
+from dilute.training.precision import Autocast
 from dilute.training.recipe import Recipe
+from dilute.training.state import CurvePoint, Trained, load_state, save_state
+from dilute.world import ALONE, World
 
-_log = logging.getLogger(__name__)
 _CHECK_LOSS_EVERY_STEPS = 20
 _CHECKPOINT_EVERY_SECONDS = 60.0
 _LOOK_EVERY_STEPS, _LOOK_EVERY_IMAGES, _LOOK_SHARE = 250, 32_000, 0.02
@@ -35,74 +33,6 @@ _LOOK_EVERY_STEPS, _LOOK_EVERY_IMAGES, _LOOK_SHARE = 250, 32_000, 0.02
 
 class Interrupted(KeyboardInterrupt):
     """Training was asked to stop, and did, after writing its checkpoint."""
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """What was measured after `step` steps; None where it was not.
-
-    Attributes:
-        step: steps done.
-        images: images that went through the network.
-        examples: image–label pairs that they stood for.
-        train_loss: mean loss since the point before, in nats; None before the first step.
-        heldout_nll: mean negative log-likelihood of the held-out labels, in nats.
-        heldout_mixed_nll: the same of predictions mixed with the labels' frequencies in the share that fits
-            best: fair to methods whose network predicts true labels, and to overconfident ones.
-        heldout_accuracy: share of held-out labels predicted, 0 to 1 (low where they are noisy).
-        test_accuracy: share of test labels predicted, 0 to 1.
-        test_top5_accuracy: share of test labels among the five likeliest classes, 0 to 1; None for up
-            to 10 classes.
-        gradient: length and noise of the gradient, where it was looked at.
-    """
-
-    step: int
-    images: int
-    examples: int
-    train_loss: float | None = None
-    heldout_nll: float | None = None
-    heldout_mixed_nll: float | None = None
-    heldout_accuracy: float | None = None
-    test_accuracy: float | None = None
-    test_top5_accuracy: float | None = None
-    gradient: GradientPoint | None = None
-
-
-_CURVE = TypeAdapter(list[CurvePoint])
-
-
-@dataclass
-class Trained:
-    """What training gave, and all that a checkpoint must hold besides the weights.
-
-    Attributes:
-        status: `"done"`, or `"diverged"` if the loss became infinite or not a number.
-        step: steps done.
-        curve: the points measured.
-        selected: index in `curve` of the model with the lowest held-out NLL (mixed, if its method predicts
-            true labels); None without held-out data.
-        training_seconds: time in steps.
-        evaluation_seconds: time in evaluations.
-        gradient_seconds: time in looking at gradients.
-        loss_sum: sum of the losses since the last curve point (on the device, between checks).
-        examples_per_visit: mean number of labels behind an image's visit.
-        earlier_seconds: what interrupted sessions had spent.
-        selected_weights: the weights at that point.
-        selected_confusion: int64 `[K, K]`: the held-out labels at that point, by (label, predicted class).
-    """
-
-    status: Literal["done", "diverged"] = "done"
-    step: int = 0
-    curve: list[CurvePoint] = field(default_factory=list)
-    selected: int | None = None
-    training_seconds: float = 0.0
-    evaluation_seconds: float = 0.0
-    gradient_seconds: float = 0.0
-    loss_sum: float | Tensor = 0.0
-    examples_per_visit: float = 1.0
-    earlier_seconds: float = 0.0
-    selected_weights: dict[str, Tensor] = field(default_factory=dict)
-    selected_confusion: NDArray[np.int64] | None = None
 
 
 def train(
@@ -119,6 +49,8 @@ def train(
     checkpoint_every_steps: int | None = None,
     on_step: Callable[[int, int, Trained], None] = lambda step, num_steps, trained: None,
     should_stop: Callable[[], bool] = lambda: False,
+    micro_batch_size: int | None = None,
+    world: World = ALONE,
 ) -> Trained:
     """Train `model` in place and return how it went.
 
@@ -134,25 +66,39 @@ def train(
         checkpoint: file to resume from if it exists, written every `checkpoint_every_steps` (every
             minute if None) and when asked to stop.
         on_step: called after each step with steps done, steps in all, and the state so far.
-        should_stop: asked after each step.
+        should_stop: asked after each step; of several ranks, all stop after the same one.
+        micro_batch_size: most images that go through the network at once; a batch's gradient is the sum of its
+            parts'. All if None.
+        world: the ranks that train this model together, each calling this with the same arguments and a model
+            of its own.
 
-    Errors: `Interrupted` if asked to stop; `StoreError` if the checkpoint cannot be read or written.
+    Errors: `Interrupted` if asked to stop; `StoreError` if the checkpoint cannot be read or written; `SpecError` for
+        a method or a model that looks at a batch as a whole, where it would be divided; `WorldError` for a
+        lost rank.
     """
     keep_freed_memory()
     visits = Visits(noisy, recipe.copies, seed)
     num_steps = recipe.num_steps(visits)
     batch_size = recipe.batch_size
     method = recipe.make_method()
-    objective = method.objective(Observed(noisy), model, seed).to(device)
-    optimizer = recipe.make_optimizer([*model.parameters(), *objective.parameters()])
+    division = Division(world, micro_batch_size)
+    division.check(method, model, batch_size, device)
+    if world.size > 1 and device.type == "cuda":
+        nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    learner = Autocast(model) if recipe.precision else model
+    objective = method.objective(Observed(noisy), learner, seed).to(device)
+    parameters = [*model.parameters(), *objective.parameters()]
+    optimizer = recipe.make_optimizer(parameters)
     curve_steps = {
         math.ceil(num_steps * k / recipe.curve_points) for k in range(1, recipe.curve_points + 1)
     }
+    preparing_steps = {0, *look_steps(num_steps, method.looks)}
     judges_all = recipe.test_curve is None
     state = state or Trained()
     state.examples_per_visit = visits.examples_per_visit
-    if checkpoint is not None and checkpoint.exists():
-        _resume(checkpoint, state, model, objective, optimizer)
+    if checkpoint is not None:
+        load_state(checkpoint, state, model, objective, optimizer, world)
+    world.copy_from_first([*model.state_dict().values(), *objective.state_dict().values()])
     saved_at = time.monotonic()
     if recipe.log_gradients and not state.curve:
         state.curve.append(CurvePoint(step=0, images=0, examples=0))
@@ -161,17 +107,23 @@ def train(
     while state.step < num_steps and state.status == "done":
         started = time.perf_counter()
         objective.before_step(state.step, num_steps, model)
-        first = state.step * batch_size
-        arrays = visits.batch(first, first + batch_size)
-        batch = TensorBatch(*(torch.from_numpy(array).to(device) for array in arrays))
+        if state.step in preparing_steps:  # on other processors it may come out otherwise
+            world.copy_from_first(objective.buffers())
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate_at(state.step, num_steps)
-        torch.manual_seed(seeds.word(seed, "step", state.step))
-        loss = objective(model, batch)
         optimizer.zero_grad()
-        torch.autograd.backward(loss)
+        loss = backward(
+            objective,
+            learner,
+            visits,
+            state.step * batch_size,
+            batch_size,
+            division=division,
+            seed=seeds.word(seed, "step", state.step),
+            device=device,
+        )
+        state.loss_sum += world.sum_gradients(parameters, loss)
         optimizer.step()
-        state.loss_sum += loss.detach()
         state.step += 1
 
         at_curve_point = state.step in curve_steps
@@ -180,21 +132,23 @@ def train(
             state.status = "done" if math.isfinite(state.loss_sum) else "diverged"
         state.training_seconds += time.perf_counter() - started
         if at_curve_point and state.status == "done":
-            _judge(state, model, method, batch_size, heldout, test if judges_all else None, device)
+            judged = test if judges_all else None
+            _judge(state, model, method, batch_size, heldout, judged, device, world)
             if recipe.log_gradients and _is_look_due(state, batch_size):
                 _log_gradients(state, model, visits, method, batch_size, device)
         on_step(state.step, num_steps, state)
 
-        stop = should_stop() and state.step < num_steps
+        stop = state.step < num_steps and world.any(should_stop())
         if checkpoint is not None and (
-            stop or _is_due(state.step, checkpoint_every_steps, saved_at)
+            stop or (world.is_first and _is_due(state.step, checkpoint_every_steps, saved_at))
         ):
-            _save(checkpoint, state, model, objective, optimizer)
+            save = partial(save_state, checkpoint, state, model, objective, optimizer)
+            world.from_first(save) if stop else save()  # all end when it is written
             saved_at = time.monotonic()
         if stop:
             raise Interrupted(f"stopped after step {state.step} of {num_steps}")
     if test is not None and not judges_all and state.status == "done":
-        _judge_ends(state, model, test, device)
+        _judge_ends(state, model, test, device, world)
     return state
 
 
@@ -206,6 +160,7 @@ def _judge(
     heldout: NoisySet | None,
     test: NoisySet | None,
     device: torch.device,
+    world: World,
 ) -> None:
     """Add a point to the curve, and keep the weights if they are the best so far on held-out labels.
 
@@ -214,8 +169,11 @@ def _judge(
     started = time.perf_counter()
     images = state.step * batch_size
     since = state.step - (state.curve[-1].step if state.curve else 0)
-    on_heldout = evaluate(model, heldout, device, mixes=True) if heldout is not None else None
-    on_test = evaluate(model, test, device) if test is not None else None
+    on_heldout = on_test = None
+    if heldout is not None:
+        on_heldout = evaluate(model, heldout, device, world, mixes=True)
+    if test is not None:
+        on_test = evaluate(model, test, device, world)
     if not all(math.isfinite(score.nll) for score in (on_heldout, on_test) if score):
         state.status = "diverged"
         return
@@ -276,14 +234,16 @@ def _log_gradients(
     state.gradient_seconds += time.perf_counter() - started
 
 
-def _judge_ends(state: Trained, model: nn.Module, test: NoisySet, device: torch.device) -> None:
+def _judge_ends(
+    state: Trained, model: nn.Module, test: NoisySet, device: torch.device, world: World
+) -> None:
     """Add the test set's score to the curve's last point and to the selected one; `model` stays as it is."""
     started = time.perf_counter()
-    scores = {len(state.curve) - 1: evaluate(model, test, device)}
+    scores = {len(state.curve) - 1: evaluate(model, test, device, world)}
     if state.selected is not None and state.selected not in scores:
         selected = copy.deepcopy(model)
         checkpoints.put_weights(selected, state.selected_weights)
-        scores[state.selected] = evaluate(selected, test, device)
+        scores[state.selected] = evaluate(selected, test, device, world)
     for index, score in scores.items():
         state.curve[index] = replace(
             state.curve[index],
@@ -297,63 +257,3 @@ def _is_due(step: int, every_steps: int | None, saved_at: float) -> bool:
     if every_steps is not None:
         return step % every_steps == 0
     return time.monotonic() - saved_at > _CHECKPOINT_EVERY_SECONDS
-
-
-def _save(
-    path: Path,
-    state: Trained,
-    model: nn.Module,
-    objective: Objective,
-    optimizer: torch.optim.Optimizer,
-) -> None:
-    tensors = {
-        **checkpoints.with_prefix("model", model.state_dict()),
-        **checkpoints.with_prefix("method", objective.state_dict()),
-        **checkpoints.with_prefix("selected", state.selected_weights),
-        **checkpoints.with_prefix("optimizer", checkpoints.optimizer_tensors(optimizer)),
-        "loss_sum": torch.as_tensor(state.loss_sum),
-    }
-    if state.selected_confusion is not None:
-        tensors["selected_confusion"] = torch.from_numpy(state.selected_confusion)
-    description = {
-        "code": code_hash(),
-        "status": state.status,
-        "step": state.step,
-        "curve": [asdict(point) for point in state.curve],
-        "selected": state.selected,
-        "training_seconds": state.training_seconds,
-        "evaluation_seconds": state.evaluation_seconds,
-        "gradient_seconds": state.gradient_seconds,
-    }
-    checkpoints.save_weights(path, tensors, description)
-
-
-def _resume(
-    path: Path,
-    state: Trained,
-    model: nn.Module,
-    objective: Objective,
-    optimizer: torch.optim.Optimizer,
-) -> None:
-    """Bring state, model, method and optimiser to where the checkpoint left them, unless other code wrote it."""
-    tensors, description = checkpoints.load_weights(path)
-    if description.get("code") != code_hash():
-        _log.warning("%s is of another version of this package; starting again", path)
-        return
-    checkpoints.put_weights(model, checkpoints.under_prefix("model", tensors))
-    objective.load_state_dict(checkpoints.under_prefix("method", tensors))
-    checkpoints.put_optimizer_tensors(optimizer, checkpoints.under_prefix("optimizer", tensors))
-    state.status = description["status"]
-    state.step = description["step"]
-    state.curve = _CURVE.validate_python(description["curve"])
-    state.selected = description["selected"]
-    state.training_seconds = description["training_seconds"]
-    state.evaluation_seconds = description["evaluation_seconds"]
-    state.gradient_seconds = description["gradient_seconds"]
-    state.earlier_seconds = (
-        state.training_seconds + state.evaluation_seconds + state.gradient_seconds
-    )
-    state.loss_sum = tensors["loss_sum"].item()
-    state.selected_weights = checkpoints.under_prefix("selected", tensors)
-    if "selected_confusion" in tensors:
-        state.selected_confusion = tensors["selected_confusion"].numpy()

@@ -46,6 +46,8 @@ class Recipe(BaseModel):
         log_gradients: True to measure length and noise of the gradient before the first step and at curve
             points at least 250 steps and 32,000 images apart, for a few per cent of the time; None not
             to. It changes no weight.
+        precision: `"bfloat16"` for automatic mixed precision in training steps (evaluation keeps float32);
+            None for float32.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -67,6 +69,12 @@ class Recipe(BaseModel):
     curve_points: int = Field(10, ge=1)
     test_curve: Literal[False] | None = None
     log_gradients: Literal[True] | None = None
+    precision: Literal["bfloat16"] | None = None
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _none_for_the_usual(cls, value: Any) -> Any:
+        return None if value == "float32" else value
 
     @model_validator(mode="before")
     @classmethod

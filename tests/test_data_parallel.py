@@ -1,0 +1,416 @@
+"""Several ranks, micro-batches and bfloat16: what changes no result, and what happens when a rank is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from dilute.cli import main
+from dilute.data import Splits
+from dilute.dilution import DilutedSet, NoisySet, Visits
+from dilute.errors import SpecError
+from dilute.methods import METHODS, Observed, make_method
+from dilute.models import build
+from dilute.runs import RunSpec
+from dilute.store import Store
+from dilute.training import Recipe, Scaled, load_weights, train
+from dilute.training.parts import Division, backward
+from dilute.world import World
+
+CPU = torch.device("cpu")
+BATCH = 23
+WHOLE_BATCH_METHODS = {"mixup", "elr", "co_teaching"}
+
+
+@pytest.fixture(scope="module")
+def noisy(digits: Splits) -> NoisySet:
+    return DilutedSet(digits.train, 3.0, seed=0, rows=np.arange(0, 1000, 5))
+
+
+def fresh(noisy: NoisySet, name: str) -> Scaled:
+    torch.manual_seed(0)
+    network = build(name, noisy.clean.input_shape, noisy.num_classes)
+    nn.init.normal_(list(network.children())[-1].weight)  # or no gradient would go deeper
+    scaled = Scaled(network, *noisy.clean.statistics())
+    return scaled.to(memory_format=torch.channels_last).train()
+
+
+class TestOfShares:
+    @pytest.mark.parametrize("size", [1, 2, 3, 7])
+    @pytest.mark.parametrize("total", [0, 1, 2, 7, 23, 1000])
+    def test_rows_are_cut_without_gap_or_overlap(self, size: int, total: int):
+        shares = [World(rank, size).rows(total) for rank in range(size)]
+        assert [row for first, last in shares for row in range(first, last)] == list(range(total))
+        lengths = [last - first for first, last in shares]
+        assert max(lengths) - min(lengths) <= 1
+
+    @pytest.mark.parametrize(("size", "micro"), [(2, None), (3, None), (1, 5), (2, 4)])
+    def test_ranks_read_the_batch_of_one_process(self, noisy: NoisySet, size: int, micro):
+        start = 190  # across the end of an epoch of 200 visits
+        whole = Visits(noisy, "all", seed=3).batch(start, start + BATCH)
+        parts = [
+            Visits(noisy, "all", seed=3).batch(start + first, start + last)
+            for rank in range(size)
+            for first, last in Division(World(rank, size), micro).parts(BATCH)
+        ]
+        assert len(parts) > 1
+        for name in whole._fields:
+            together = np.concatenate([getattr(part, name) for part in parts])
+            np.testing.assert_array_equal(together, getattr(whole, name))
+
+
+def summed(noisy: NoisySet, model_name: str, method: str, divisions) -> tuple[float, torch.Tensor]:
+    """Return loss and gradient of a batch, summed over divisions."""
+    model = fresh(noisy, model_name)
+    objective = make_method(method).objective(Observed(noisy), model, 0)
+    objective.before_step(0, 100, model)
+    if METHODS[method]().looks:
+        objective.before_step(50, 100, model)  # where one look is due, and the second of three
+    visits = Visits(noisy, "all", seed=0)
+    loss = sum(
+        float(backward(objective, model, visits, 190, BATCH, division=division, seed=5, device=CPU))
+        for division in divisions
+    )
+    return loss, torch.cat([p.grad.flatten() for p in model.parameters()])
+
+
+def test_parts_have_the_dropout_of_the_whole(noisy: NoisySet):
+    """Loss and gradient of Conv4, which drops a half of its values, from uneven parts."""
+    loss, gradient = summed(noisy, "conv4", "cross_entropy", [Division(World())])
+    for divisions in (
+        [Division(World(rank, 3)) for rank in range(3)],
+        [Division(World(), 4)],
+        [Division(World(rank, 2), 5) for rank in range(2)],
+    ):
+        other_loss, other = summed(noisy, "conv4", "cross_entropy", divisions)
+        assert other_loss == pytest.approx(loss, rel=1e-5)
+        torch.testing.assert_close(other, gradient, rtol=1e-3, atol=1e-5)
+
+
+@pytest.fixture
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # many small operations wait for busy cores otherwise
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name.startswith(("patches", "rounds")) else ())
+        for name in METHODS
+    ],
+)
+def test_methods_say_whether_batches_may_be_divided(noisy: NoisySet, method: str):
+    loss, gradient = summed(noisy, "mlp1", method, [Division(World())])
+    halves = [Division(World(rank, 2)) for rank in range(2)]
+    other_loss, other = summed(noisy, "mlp1", method, halves)
+    error = float((other - gradient).norm() / gradient.norm())
+    assert METHODS[method].is_sum_over_rows == (method not in WHOLE_BATCH_METHODS)
+    if method in WHOLE_BATCH_METHODS - {"elr", "co_teaching"}:
+        assert error > 0.01, "why is it refused?"
+    elif method not in WHOLE_BATCH_METHODS:
+        assert error < 1e-4
+        assert other_loss == pytest.approx(loss, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "model", "options", "message"),
+    [
+        ({"method": "elr"}, "mlp1", {"world": World(0, 2)}, "ELR looks at a batch as a whole"),
+        ({"method": "mixup"}, "mlp1", {"micro_batch_size": 4}, "micro-batches of 4 would divide"),
+        ({"method": "co_teaching"}, "mlp1", {"world": World(1, 3)}, "which 3 ranks would divide"),
+        ({}, "resnet18", {"world": World(0, 2)}, "has batch normalisation"),
+        ({}, "resnet18", {"micro_batch_size": 4}, "has batch normalisation"),
+        ({}, "mlp1", {"world": World(0, 17)}, "batch_size = 16 leaves some of 17 ranks without"),
+        ({}, "mlp1", {"micro_batch_size": 0}, "micro_batch_size = 0 cannot be"),
+    ],
+)
+def test_what_cannot_be_divided_is_refused(noisy, recipe, model, options, message):
+    told = Recipe(batch_size=16, budget_steps=2, curve_points=1, **recipe)
+    with pytest.raises(SpecError, match=f"^[^\n]*{message}[^\n]*$"):
+        train(fresh(noisy, model), noisy, told, seed=0, device=CPU, **options)
+
+
+def trained(noisy: NoisySet, recipe: Recipe, **options) -> torch.Tensor:
+    model = fresh(noisy, "conv4")
+    train(model, noisy, recipe, seed=0, device=CPU, **options)
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def test_micro_batches_change_rounding_alone(noisy: NoisySet):
+    recipe = Recipe(batch_size=BATCH, budget_steps=10, curve_points=1, optimizer="sgd")
+    whole = trained(noisy, recipe)
+    assert torch.equal(whole, trained(noisy, recipe, micro_batch_size=BATCH))
+    parts = trained(noisy, recipe, micro_batch_size=5)
+    assert not torch.equal(whole, parts), "was it divided?"
+    torch.testing.assert_close(parts, whole, rtol=1e-3, atol=1e-4)
+
+
+def test_mixed_precision_is_near_and_repeats(noisy: NoisySet):
+    recipe = Recipe(batch_size=BATCH, budget_steps=10, curve_points=1, optimizer="sgd")
+    mixed = recipe.model_copy(update={"precision": "bfloat16"})
+    start = torch.cat([p.detach().flatten() for p in fresh(noisy, "conv4").parameters()])
+    whole, first = trained(noisy, recipe), trained(noisy, mixed)
+    assert torch.equal(first, trained(noisy, mixed))
+    moved, error = (whole - start).norm(), (first - whole).norm()
+    assert 1e-4 * moved < error < 0.2 * moved
+
+
+def test_precision_is_part_of_the_key_unless_it_is_the_usual():
+    def spec(**options):
+        return RunSpec(data="digits", model="mlp1", **options)
+
+    assert spec(precision="float32").key() == spec().key()
+    assert spec(precision="bfloat16").key() != spec().key()
+    assert "precision" not in spec().canonical()
+    with pytest.raises(ValidationError, match="bfloat16"):
+        spec(precision="float16")
+
+
+# ---- real processes ----
+
+STEPS = 40
+RUN = [
+    "run", "digits", "--model", "recording:conv4", "--alpha", "3", "--batch-size", "33",
+    "--steps", str(STEPS), "--optimizer", "sgd", "--curve-points", "4", "--checkpoint-every", "1",
+    "--threads", "1", "--json",
+]  # fmt: skip
+LIMIT_SECONDS = 60  # for all processes to end, once a rank is gone; torchrun itself gives them 30
+
+
+def environment(**more: object) -> dict[str, str]:
+    tests = str(Path(__file__).parent)
+    path = os.pathsep.join(filter(None, [tests, os.environ.get("PYTHONPATH")]))
+    return (
+        os.environ
+        | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+        | {k: str(v) for k, v in more.items()}
+    )
+
+
+def launch(arguments: list[str], ranks: int = 2, **more: object) -> subprocess.Popen:
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks)]
+    port = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]  # a free one
+    return subprocess.Popen(
+        [sys.executable, *launcher, *port, "-m", "dilute", *arguments],
+        env=environment(**more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(process: subprocess.Popen, code: int | None = 0) -> tuple[str, str]:
+    out, err = process.communicate(timeout=180)
+    assert code is None or process.returncode == code, err
+    return out, err
+
+
+def said(err: str) -> list[str]:
+    """Return what dilute said of errors; the rest is torchrun's own."""
+    return [line for line in err.splitlines() if line.startswith("dilute: ")]
+
+
+def batches(folder: Path, ranks: int = 2) -> list[list[str]]:
+    """Return the batches that were seen, each joined from its ranks' rows."""
+    files = [(folder / str(rank)).read_text().splitlines() for rank in range(ranks)]
+    return [" ".join(parts).split() for parts in zip(*files, strict=True)]
+
+
+def weights(store: Path, which: str = "last") -> dict[str, torch.Tensor]:
+    (path,) = store.glob(f"*.{which}.safetensors")
+    return load_weights(path)[0]
+
+
+def assert_near(first: dict, second: dict) -> None:
+    assert first.keys() == second.keys()
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], rtol=1e-3, atol=1e-4)
+
+
+def assert_same_bits(first: dict, second: dict) -> None:
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+def latest(store: Path) -> int:
+    found = list(store.glob("*.checkpoint.safetensors"))
+    return load_weights(found[0])[1]["step"] if found else 0
+
+
+def wait_for_step(store: Path, step: int) -> None:
+    end = time.monotonic() + 120
+    while latest(store) < step:
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def rank_process(launcher: subprocess.Popen, rank: int) -> psutil.Process:
+    children = psutil.Process(launcher.pid).children()
+    return next(c for c in children if c.environ().get("RANK") == str(rank))
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> tuple[Path, Path]:
+    """The run in one process: its store, and the batches that it saw."""
+    store, seen = tmp_path_factory.mktemp("alone"), tmp_path_factory.mktemp("seen")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECORDING", str(seen))
+        assert main([*RUN, "--store", str(store)]) == 0
+    return store, seen
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory) -> tuple[Path, Path, str, str]:
+    """The same run in two: store, batches, and what was said."""
+    store, seen = tmp_path_factory.mktemp("together"), tmp_path_factory.mktemp("seen")
+    out, err = ended(launch([*RUN, "--store", str(store)], RECORDING=seen))
+    return store, seen, out, err
+
+
+def test_two_ranks_train_as_one_process(alone, together):
+    (store, seen), (store2, seen2, out, err) = alone, together
+    whole = batches(seen, ranks=1)
+    assert len(whole) == STEPS
+    assert batches(seen2) == whole
+    assert {len(line.split()) for line in (seen2 / "0").read_text().splitlines()} == {16}
+    for which in ("last", "selected"):
+        assert_near(weights(store2, which), weights(store, which))
+    (expected,), (record,) = (list(Store(s).records()) for s in (store, store2))
+    assert json.loads(out)["key"] == record.key == expected.key, "one document, of rank 0"
+    assert record.hardware["world_size"] == 2
+    assert "world_size" not in expected.hardware
+    assert record.selected_step == expected.selected_step
+    for point, other in zip(record.curve, expected.curve, strict=True):
+        for name in ("train_loss", "heldout_nll", "heldout_mixed_nll", "test_accuracy"):
+            assert getattr(point, name) == pytest.approx(getattr(other, name), abs=3e-3), name
+    assert err.count(f"step {STEPS}/{STEPS}") == 1, "rank 0 alone shows progress"
+
+
+def test_a_killed_rank_ends_the_run_which_goes_on_at_any_world_size(
+    alone, together, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    store = tmp_path / "two"
+    process = launch([*RUN, "--store", str(store)], RECORDING_SECONDS=0.05)
+    wait_for_step(store, 5)
+    survivor = rank_process(process, 0)
+    rank_process(process, 1).send_signal(signal.SIGKILL)
+    started = time.monotonic()
+    _, err = ended(process, code=None)
+    assert time.monotonic() - started < LIMIT_SECONDS
+    assert process.returncode not in (0, None)
+    assert not survivor.is_running()
+    assert len(said(err)) <= 1, err
+    assert not list(store.glob("*.json"))
+    step = latest(store)
+    assert 5 <= step < STEPS
+
+    other = tmp_path / "one"
+    shutil.copytree(store, other)
+    ended(launch([*RUN, "--store", str(store)]))
+    assert_same_bits(weights(store), weights(together[0]))
+    assert_same_bits(weights(store, "selected"), weights(together[0], "selected"))
+
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    monkeypatch.setenv("RECORDING", str(seen))
+    assert main([*RUN, "--store", str(other)]) == 0
+    assert batches(seen, ranks=1) == batches(alone[1], ranks=1)[step:]
+    assert_near(weights(other), weights(alone[0]))
+
+
+@pytest.mark.parametrize("command", ["sweep", "compare"])
+def test_other_commands_are_not_for_ranks(command: str, capsys, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    assert main([command, "x"]) == 1
+    assert "only dilute run is data-parallel" in capsys.readouterr().err
+    monkeypatch.setenv("RANK", "1")
+    assert main([command, "x"]) == 1
+    assert capsys.readouterr() == ("", ""), "rank 0 says it for all"
+
+
+@pytest.mark.parametrize("asked", ["launcher", 0, 1])
+@pytest.mark.slow
+def test_asked_to_stop_all_ranks_stop_at_one_step(together, tmp_path: Path, asked):
+    """SIGTERM to torchrun, or to one rank of two: a checkpoint, exit code 130, one line."""
+    store = tmp_path / "runs"
+    process = launch([*RUN, "--store", str(store)], RECORDING_SECONDS=0.05)
+    wait_for_step(store, 5)
+    both = [rank_process(process, rank) for rank in (0, 1)]
+    (process if asked == "launcher" else both[asked]).send_signal(signal.SIGTERM)
+    _, err = ended(process, code=None)
+    assert process.returncode != 0
+    (line,) = said(err)
+    step = int(line.removeprefix("dilute: interrupted: stopped after step ").split()[0])
+    assert latest(store) == step < STEPS
+    if asked != "launcher":
+        assert "exitcode  : 130" in err
+    ended(launch([*RUN, "--store", str(store)]))
+    assert_same_bits(weights(store), weights(together[0]))
+
+
+@pytest.mark.slow
+def test_a_silent_rank_is_given_up_in_the_time_stated(tmp_path: Path):
+    store = tmp_path / "runs"
+    arguments = [*RUN, "--store", str(store), "--silence-seconds", "5"]
+    process = launch(arguments, RECORDING_SECONDS=0.05)
+    wait_for_step(store, 3)
+    rank_process(process, 1).send_signal(signal.SIGSTOP)
+    started = time.monotonic()
+    _, err = ended(process, code=None)
+    assert time.monotonic() - started < 5 + LIMIT_SECONDS
+    assert process.returncode != 0
+    (line,) = said(err)
+    assert "rank 0 of 2 lost the others: one has ended, or was silent for 5 s" in line
+
+
+@pytest.mark.slow
+def test_a_failing_rank_says_why(tmp_path: Path):
+    process = launch([*RUN, "--store", str(tmp_path)], RECORDING=tmp_path, RECORDING_FAILS=1)
+    _, err = ended(process, code=1)
+    assert said(err) == ["dilute: rank 1 failed: RuntimeError: no luck"]
+    assert not list(tmp_path.glob("*.json"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["em_estimated", "patches_estimated"])
+def test_three_ranks_with_methods_that_look(tmp_path: Path, method: str):
+    run = ["run", "digits", "--model", "mlp1", "--alpha", "5"]
+    run += ["--method", method, "--batch-size", "32", "--steps", "30", "--optimizer", "sgd"]
+    run += ["--threads", "1", "--store"]
+    ended(launch([*run, str(tmp_path / "three")], ranks=3))
+    assert main([*run, str(tmp_path / "one")]) == 0
+    assert_near(weights(tmp_path / "three"), weights(tmp_path / "one"))
+    assert_near(weights(tmp_path / "three", "selected"), weights(tmp_path / "one", "selected"))
+
+
+@pytest.mark.slow
+def test_what_cannot_be_is_said_once(tmp_path: Path):
+    for arguments, message in (
+        (["--method", "elr"], "ELR looks at a batch as a whole"),
+        (["--batch-size", "1"], "leaves some of 2 ranks without an image"),
+        (["--device", "meta"], "cannot be used by several ranks"),
+    ):
+        run = ["run", "digits", "--model", "mlp1", "--store", str(tmp_path), *arguments]
+        _, err = ended(launch(run), code=1)
+        (line,) = said(err)
+        assert message in line
+    assert not list(tmp_path.iterdir())
