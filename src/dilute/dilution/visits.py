@@ -24,7 +24,8 @@ class Batch(NamedTuple):
         inputs: `[B, …]`, uint8 images or float32 features.
         targets: float32 `[B, K]`: each row a distribution over classes.
         weights: float32 `[B]`: the number of labels behind each row over the mean number; a weighted
-            mean loss is then the mean over labels, whatever their grouping. The mean over an epoch is 1.
+            mean loss is then the mean over labels, whatever their grouping. The mean over an epoch is 1. An
+            image that cannot be read has weight 0.
         images: int64 `[B]`: which image of the set each row shows, as in `NoisySet.counts`.
     """
 
@@ -37,7 +38,7 @@ class Batch(NamedTuple):
 class Visits:
     """An endless sequence of visits to the images of a noisy set, each with `copies` of the image's labels.
 
-    One epoch shows every label once. Visit `p` is a function of (set, copies, seed, p) alone, so that
+    One epoch shows every label once. Visit `p` is a function of (set, copies, seed, augment, p) alone, so that
     batches of any size, from any number of processes, starting anywhere, cut the same sequence.
 
     Arguments:
@@ -45,11 +46,14 @@ class Visits:
         copies: labels per visit: 1 (the paper's sampling), any g ≥ 1, `"all"` of the image's labels, or
             `"expected"` for the distribution that they were drawn from.
         seed: which order.
+        augment: a key of `AUGMENTATIONS`, done to each image anew at every visit of `batch`; None for none.
 
-    Errors: `SpecError` for other `copies`.
+    Errors: `SpecError` for other `copies`, or augmentation of what is no image.
     """
 
-    def __init__(self, noisy: NoisySet, copies: Copies, seed: int) -> None:
+    def __init__(
+        self, noisy: NoisySet, copies: Copies, seed: int, augment: str | None = None
+    ) -> None:
         if not (copies in ("all", "expected") or (isinstance(copies, int) and copies >= 1)):
             raise SpecError(
                 f"copies = {copies!r} cannot be; it must be a whole number ≥ 1, 'all' or 'expected'"
@@ -57,6 +61,12 @@ class Visits:
         self.noisy = noisy
         self.copies = copies
         self.seed = seed
+        self.augment = augment
+        if augment is not None and not noisy.clean.is_images:
+            raise SpecError(
+                f"augment = {augment} has no meaning for features of shape {noisy.clean.input_shape}; "
+                "it is for images"
+            )
         widest = max(block.labels.shape[1] for block in noisy.blocks)
         self._group = min(copies, widest) if isinstance(copies, int) else widest
         self._starts = np.cumsum([0, *(block.num_visits(self._group) for block in noisy.blocks)])
@@ -78,13 +88,20 @@ class Visits:
 
     def batch(self, start: int, stop: int) -> Batch:
         """Return visits `start` to `stop` of the sequence."""
-        return self.read(self.order(start, stop))
+        words = None
+        if self.augment is not None:
+            words = seeds.raw(self.seed, "augment", start=start, count=stop - start)
+        return self.read(self.order(start, stop), words)
 
-    def read(self, visits: NDArray[np.int64]) -> Batch:
-        """Return the visits of those numbers within an epoch (int64 `[B]`, each 0 to visits_per_epoch − 1)."""
+    def read(self, visits: NDArray[np.int64], words: NDArray[np.uint64] | None = None) -> Batch:
+        """Return the visits of those numbers within an epoch (int64 `[B]`, each 0 to visits_per_epoch − 1).
+
+        Arguments:
+            words: uint64 `[B]`, the randomness by which each image is augmented; None for not at all.
+        """
         if len(self.noisy.blocks) == 1:
-            return self._read(self.noisy.blocks[0], visits, 0)
-        return self._read_several(visits)
+            return self._read(self.noisy.blocks[0], visits, 0, words)
+        return self._read_several(visits, words)
 
     def order(self, start: int, stop: int) -> NDArray[np.int64]:
         """Return int64 `[stop − start]`: which visit of its epoch stands at each position of the sequence."""
@@ -110,16 +127,24 @@ class Visits:
             visits[here] = shuffled(positions[here])
         return visits
 
-    def _read(self, block: Block, visits: NDArray[np.int64], before: int) -> Batch:
+    def _read(
+        self,
+        block: Block,
+        visits: NDArray[np.int64],
+        before: int,
+        words: NDArray[np.uint64] | None,
+    ) -> Batch:
         """Return visits of one block, before which there are so many images."""
         images, first, number = block.visit(visits, self._group)
-        inputs = block.source.gather(block.rows[images])
+        rows = block.rows[images]
+        inputs = block.source.gather(rows, words)
         if self.copies == "expected":
             targets = block.laws[block.law_of[images]]
             weights = np.full(len(images), block.num_examples / len(block))
         else:
             targets = block.counts(images, first, number) / number[:, None]
             weights = number.astype(np.float64)
+        weights[block.source.unreadable(rows)] = 0.0
         scale = self.visits_per_epoch / len(self.noisy)
         return Batch(
             inputs,
@@ -128,20 +153,25 @@ class Visits:
             before + images,
         )
 
-    def _read_several(self, visits: NDArray[np.int64]) -> Batch:
+    def _read_several(self, visits: NDArray[np.int64], words: NDArray[np.uint64] | None) -> Batch:
         which = np.searchsorted(self._starts, visits, side="right") - 1
         before = np.cumsum([0, *(len(block) for block in self.noisy.blocks)])
-        parts = [
-            self._read(block, visits[which == number] - self._starts[number], int(before[number]))
-            for number, block in enumerate(self.noisy.blocks)
-        ]
+        parts = []
+        for number, block in enumerate(self.noisy.blocks):
+            here = which == number
+            own = None if words is None else words[here]
+            inside = visits[here] - self._starts[number]
+            parts.append(self._read(block, inside, int(before[number]), own))
         back = np.argsort(np.argsort(which, kind="stable"), kind="stable")
         return Batch(*(np.concatenate(field)[back] for field in zip(*parts, strict=True)))
 
 
 def in_order(noisy: NoisySet, batch_size: int) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
-    """Yield every image once with all its labels: inputs `[B, …]` and counts int64 `[B, K]`."""
+    """Yield every image once with all its labels: inputs `[B, …]` and counts int64 `[B, K]`; none of one that cannot be read."""
     for block in noisy.blocks:
         for start in range(0, len(block), batch_size):
             images = np.arange(start, min(start + batch_size, len(block)))
-            yield block.source.gather(block.rows[images]), block.counts(images)
+            rows = block.rows[images]
+            inputs, counts = block.source.gather(rows), block.counts(images)
+            counts[block.source.unreadable(rows)] = 0
+            yield inputs, counts

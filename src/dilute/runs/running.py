@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +23,9 @@ from dilute.runs.sets import fresh_model, judged_sets, noisy_set
 from dilute.runs.spec import RunSpec
 from dilute.training import Trained, train
 
+_log = logging.getLogger(__name__)
 _MOST_CLASSES_IN_CONFUSION = 100
+_UNREADABLE_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Execution:
         device: `cpu`, `cuda`, `mps`, …; None for a GPU if there is one.
         threads: CPU threads; PyTorch's default if None. (Weights are bit-identical at one number only.)
         data_dir: where named data sets are looked for.
-        checkpoint, checkpoint_every_steps, on_step, should_stop: as for `train`.
+        checkpoint, checkpoint_every_steps, on_step, should_stop, loader_workers: as for `train`.
     """
 
     device: str | None = None
@@ -43,6 +46,7 @@ class Execution:
     checkpoint_every_steps: int | None = None
     on_step: Callable[[int, int, Trained], None] = lambda step, num_steps, trained: None
     should_stop: Callable[[], bool] = lambda: False
+    loader_workers: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,7 @@ def run_one(
                 checkpoint_every_steps=execution.checkpoint_every_steps,
                 on_step=execution.on_step,
                 should_stop=execution.should_stop,
+                loader_workers=execution.loader_workers,
             )
         except DiluteError:
             raise
@@ -128,6 +133,7 @@ def run_one(
         code=code,
         hardware=hardware(device),
         started=started.isoformat(timespec="seconds"),
+        unreadable_images=_unreadable_images(splits, noisy),
         **_of_sets(noisy, train_set, judges, test),
         **_of_training(
             spec, trained, judges, finished=message is None and trained.status == "done"
@@ -158,6 +164,19 @@ def failed_record(
         hardware={"device": str(choose_device(execution.device)), "threads": execution.threads},
         started=(now - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
     )
+
+
+def _unreadable_images(splits: Splits, noisy: NoisySet) -> int | None:
+    """Return how many images were skipped as they do not decode, and warn of them; None if nothing is skipped."""
+    sources = [splits.train, splits.test, *(block.source for block in noisy.blocks)]
+    sets = list(dict.fromkeys(part for part in sources if isinstance(part, LabelledSet)))
+    if not any(part.skips_unreadable for part in sets):
+        return None
+    names = [name for part in sets for name in part.unreadable_names()]
+    if names:
+        shown = ", ".join(names[:_UNREADABLE_SHOWN])
+        _log.warning("%d images do not decode and counted for nothing: %s", len(names), shown)
+    return len(names)
 
 
 def _of_sets(

@@ -196,7 +196,9 @@ class _Data:
     def splits(self, name: str) -> Splits:
         if name not in self._held:
             source = self._setting.sources[name]
-            found = dilute.data.load(source.load_name, self._setting.data_dir, source.resize)
+            found = dilute.data.load(
+                source.load_name, self._setting.data_dir, source.resize, source.stream
+            )
             if found.name != name:
                 raise DataError(
                     f"{source.load_name} was {name} when the sweep began and is {found.name} now; "

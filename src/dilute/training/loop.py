@@ -23,6 +23,7 @@ from dilute.environment import code_hash
 from dilute.gradients import GradientPoint, glance
 from dilute.methods import LossMethod, Method, Objective, Observed, TensorBatch
 from dilute.training import checkpoints
+from dilute.training.batches import batches
 from dilute.training.evaluation import evaluate
 from dilute.training.memory import keep_freed_memory
 from dilute.training.recipe import Recipe
@@ -119,6 +120,7 @@ def train(
     checkpoint_every_steps: int | None = None,
     on_step: Callable[[int, int, Trained], None] = lambda step, num_steps, trained: None,
     should_stop: Callable[[], bool] = lambda: False,
+    loader_workers: int = 0,
 ) -> Trained:
     """Train `model` in place and return how it went.
 
@@ -135,11 +137,13 @@ def train(
             minute if None) and when asked to stop.
         on_step: called after each step with steps done, steps in all, and the state so far.
         should_stop: asked after each step.
+        loader_workers: processes that make batches ahead of the steps; 0 to make them between steps.
 
-    Errors: `Interrupted` if asked to stop; `StoreError` if the checkpoint cannot be read or written.
+    Errors: `Interrupted` if asked to stop; `StoreError` if the checkpoint cannot be read or written;
+        `DataError` for a streamed image that does not decode, or a loader worker that dies or hangs.
     """
     keep_freed_memory()
-    visits = Visits(noisy, recipe.copies, seed)
+    visits = Visits(noisy, recipe.copies, seed, recipe.augment)
     num_steps = recipe.num_steps(visits)
     batch_size = recipe.batch_size
     method = recipe.make_method()
@@ -158,12 +162,11 @@ def train(
         state.curve.append(CurvePoint(step=0, images=0, examples=0))
         _log_gradients(state, model, visits, method, recipe.batch_size, device)
     model.train()
+    ahead = batches(visits, batch_size, state.step, num_steps, loader_workers)
     while state.step < num_steps and state.status == "done":
         started = time.perf_counter()
         objective.before_step(state.step, num_steps, model)
-        first = state.step * batch_size
-        arrays = visits.batch(first, first + batch_size)
-        batch = TensorBatch(*(torch.from_numpy(array).to(device) for array in arrays))
+        batch = TensorBatch(*(tensor.to(device) for tensor in next(ahead)))
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate_at(state.step, num_steps)
         torch.manual_seed(seeds.word(seed, "step", state.step))
