@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +17,7 @@ from dilute.errors import DataError, DiluteError
 
 # A batch that takes longer than this will never come: storage hangs, or a worker does.
 TIMEOUT_SECONDS = 300.0
+_LOOK_EVERY_SECONDS = 2.0
 _BATCHES_PER_WORKER = 2
 
 Tensors = tuple[Tensor, ...]
@@ -45,35 +48,66 @@ def batches(
         for number in range(first, last):
             yield made.batch(number)
         return
+    loader = _started(made, range(first, last), workers)
+    try:
+        for _ in range(first, last):
+            found = _next(loader, timeout_seconds)
+            if isinstance(found, DiluteError):
+                raise found
+            _, _, weights, images = found
+            # What a worker could not read, it alone has noted so far.
+            visits.noisy.note_unreadable(images[weights == 0].numpy())
+            yield found
+    finally:
+        del loader  # which ends the workers
+
+
+def _started(made: _Batches, numbers: range, workers: int) -> Iterator[Any]:
+    """Return an iterator over the batches of those numbers, with its workers at work."""
+    # PyTorch would have the death of a worker raise an error wherever the main process is just then, half
+    # way through a step or a file; it is enough to learn of it when the next batch is asked for.
+    is_main = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD")
+    before = signal.getsignal(signal.SIGCHLD) if is_main else None
     loader = iter(
         DataLoader(
             made,
             batch_size=None,
-            sampler=range(first, last),
+            sampler=numbers,
             num_workers=workers,
             collate_fn=_as_it_is,
             prefetch_factor=_BATCHES_PER_WORKER,
-            timeout=timeout_seconds,
+            timeout=_LOOK_EVERY_SECONDS,
             generator=torch.Generator(),  # or it would draw from the one that training draws from
             worker_init_fn=_leave_interrupts_to_the_parent,
         )
     )
+    if is_main:
+        signal.signal(signal.SIGCHLD, before)
+    return loader
+
+
+def _next(loader: Iterator[Any], timeout_seconds: float) -> Any:
+    """Return the next batch; or the error that a worker raised, that tells of its death, or that the time is up.
+
+    Returned and not raised, since a traceback that holds the loader would keep its workers alive.
+    """
+    deadline = time.monotonic() + timeout_seconds
     while True:
         try:
-            found = next(loader)
-        except StopIteration:
-            return
-        except RuntimeError as error:  # PyTorch's for a worker that was killed, or a timeout
-            raise DataError(
-                f"loading images ahead failed: {str(error).splitlines()[0]}; try fewer --loader-workers "
-                "(or 0), or see whether memory runs out or storage hangs"
-            ) from error
-        if isinstance(found, DiluteError):
-            raise found
-        _, _, weights, images = found
-        # What a worker could not read, it alone has noted so far.
-        visits.noisy.note_unreadable(images[weights == 0].numpy())
-        yield found
+            return next(loader)
+        # The last two where a worker dies while it hands over what it has.
+        except (RuntimeError, EOFError, OSError) as error:
+            reason = next(iter(str(error).splitlines()), "a worker process died")
+        # Waiting in short turns, after each of which PyTorch looks whether its workers live.
+        if "timed out" not in reason:
+            return DataError(
+                f"loading ahead failed: {reason}; if memory ran out, take fewer --loader-workers or smaller batches"
+            )
+        if time.monotonic() > deadline:
+            return DataError(
+                f"loading ahead failed: no batch came within {timeout_seconds:g} s; see whether the disk or network "
+                "that holds the data hangs"
+            )
 
 
 class _Batches(Dataset[Tensors | DiluteError]):
