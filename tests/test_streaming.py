@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -509,7 +512,8 @@ def test_a_worker_that_hangs_or_dies_does_not_hang_training(
     assert_no_workers_left()
 
 
-def test_threads_give_what_one_thread_gives(folder: Path) -> None:
+def test_threads_give_what_one_thread_gives(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dilute.data.encoded.SMALL_IMAGE_BYTES", 0)
     train = streamed(folder).train
     words = seeds.raw(0, "test", count=60)
     before = torch.get_num_threads()
@@ -540,3 +544,53 @@ def test_a_sweep_streams_what_its_plan_streamed(folder: Path, monkeypatch: Any) 
     ((name, source),) = plan.sources.items()
     assert name.startswith("streamed-folder@")
     assert source.stream
+
+
+def test_command_streams_augments_and_loads_ahead(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from dilute.cli import main
+
+    spoil(folder)
+    options = ["run", f"folder:{folder}", "--model", "mlp1", "--alpha", "2", "--steps", "12"]
+    options += ["--batch-size", "16", "--copies", "1", "--threads", "1", "--json"]
+    options += ["--store", str(tmp_path / "runs"), "--resize", str(SIDE), "--stream"]
+    ahead = ["--loader-workers", "1", "--augment", "crop_flip", "--on-corrupt", "skip"]
+    assert main([*options, *ahead]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["spec"]["data"].startswith("streamed-folder@")
+    assert record["spec"]["augment"] == "crop_flip"
+    assert record["unreadable_images"] == 1
+    assert "1 images do not decode" in caplog.text
+    assert main(options) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = [line for line in err.splitlines() if "03.jpg" in line]
+    assert len(lines) == 1
+    assert "does not decode as an image" in lines[0]
+    assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_alpha(folder: Path) -> None:
+    """Peak memory of training on a thousand streamed images, each process its own: labels alone may be added."""
+    for label, name in enumerate(CLASSES):
+        for index in range(100, 430):
+            (folder / "train" / name / f"{index}.jpg").write_bytes(jpeg(1000 * label + index))
+    code = (
+        "import sys, torch, dilute; from dilute.environment import peak_memory_bytes; "
+        "from dilute.runs import RunSpec, Execution, run_one; torch.set_num_threads(1); "
+        "splits = dilute.load('folder:' + sys.argv[1], resize=96, stream=True); "
+        "spec = RunSpec(data=splits.name, alpha=float(sys.argv[2]), model='mlp1', batch_size=64, budget_steps=40, "
+        "copies=1, curve_points=1); run_one(spec, Execution(threads=1), splits=splits); print(peak_memory_bytes())"
+    )
+    peaks = [
+        int(subprocess.check_output([sys.executable, "-c", code, str(folder), str(alpha)]))
+        for alpha in (0, 5, 50)
+    ]
+    images = 1000 * 3 * 96**2
+    # Repeated, the same run differs by up to twice that; 50 copies of the images would be 1.4 GB.
+    assert max(peaks) - min(peaks) < 4 * images, peaks

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute.data.augmentation import crop_flip
-from dilute.data.images import centre_square, decode, pillow_warnings
+from dilute.data.images import SMALL_IMAGE_BYTES, centre_square, decode, pillow_warnings
 from dilute.errors import DataError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class EncodedImages:
     """An array of images uint8 `[N, 3, side, side]` that is decoded where it is indexed; nothing is kept.
 
     The shorter side is scaled, the centre cut out; grey pictures get three channels. Decoding uses as many
-    threads as PyTorch does: one in the worker process of a loader.
+    threads as PyTorch does: one in the worker process of a loader. Of small images it uses one.
 
     Arguments:
         places: where the images lie.
@@ -183,7 +183,9 @@ class EncodedImages:
                 self.unreadable.add(row)
                 images[number] = _MID_GREY
 
-        threads = min(get_num_threads(), len(rows))
+        # Of thumbnails, nearly all time is spent in Python, and threads get in each other's way.
+        are_small = len(rows) == 0 or self.places.sizes[rows].mean() < SMALL_IMAGE_BYTES
+        threads = 1 if are_small else min(get_num_threads(), len(rows))
         with pillow_warnings():
             if threads <= 1:
                 _use_up(map(decode_into, range(len(rows))))

@@ -29,7 +29,7 @@ Encoded = tuple[str, bytes | Path]
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _ITEMS_AT_ONCE = 2048
 _ITEMS_PER_TASK = 64
-_SMALL_IMAGE_BYTES = 8192
+SMALL_IMAGE_BYTES = 8192
 
 
 def decode_all(
@@ -99,7 +99,7 @@ def _decode_batch(
 
     tasks = [batch[at : at + _ITEMS_PER_TASK] for at in range(0, len(batch), _ITEMS_PER_TASK)]
     # Measured: with thumbnails, nearly all time is spent in Python, and threads get in each other's way.
-    are_small = isinstance(batch[0][1], bytes) and len(batch[0][1]) < _SMALL_IMAGE_BYTES
+    are_small = isinstance(batch[0][1], bytes) and len(batch[0][1]) < SMALL_IMAGE_BYTES
     return chain.from_iterable(
         map(decode_task, tasks) if are_small else pool.map(decode_task, tasks)
     )
