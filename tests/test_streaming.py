@@ -223,6 +223,53 @@ def load_one_by_one(contents: list[bytes], place: Path) -> np.ndarray[Any, Any]:
     return np.repeat(images, 3, axis=1) if images.shape[1] == 1 else images
 
 
+@pytest.mark.parametrize("alpha", [0.0, 2.0, 2.4])
+@pytest.mark.parametrize("copies", [1, 2, 3, "all"])
+def test_shards_are_visited_a_few_at_a_time(
+    shards: Path, monkeypatch: pytest.MonkeyPatch, alpha: float, copies: Any
+) -> None:
+    monkeypatch.setattr("dilute.dilution.shard_order.SHARDS_AT_ONCE", 2)
+    train = load(f"shards:{shards}", resize=SIDE).train
+    noisy, _ = DilutedSet(train, alpha, seed=1).split(0.2, 0)
+    visits = Visits(noisy, copies, 0)
+    size = visits.visits_per_epoch
+    block = noisy.blocks[0]
+    orders = [visits.order(epoch * size, (epoch + 1) * size) for epoch in range(3)]
+    assert all(np.array_equal(np.sort(order), np.arange(size)) for order in orders)
+    assert not np.array_equal(orders[0], orders[1])
+    for order in orders:
+        images, _, _ = block.visit(order, visits._group)
+        shard_of = train.shard_of[block.rows[images]]
+        changes = np.unique(shard_of[: size // 3])
+        assert len(changes) == 2  # the first third is of two of the four shards
+        assert (np.diff(shard_of[: size // 3]) != 0).sum() > 3  # shuffled together
+    assert np.array_equal(
+        visits.order(size - 5, size + 9), np.concatenate(orders)[size - 5 : size + 9]
+    )
+
+
+def test_few_shards_give_every_order_and_folders_keep_theirs(shards: Path, folder: Path) -> None:
+    train = load(f"shards:{shards}", resize=SIDE).train
+    order = Visits(DilutedSet(train, 0.0), 1, 0).order(0, 60)
+    assert set(train.shard_of[order[:15]]) == {0, 1, 2, 3}
+    stream, memory = (load(f"folder:{folder}", resize=SIDE, stream=s).train for s in (True, False))
+    assert stream.shard_of is None
+    orders = [Visits(DilutedSet(part, 1.0), 1, 0).order(0, 240) for part in (stream, memory)]
+    assert np.array_equal(*orders)
+
+
+def test_runs_on_shards_resume_exactly(shards: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("dilute.dilution.shard_order.SHARDS_AT_ONCE", 2)
+    splits = load(f"shards:{shards}", resize=SIDE)
+    whole = outcome(splits, copies=1)
+    at = Execution(threads=1, loader_workers=1, checkpoint=tmp_path / "checkpoint")
+    stops = iter([False, False, False, True])
+    with pytest.raises(Interrupted):
+        outcome(splits, replace(at, should_stop=lambda: next(stops)), copies=1)
+    again = load(f"shards:{shards}", resize=SIDE)
+    assert_same_weights(outcome(again, at, copies=1).last_weights, whole.last_weights)
+
+
 def test_the_index_of_a_shard_is_made_once_and_again_when_the_shard_changes(
     shards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,13 @@ class LabelledSet:
         return isinstance(self.inputs, EncodedImages)
 
     @property
+    def shard_of(self) -> NDArray[np.int32] | None:
+        """int32 `[N]`, ascending: which shard each input is in; None for what is not in shards."""
+        if not isinstance(self.inputs, EncodedImages) or self.inputs.places.members is None:
+            return None
+        return self.inputs.places.file_of
+
+    @property
     def skips_unreadable(self) -> bool:
         """Whether inputs that do not decode are left out rather than an error."""
         return isinstance(self.inputs, EncodedImages) and self.inputs.on_corrupt == "skip"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dilute import seeds
 from dilute.dilution.blocks import Block
 from dilute.dilution.diluted import NoisySet
+from dilute.dilution.shard_order import ShardOrder
 from dilute.errors import SpecError
 
 Copies = int | Literal["all", "expected"]
@@ -39,7 +40,8 @@ class Visits:
     """An endless sequence of visits to the images of a noisy set, each with `copies` of the image's labels.
 
     One epoch shows every label once. Visit `p` is a function of (set, copies, seed, augment, p) alone, so that
-    batches of any size, from any number of processes, starting anywhere, cut the same sequence.
+    batches of any size, from any number of processes, starting anywhere, cut the same sequence. Images in shards
+    are visited a few shards at a time (`ShardOrder`), others in any order.
 
     Arguments:
         noisy: the training set.
@@ -70,6 +72,7 @@ class Visits:
         widest = max(block.labels.shape[1] for block in noisy.blocks)
         self._group = min(copies, widest) if isinstance(copies, int) else widest
         self._starts = np.cumsum([0, *(block.num_visits(self._group) for block in noisy.blocks)])
+        self._shard_order = _shard_order(noisy, self._group, seed)
         # Of a small set, no more than is soon needed: an order for every epoch takes its time.
         self._chunk_size = min(
             max(self.visits_per_epoch, _SMALLEST_ORDER_CHUNK), _LARGEST_ORDER_CHUNK
@@ -123,7 +126,11 @@ class Visits:
         visits = np.empty_like(positions)
         for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
             here = epochs == epoch
-            shuffled = seeds.Permutation(self.visits_per_epoch, self.seed, "order", epoch)
+            shuffled = (
+                self._shard_order.epoch(epoch)
+                if self._shard_order
+                else seeds.Permutation(self.visits_per_epoch, self.seed, "order", epoch)
+            )
             visits[here] = shuffled(positions[here])
         return visits
 
@@ -164,6 +171,15 @@ class Visits:
             parts.append(self._read(block, inside, int(before[number]), own))
         back = np.argsort(np.argsort(which, kind="stable"), kind="stable")
         return Batch(*(np.concatenate(field)[back] for field in zip(*parts, strict=True)))
+
+
+def _shard_order(noisy: NoisySet, group: int, seed: int) -> ShardOrder | None:
+    """Return the order for images that lie in shards; None for others, and where images come from two sources."""
+    block = noisy.blocks[0]
+    shard_of = getattr(block.source, "shard_of", None)
+    if len(noisy.blocks) > 1 or shard_of is None:
+        return None
+    return ShardOrder(block, shard_of[block.rows], group, seed)
 
 
 def in_order(noisy: NoisySet, batch_size: int) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
