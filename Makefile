@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow bench paper studies advice estimate compare clean
+.PHONY: demo test test-slow bench paper studies advice estimate compare loader clean
 
 demo: .venv/ready
 	$(BIN)/dilute demo
@@ -35,6 +35,9 @@ estimate: .venv/ready
 
 compare: .venv/ready
 	$(BIN)/python benchmarks/compare.py
+
+loader: .venv/ready
+	$(BIN)/python benchmarks/loader.py
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -32,6 +32,7 @@ def test_sizes_are_those_of_the_papers_networks():
         == 896 + 9248 + 18_496 + 36_928 + 2304 * 512 + 512 + 5130
     )
     assert parameters(build("resnet18", (3, 224, 224), 1000)) == 11_689_512
+    assert parameters(build("resnet50", (3, 224, 224), 1000)) == 25_557_032
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -19,13 +19,13 @@ from dilute.errors import DataError
 def decodings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that grows by the name of every image that is decoded."""
     names: list[str] = []
-    really_decode = images._decode
+    really_decode = images.decode
 
-    def decode(item, resize):
+    def decode(item, bring):
         names.append(item[0])
-        return really_decode(item, resize)
+        return really_decode(item, bring)
 
-    monkeypatch.setattr(images, "_decode", decode)
+    monkeypatch.setattr(images, "decode", decode)
     return names
 
 

@@ -39,6 +39,7 @@ def info(
     ] = None,
     data_dir: options.DataDir = None,
     resize: options.Resize = None,
+    stream: options.Stream = None,
     json: options.Json = False,
 ) -> None:
     """Tell sizes, classes, class balance and origin of a data set.
@@ -47,7 +48,7 @@ def info(
     """
     from dilute.data import contact_sheet, describe, load
 
-    splits = load(name, data_dir, resize)
+    splits = load(name, data_dir, resize, stream)
     description = describe(splits)
     if picture is not None:
         contact_sheet(splits.train, picture)

@@ -20,7 +20,7 @@ DataName = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="A known name, or idx:DIR, folder:DIR, parquet:FILE, npz:FILE, hub:OWNER/NAME.",
+        help="A known name, or idx:DIR, folder:DIR, shards:DIR, parquet:FILE, npz:FILE, hub:OWNER/NAME.",
     ),
 ]
 DataDir = Annotated[
@@ -31,10 +31,25 @@ Resize = Annotated[
     int | None,
     typer.Option(help="Bring images of mixed sizes to squares of this many pixels a side."),
 ]
+Stream = Annotated[
+    bool | None,
+    typer.Option(
+        "--stream/--no-stream",
+        help="Decode images when they are needed instead of all beforehand; default: if memory asks for it.",
+    ),
+]
+OnCorrupt = Annotated[
+    str,
+    typer.Option(
+        help="A streamed image that does not decode: fail, or skip (it counts for nothing)."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 Model = Annotated[
     str,
-    typer.Option(help="perceptron, mlp1, mlp2, mlp4, conv4, conv6, resnet18 or module:callable."),
+    typer.Option(
+        help="perceptron, mlp1, mlp2, mlp4, conv4, conv6, resnet18, resnet50 or module:callable."
+    ),
 ]
 Method = Annotated[
     str,

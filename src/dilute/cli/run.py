@@ -75,6 +75,10 @@ def run(
     steps: Annotated[int | None, typer.Option(help="Budget in steps. Default 600.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Budget in passes over all labels.")] = None,
     examples: Annotated[int | None, typer.Option(help="Budget in image–label pairs.")] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(help="crop_flip: another crop of the image at each visit, perhaps mirrored."),
+    ] = None,
     curve_points: Annotated[int, typer.Option(help="How often the model is judged.")] = 10,
     test_at_end: Annotated[
         bool, typer.Option("--test-at-end", help="Judge only the final models on the test set.")
@@ -115,6 +119,12 @@ def run(
     ] = 600.0,
     data_dir: options.DataDir = None,
     resize: options.Resize = None,
+    stream: options.Stream = None,
+    on_corrupt: options.OnCorrupt = "fail",
+    loader_workers: Annotated[
+        int,
+        typer.Option(help="Processes that load images ahead; 0 to load them between steps.", min=0),
+    ] = 0,
     json: options.Json = False,
 ) -> None:
     """Train one model on one noisy set, and keep the record.
@@ -171,6 +181,7 @@ def run(
         "budget_steps": steps,
         "budget_epochs": epochs,
         "budget_examples": examples,
+        "augment": augment,
         "curve_points": curve_points,
         "test_curve": False if test_at_end else None,
         "log_gradients": log_gradients or None,
@@ -189,7 +200,7 @@ def run(
     )
     with ranks.joined(device, silence_seconds) as world:
         has_use = resize if can_resize(data) or not can_resize(noisy_images) else None
-        splits = load(data, data_dir, has_use)
+        splits = load(data, data_dir, has_use, stream, on_corrupt)  # type: ignore[arg-type]
         named = noisy_images != "same" and white_noise_size(noisy_images) is None
         pool = load_pool(noisy_images, splits.train, seed, data_dir, resize) if named else None
         judge = (
@@ -221,6 +232,7 @@ def run(
                     on_step=on_step,
                     micro_batch_size=micro_batch_size,
                     world=world,
+                    loader_workers=loader_workers,
                 ),
                 splits=splits,
                 noisy=noisy,

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dilute.data import bundled, cifar, folder, hub, idx, imagenet, npz, parquet
+from dilute.data import bundled, cifar, folder, hub, idx, imagenet, npz, parquet, shards
 from dilute.data.download import download as download_set
+from dilute.data.encoded import EncodedImages, OnCorrupt
 from dilute.data.home import data_folder
 from dilute.data.labelled import LabelledSet, Splits, check_alike
+from dilute.data.reading import Reading
 from dilute.data.sheet import contact_sheet, describe
 from dilute.data.white_noise import WhiteNoise, white_noise_name, white_noise_size
 from dilute.errors import DataError, unknown_name
@@ -17,10 +19,13 @@ from dilute.errors import DataError, unknown_name
 __all__ = [
     "OWN",
     "SETS",
+    "EncodedImages",
     "LabelledSet",
+    "OnCorrupt",
     "Splits",
     "WhiteNoise",
     "can_resize",
+    "can_stream",
     "check_alike",
     "contact_sheet",
     "data_folder",
@@ -40,7 +45,9 @@ class NamedSet:
     """A data set that has a name: what it is, and what reads it from a data folder (None: it is not there)."""
 
     description: str
-    read: Callable[[Path], Splits | None]
+    read: Callable[[Path, Reading], Splits | None]
+    can_resize: bool = False
+    can_stream: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,76 +56,108 @@ class OwnForm:
 
     argument: str
     description: str
-    read: Callable[[str, int | None], Splits]
+    read: Callable[[str, Reading], Splits]
     can_resize: bool = False
+    can_stream: bool = False
 
 
 SETS = {
     "mnist5k": NamedSet(
         "5,000 of MNIST's handwritten digits, 1×28×28, 10 classes; bundled",
-        lambda _: bundled.load_mnist5k(),
+        lambda *_: bundled.load_mnist5k(),
     ),
     "digits": NamedSet(
         "1,797 handwritten digits of scikit-learn, 1×8×8, 10 classes; bundled",
-        lambda _: bundled.load_digits(),
+        lambda *_: bundled.load_digits(),
     ),
     "mnist": NamedSet(
-        "60,000 + 10,000 handwritten digits, 1×28×28, 10 classes; 12 MB to fetch", idx.load_mnist
+        "60,000 + 10,000 handwritten digits, 1×28×28, 10 classes; 12 MB to fetch",
+        lambda folder, _: idx.load_mnist(folder),
     ),
     "cifar10": NamedSet(
         "50,000 + 10,000 small photographs, 3×32×32, 10 classes; 170 MB to fetch",
-        lambda folder: cifar.load("cifar10", folder),
+        lambda folder, _: cifar.load("cifar10", folder),
     ),
     "cifar100": NamedSet(
         "50,000 + 10,000 small photographs, 3×32×32, 100 classes; 169 MB to fetch",
-        lambda folder: cifar.load("cifar100", folder),
+        lambda folder, _: cifar.load("cifar100", folder),
     ),
     "imagenet": NamedSet(
         "1,281,167 + 50,000 photographs, 3×224×224, 1,000 classes; from folders of your own",
         imagenet.load,
+        can_resize=True,
+        can_stream=True,
     ),
 }
 
 OWN = {
     "idx": OwnForm("DIR", "IDX files, named as MNIST's are", lambda path, _: idx.load(path)),
-    "folder": OwnForm("DIR", "a folder of images per class", folder.load, can_resize=True),
+    "folder": OwnForm(
+        "DIR", "a folder of images per class", folder.load, can_resize=True, can_stream=True
+    ),
+    "shards": OwnForm(
+        "DIR",
+        "WebDataset's tar files of KEY.jpg and KEY.cls; streamed",
+        shards.load,
+        can_resize=True,
+        can_stream=True,
+    ),
     "parquet": OwnForm(
-        "FILE", "Parquet with an image and a label column", parquet.load, can_resize=True
+        "FILE",
+        "Parquet with an image and a label column",
+        lambda path, reading: parquet.load(path, reading.resize),
+        can_resize=True,
     ),
     "npz": OwnForm("FILE", "NumPy arrays x_train, y_train, …", lambda path, _: npz.load(path)),
-    "hub": OwnForm("OWNER/NAME", "a data set of the Hugging Face Hub", hub.load, can_resize=True),
+    "hub": OwnForm(
+        "OWNER/NAME",
+        "a data set of the Hugging Face Hub",
+        lambda name, reading: hub.load(name, reading.resize),
+        can_resize=True,
+    ),
 }
 
 
-def load(name: str, data_dir: Path | None = None, resize: int | None = None) -> Splits:
+def load(
+    name: str,
+    data_dir: Path | None = None,
+    resize: int | None = None,
+    stream: bool | None = None,
+    on_corrupt: OnCorrupt = "fail",
+) -> Splits:
     """Return the data set `name`, fetched first if it is a public one that is not there yet.
 
     Arguments:
-        name: a key of `SETS`, or the user's own as `idx:DIR`, `folder:DIR`, `parquet:FILE`,
+        name: a key of `SETS`, or the user's own as `idx:DIR`, `folder:DIR`, `shards:DIR`, `parquet:FILE`,
             `npz:FILE` or `hub:OWNER/NAME`. A name with `@hash` behind it, as an incomplete set has
             it, is accepted if that is the content found.
         data_dir: where named sets are kept; else `$DILUTE_DATA`, else the user's data folder.
-        resize: for `folder:`, `parquet:` and `hub:`, the side in pixels (1 or more) of the square
-            that every image is brought to: the shorter side is scaled, the centre cut out.
+        resize: for `imagenet` (224 if not given), `folder:`, `shards:`, `parquet:` and `hub:`, the side in
+            pixels (1 or more) of the square that every image is brought to: the shorter side is scaled, the
+            centre cut out.
+        stream: for `imagenet`, `folder:` and `shards:` (always), True to decode images when they are needed, False
+            to decode all of them once and keep them; None to stream what would not fit in memory.
+        on_corrupt: what becomes of a streamed image that does not decode: `"fail"` stops at it; with `"skip"` it
+            counts for nothing.
 
     Errors: `DataError` for a name that is unknown, or data that are absent, malformed or unfit.
     """
     if resize is not None and resize < 1:
         raise DataError(f"resize is {resize}; it must be a number of pixels, 1 or more")
+    if on_corrupt not in ("fail", "skip"):
+        raise DataError(f"on_corrupt is '{on_corrupt}'; it must be fail or skip")
     if any(letter < " " for letter in name):
         raise DataError(f"data name {name!r} holds control characters; check it")
+    reading = Reading(resize, stream, on_corrupt)
     form, colon, argument = name.partition(":")
     if colon and form in OWN:
         if not argument:
             raise DataError(
                 f"'{name}' lacks what comes after the colon; give {form}:{OWN[form].argument}"
             )
-        if resize is not None and not OWN[form].can_resize:
-            raise DataError(
-                f"resize is not for {form}: data; bring the arrays to one size beforehand"
-            )
+        _check_reading(f"{form}: data", OWN[form], reading)
         try:
-            return OWN[form].read(argument, resize)
+            return OWN[form].read(argument, reading)
         except (
             OSError,
             RuntimeError,
@@ -127,10 +166,9 @@ def load(name: str, data_dir: Path | None = None, resize: int | None = None) -> 
             raise DataError(f"{name[:80]} cannot be read: {reason}; check the path") from error
     plain, at, _ = name.partition("@")
     _check_name(plain)
-    if resize is not None:
-        raise DataError(f"resize is not for {name}; it is for folder:, parquet: and hub: data")
+    _check_reading(name, SETS[plain], reading)
     try:
-        found = _load_named(plain, data_folder(data_dir))
+        found = _load_named(plain, data_folder(data_dir), reading)
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(
@@ -143,12 +181,24 @@ def load(name: str, data_dir: Path | None = None, resize: int | None = None) -> 
     return found
 
 
-def _load_named(name: str, place: Path) -> Splits:
-    found = SETS[name].read(place)
+def _check_reading(what: str, source: NamedSet | OwnForm, reading: Reading) -> None:
+    """Refuse what this source has no use for."""
+    if reading.resize is not None and not source.can_resize:
+        raise DataError(
+            f"resize is not for {what}; it is for imagenet and folder:, shards:, parquet: and hub: data"
+        )
+    if (reading.stream or reading.on_corrupt != "fail") and not source.can_stream:
+        raise DataError(
+            f"{what} cannot be streamed; imagenet, folder: and shards: data can, so leave --stream and --on-corrupt out"
+        )
+
+
+def _load_named(name: str, place: Path, reading: Reading) -> Splits:
+    found = SETS[name].read(place, reading)
     if found is not None:
         return found
     download_set(name, place)
-    found = SETS[name].read(place)
+    found = SETS[name].read(place, reading)
     if found is None:
         raise DataError(f"{name} was fetched into {place} but cannot be found there")
     return found
@@ -182,8 +232,19 @@ def load_pool(
 
 def can_resize(name: str) -> bool:
     """Return whether `load` takes a `resize` for this name."""
+    source = _source(name)
+    return source is not None and source.can_resize
+
+
+def can_stream(name: str) -> bool:
+    """Return whether `load` can stream the data of this name."""
+    source = _source(name)
+    return source is not None and source.can_stream
+
+
+def _source(name: str) -> NamedSet | OwnForm | None:
     form, colon, _ = name.partition(":")
-    return bool(colon) and form in OWN and OWN[form].can_resize
+    return OWN.get(form) if colon else SETS.get(name.partition("@")[0])
 
 
 def row_names(name: str) -> list[str] | None:

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute.data import cache, parts
+from dilute.data.encoded import EncodedImages, Places
 from dilute.data.images import decode_all
 from dilute.data.labelled import Splits
+from dilute.data.reading import AS_THEY_ARE, Reading
 from dilute.errors import DataError
 
 IMAGE_SUFFIXES = frozenset(
@@ -49,7 +51,7 @@ class _Listing:
     labels: NDArray[np.int64]
 
 
-def load(path: str, resize: int | None = None) -> Splits:
+def load(path: str, reading: Reading = AS_THEY_ARE, kind: str = "folder") -> Splits:
     """Return the images of a folder of class folders, labelled by them.
 
     The class folders (sorted by name) lie in DIR, or in `DIR/train` and `DIR/test` (or `DIR/val`).
@@ -57,7 +59,8 @@ def load(path: str, resize: int | None = None) -> Splits:
 
     Arguments:
         path: the folder.
-        resize: as for `images.decode_all`; needed where images differ in size.
+        reading: its `resize` is needed where images differ in size.
+        kind: how a streamed set is called: `streamed-KIND@HASH`.
 
     Errors: `DataError` for an empty or unreadable folder, a class without images, a file that is no
     image or does not decode, or images of different sizes.
@@ -68,6 +71,15 @@ def load(path: str, resize: int | None = None) -> Splits:
     test = None if test_folder is None else _list_part(test_folder)
     if test is not None:
         test = _relabelled(test, train.class_names)
+    if reading.streams(len(train.files) + (len(test.files) if test else 0)):
+        return parts.assemble(
+            f"streamed-{kind}",
+            str(root),
+            (_encoded(train, reading), train.labels),
+            (_encoded(test, reading), test.labels) if test else None,
+            train.class_names,
+        )
+    resize = reading.resize
 
     def build() -> Splits:
         train_inputs = _decode(train, resize)
@@ -187,6 +199,23 @@ def _relabelled(test: _Listing, class_names: tuple[str, ...]) -> _Listing:
 def _decode(part: _Listing, resize: int | None) -> NDArray[np.uint8]:
     items = ((str(path), path) for path in part.files)
     return decode_all(items, len(part.files), resize, str(part.root))
+
+
+def _encoded(part: _Listing, reading: Reading) -> EncodedImages:
+    names = [os.fsencode(path.relative_to(part.root)) for path in part.files]
+    try:
+        sizes = [path.stat().st_size for path in part.files]
+    except OSError as error:
+        raise DataError(f"cannot read {error.filename}: {error.strerror or error}") from error
+    count = len(names)
+    places = Places(
+        str(part.root),
+        np.array(names),
+        np.arange(count, dtype=np.int32),
+        np.zeros(count, dtype=np.int64),
+        np.array(sizes, dtype=np.int64),
+    )
+    return reading.encoded(places)
 
 
 def _key(root: Path, train: _Listing, test: _Listing | None, resize: int | None) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from dilute.data import folder, parts
 from dilute.data.labelled import Splits
+from dilute.data.reading import Reading
 from dilute.errors import DataError
 
 PIXELS = 224
@@ -13,11 +15,12 @@ _SIZES = (1_281_167, 50_000)
 _NUM_CLASSES = 1000
 
 
-def load(data_dir: Path) -> Splits:
+def load(data_dir: Path, reading: Reading) -> Splits:
     """Return ImageNet from `imagenet/train/CLASS/…` and `imagenet/val/CLASS/…` in the data folder.
 
-    Images are brought to 224 by 224 pixels (shorter side scaled, centre cut out) and kept in memory:
-    about 200 GB for the whole set. A part of the set is called `imagenet@HASH`.
+    Images are brought to 224 by 224 pixels, or as `reading` has it (shorter side scaled, centre cut out). Decoded,
+    the whole set takes about 200 GB of memory; where that is not free it is streamed, and then called
+    `streamed-imagenet@HASH`. A part of the set in memory, or at another size, is called `imagenet@HASH`.
 
     Errors: `DataError` if it is not there, or does not fit in memory; those of `folder.load`.
     """
@@ -28,9 +31,13 @@ def load(data_dir: Path) -> Splits:
             f"imagenet is not here ({' and '.join(absent)} are missing) and cannot be fetched without an "
             "account; put its class folders there, or set DILUTE_DATA (or --data-dir)"
         )
-    found = folder.load(str(place), PIXELS)
+    reading = replace(reading, resize=reading.resize or PIXELS)
+    found = folder.load(str(place), reading, "imagenet")
     assert found.test is not None
+    if found.train.is_streamed:
+        return found
     sizes = (len(found.train), len(found.test))
-    whole = sizes == _SIZES and found.train.num_classes == _NUM_CLASSES
+    is_usual = found.train.num_classes == _NUM_CLASSES and reading.resize == PIXELS
+    whole = sizes == _SIZES and is_usual
     name = "imagenet" if whole else parts.content_name("imagenet", found.train, found.test)
     return Splits(name, found.train, found.test, str(place))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -28,7 +29,7 @@ Encoded = tuple[str, bytes | Path]
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _ITEMS_AT_ONCE = 2048
 _ITEMS_PER_TASK = 64
-_SMALL_IMAGE_BYTES = 8192
+SMALL_IMAGE_BYTES = 8192
 
 
 def decode_all(
@@ -50,12 +51,8 @@ def decode_all(
     with (
         ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool,
         _progress_bar(count) as bar,
-        warnings.catch_warnings(),
+        pillow_warnings(),
     ):
-        # Pillow warns of odd metadata, which is no concern here, and of pictures so large that they
-        # are likely to be attacks, which is.
-        warnings.simplefilter("ignore")
-        _refuse_bombs()
         row = 0
         for batch in _batches(items):
             names = iter([name for name, _ in batch])
@@ -94,33 +91,57 @@ def _batches(items: Iterable[Encoded]) -> Iterator[list[Encoded]]:
 def _decode_batch(
     pool: ThreadPoolExecutor, batch: list[Encoded], resize: int | None
 ) -> Iterator[NDArray[np.uint8]]:
-    def decode(task: list[Encoded]) -> list[NDArray[np.uint8]]:
-        return [_decode(item, resize) for item in task]
+    def decode_task(task: list[Encoded]) -> list[NDArray[np.uint8]]:
+        return [decode(item, bring) for item in task]
+
+    def bring(image: Image) -> Image:
+        return image if resize is None else centre_square(image, resize)
 
     tasks = [batch[at : at + _ITEMS_PER_TASK] for at in range(0, len(batch), _ITEMS_PER_TASK)]
     # Measured: with thumbnails, nearly all time is spent in Python, and threads get in each other's way.
-    are_small = isinstance(batch[0][1], bytes) and len(batch[0][1]) < _SMALL_IMAGE_BYTES
-    return chain.from_iterable(map(decode, tasks) if are_small else pool.map(decode, tasks))
+    are_small = isinstance(batch[0][1], bytes) and len(batch[0][1]) < SMALL_IMAGE_BYTES
+    return chain.from_iterable(
+        map(decode_task, tasks) if are_small else pool.map(decode_task, tasks)
+    )
 
 
-def _refuse_bombs() -> None:
+@contextmanager
+def pillow_warnings() -> Iterator[None]:
+    """Turn Pillow's warnings to what they mean here, for all threads that decode meanwhile.
+
+    It warns of odd metadata, which is no concern, and of pictures so large that they are likely to be
+    attacks, which is.
+    """
     from PIL import Image
 
-    warnings.simplefilter("error", Image.DecompressionBombWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
 
 
-def _decode(item: Encoded, resize: int | None) -> NDArray[np.uint8]:
-    """Return one image as uint8 `[C, H, W]`."""
+def decode(
+    item: Encoded, bring: Callable[[Image], Image], smallest_side: int | None = None
+) -> NDArray[np.uint8]:
+    """Return one image as uint8 `[C, H, W]`.
+
+    Arguments:
+        item: what it is called in messages, and its content.
+        bring: what is done to the picture (mode L or RGB) before it becomes an array.
+        smallest_side: a JPEG file may be decoded at a half, a quarter or an eighth of its size, which takes
+            less time, as long as neither side becomes smaller than this; None for its full size.
+
+    Errors: `DataError`, naming the image, if it does not decode. Call it within `pillow_warnings`.
+    """
     from PIL import Image
 
     name, content = item
     try:
         source = io.BytesIO(content) if isinstance(content, bytes) else content
         with Image.open(source, formats=_FORMATS) as image:
-            plain = _eight_bits(image)
-            if resize is not None:
-                plain = _square(plain, resize)
-            pixels: NDArray[np.uint8] = np.asarray(plain, dtype=np.uint8)
+            if smallest_side is not None:
+                image.draft(None, (smallest_side, smallest_side))
+            pixels: NDArray[np.uint8] = np.asarray(bring(_eight_bits(image)), dtype=np.uint8)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DataError(f"{name}: the picture is too large to be honest ({error})") from error
     except DataError as error:
@@ -153,7 +174,8 @@ def _eight_bits(image: Image) -> Image:
     return image.convert("RGB")
 
 
-def _square(image: Image, side: int) -> Image:
+def centre_square(image: Image, side: int) -> Image:
+    """Return the picture with its shorter side scaled to `side` pixels (bilinear) and the centre cut out as a square."""
     from PIL import Image as module
 
     width, height = image.size

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dilute import seeds
+from dilute.data.augmentation import crop_flip_all
+from dilute.data.encoded import EncodedImages, joined
 from dilute.errors import DataError
+
+# Decoding takes time: of larger streamed sets so many images stand for all.
+STATISTICS_IMAGES = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +25,8 @@ class LabelledSet:
     """Inputs with one label each.
 
     Arguments:
-        inputs: uint8 images `[N, C, H, W]` (C is 1 or 3, values 0 to 255; often a memory map), or
-            float32 features `[N, …]`, all finite.
+        inputs: uint8 images `[N, C, H, W]` (C is 1 or 3, values 0 to 255; often a memory map, or
+            `EncodedImages`, which are decoded where they are indexed), or float32 features `[N, …]`, all finite.
         labels: int64 `[N]`, values 0 to K−1.
         class_names: K names; K ≥ 2.
         name: of the data set that it is the training part of (with `:test` behind it for the test
@@ -30,7 +36,7 @@ class LabelledSet:
     features that are not finite.
     """
 
-    inputs: NDArray[Any]
+    inputs: NDArray[Any] | EncodedImages
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     name: str = ""
@@ -62,14 +68,38 @@ class LabelledSet:
         """Whether the inputs are uint8 images `[N, C, H, W]`; otherwise they are float features."""
         return self.inputs.dtype == np.uint8
 
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the inputs are decoded anew whenever they are asked for."""
+        return isinstance(self.inputs, EncodedImages)
+
+    @property
+    def shard_of(self) -> NDArray[np.int32] | None:
+        """int32 `[N]`, ascending: which shard each input is in; None for what is not in shards."""
+        if not isinstance(self.inputs, EncodedImages) or self.inputs.places.members is None:
+            return None
+        return self.inputs.places.file_of
+
+    @property
+    def skips_unreadable(self) -> bool:
+        """Whether inputs that do not decode are left out rather than an error."""
+        return isinstance(self.inputs, EncodedImages) and self.inputs.on_corrupt == "skip"
+
     @cached_property
     def content_hash(self) -> str:
-        """Hex SHA-256 of inputs, labels and class names: equal content has equal hash, wherever it lies."""
+        """Hex SHA-256 of inputs, labels and class names: equal content has equal hash, wherever it lies.
+
+        Of a streamed set, names and sizes of the images stand for their content.
+        """
         digest = hashlib.sha256()
         digest.update(repr((self.inputs.shape, self.inputs.dtype.str, self.class_names)).encode())
-        rows_at_once = max(1, 2**24 // max(1, self.inputs[:1].nbytes))
-        for start in range(0, len(self), rows_at_once):
-            digest.update(np.ascontiguousarray(self.inputs[start : start + rows_at_once]).tobytes())
+        if isinstance(self.inputs, EncodedImages):
+            digest.update(self.inputs.identity.encode())
+        else:
+            rows_at_once = max(1, 2**24 // max(1, self.inputs[:1].nbytes))
+            for start in range(0, len(self), rows_at_once):
+                piece = self.inputs[start : start + rows_at_once]
+                digest.update(np.ascontiguousarray(piece).tobytes())
         digest.update(self.labels.astype("<i8").tobytes())
         return digest.hexdigest()
 
@@ -80,10 +110,17 @@ class LabelledSet:
 
         Arguments:
             rows: int64, the examples to use; all if None. For images the sums are exact, so that the
-                result is the same on every machine.
+                result is the same on every machine. Of a streamed set, 1,024 of them are used that are
+                drawn by a fixed seed, and those that cannot be read are left out.
+
+        Errors: `DataError` if none can be read.
         """
         rows = np.arange(len(self)) if rows is None else rows
+        if self.is_streamed and len(rows) > STATISTICS_IMAGES:
+            drawn = seeds.Permutation(len(rows), 0, "data", "statistics")
+            rows = rows[np.sort(drawn(np.arange(STATISTICS_IMAGES)))]
         if not self.is_images:
+            assert isinstance(self.inputs, np.ndarray)
             return self.inputs[rows].mean(axis=0, dtype=np.float64), self.inputs[rows].std(
                 axis=0, dtype=np.float64
             )
@@ -91,16 +128,55 @@ class LabelledSet:
         counts = np.zeros((self.input_shape[0], len(levels)), dtype=np.int64)
         at_once = max(1, 2**22 // math.prod(self.input_shape))
         for start in range(0, len(rows), at_once):
-            images = self.inputs[rows[start : start + at_once]]
+            here = rows[start : start + at_once]
+            images = self.inputs[here]
+            if self.is_streamed:
+                images = images[~self.unreadable(here)]
             for channel, histogram in enumerate(counts):
                 histogram += np.bincount(images[:, channel].ravel(), minlength=len(levels))
+        if not counts.any():
+            raise DataError(f"{self.name}: none of the {len(rows)} images looked at can be read")
         mean = counts @ levels / counts.sum(axis=1)
         squares = (counts * (levels - mean[:, None]) ** 2).sum(axis=1)
         return mean, np.sqrt(squares / counts.sum(axis=1))
 
-    def gather(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the inputs at `indices` (int64 `[B]`, each 0 to N−1): `[B, …]`, copied."""
-        return self.inputs[indices]
+    def gather(
+        self, indices: NDArray[np.int64], words: NDArray[np.uint64] | None = None
+    ) -> NDArray[Any]:
+        """Return the inputs at `indices` (int64 `[B]`, each 0 to N−1): `[B, …]`, copied.
+
+        Arguments:
+            words: uint64 `[B]`, for images alone: the randomness by which each is cropped and flipped. What is
+                streamed is cropped from the whole picture, what is in memory from the square that is there.
+
+        Errors: `DataError` for a streamed image that does not decode.
+        """
+        if words is None:
+            return self.inputs[indices]
+        if isinstance(self.inputs, EncodedImages):
+            return self.inputs.augmented(indices, words)
+        return crop_flip_all(self.inputs[indices], words)
+
+    def unreadable(self, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return bool `[B]`: which inputs at `indices`, gathered before, are grey as they do not decode."""
+        if not isinstance(self.inputs, EncodedImages) or not self.inputs.unreadable:
+            return np.zeros(len(indices), dtype=bool)
+        return np.isin(indices, list(self.inputs.unreadable))
+
+    def note_unreadable(self, indices: NDArray[np.int64]) -> None:
+        """Note that the streamed inputs at `indices` (int64 `[M]`) cannot be read."""
+        assert isinstance(self.inputs, EncodedImages)
+        self.inputs.unreadable.update(indices.tolist())
+
+    def unreadable_names(self) -> list[str]:
+        """Return the names of the streamed inputs that could not be read so far, in order."""
+        if not isinstance(self.inputs, EncodedImages):
+            return []
+        return [self.inputs.places.name(row) for row in sorted(self.inputs.unreadable)]
+
+    def take(self, rows: NDArray[np.int64]) -> LabelledSet:
+        """Return the examples at `rows` (int64) alone; what is streamed stays encoded."""
+        return LabelledSet(self.inputs.take(rows, axis=0), self.labels[rows], self.class_names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,12 +223,15 @@ class Splits:
         order = np.empty(size, dtype=np.int64)
         rest = np.setdiff1d(np.arange(size), self.cut_rows)
         order[np.concatenate([self.cut_rows, rest])] = np.arange(size)
-        return LabelledSet(
-            np.concatenate([self.train.inputs, self.test.inputs])[order],
-            np.concatenate([self.train.labels, self.test.labels])[order],
-            self.train.class_names,
-            self.name,
-        )
+        first, second = self.train.inputs, self.test.inputs
+        both: NDArray[Any] | EncodedImages
+        if isinstance(first, EncodedImages) and isinstance(second, EncodedImages):
+            both = joined(first, second)
+        else:
+            both = np.concatenate([np.asarray(first), np.asarray(second)])
+        labels = np.concatenate([self.train.labels, self.test.labels])
+        whole = LabelledSet(both, labels, self.train.class_names).take(order)
+        return replace(whole, name=self.name)
 
 
 def check_alike(train: LabelledSet, other: LabelledSet, what: str) -> None:
@@ -180,7 +259,7 @@ def check_alike(train: LabelledSet, other: LabelledSet, what: str) -> None:
         )
 
 
-def _check_inputs(inputs: NDArray[Any]) -> None:
+def _check_inputs(inputs: NDArray[Any] | EncodedImages) -> None:
     if len(inputs) == 0:
         raise DataError("the set is empty; it needs at least one example")
     if inputs.dtype == np.uint8:
@@ -188,7 +267,7 @@ def _check_inputs(inputs: NDArray[Any]) -> None:
             raise DataError(
                 f"uint8 inputs have shape {inputs.shape}; images must be [N, C, H, W] with C 1 or 3"
             )
-    elif inputs.dtype == np.float32:
+    elif isinstance(inputs, np.ndarray) and inputs.dtype == np.float32:
         if inputs.ndim < 2:
             raise DataError(f"float inputs have shape {inputs.shape}; features must be [N, …]")
         finite = np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1)

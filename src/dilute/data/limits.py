@@ -34,6 +34,13 @@ def check_size(where: str, declared_bytes: int, stored_bytes: int | None = None)
         )
 
 
+def exceeds_memory(size_bytes: int) -> bool:
+    """Return whether so much is more than the memory that is free."""
+    import psutil
+
+    return size_bytes > int(psutil.virtual_memory().available)
+
+
 def in_words(size_bytes: int) -> str:
     """Return a size for people: `512 bytes`, `3.4 MiB`."""
     size = float(size_bytes)

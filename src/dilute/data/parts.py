@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute import seeds
+from dilute.data.encoded import EncodedImages
 from dilute.data.labelled import LabelledSet, Splits
 from dilute.errors import DataError
 
@@ -41,18 +42,14 @@ def split_indices(
 def split_set(whole: LabelledSet) -> tuple[LabelledSet, LabelledSet | None]:
     """Return the training and test part of a set that came in one piece; None if no class can spare any."""
     train, test = split_indices(whole.labels)
-
-    def part(indices: NDArray[np.int64]) -> LabelledSet:
-        return LabelledSet(whole.inputs[indices], whole.labels[indices], whole.class_names)
-
-    return part(train), part(test) if len(test) else None
+    return whole.take(train), whole.take(test) if len(test) else None
 
 
 def assemble(
     kind: str,
     origin: str,
-    train: tuple[NDArray[Any], NDArray[Any]],
-    test: tuple[NDArray[Any], NDArray[Any]] | None,
+    train: tuple[NDArray[Any] | EncodedImages, NDArray[Any]],
+    test: tuple[NDArray[Any] | EncodedImages, NDArray[Any]] | None,
     class_names: tuple[str, ...] | None = None,
 ) -> Splits:
     """Return the user's own data as `Splits` named `kind@<hash of content>`; split it if it has no test part.

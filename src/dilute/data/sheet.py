@@ -41,6 +41,7 @@ def _describe_part(part: LabelledSet) -> dict[str, Any]:
     if part.is_images:
         mean, deviation = part.statistics()
     else:
+        assert isinstance(part.inputs, np.ndarray)
         mean = part.inputs.mean(dtype=np.float64, keepdims=True).reshape(-1)
         deviation = part.inputs.std(dtype=np.float64, keepdims=True).reshape(-1)
     return {

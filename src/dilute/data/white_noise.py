@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute import seeds
+from dilute.data.augmentation import crop_flip_all
 from dilute.data.labelled import LabelledSet
 from dilute.errors import DataError
 
@@ -72,14 +73,25 @@ class WhiteNoise:
         """What `white_noise_size` understands: `white_noise`, or `white_noise:SIZE`."""
         return white_noise_name(self._size)
 
-    def gather(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+    def unreadable(self, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return bool `[B]`, all False: noise can always be had."""
+        return np.zeros(len(indices), dtype=bool)
+
+    def gather(
+        self, indices: NDArray[np.int64], words: NDArray[np.uint64] | None = None
+    ) -> NDArray[Any]:
         """Return the inputs at `indices`: uint8 `[B, C, H, W]`, or float32 `[B, …]` like the data.
 
         Arguments:
             indices: integers `[B]`, each 0 to size−1, in any order.
+            words: uint64 `[B]`, for images alone: the randomness by which each is cropped and flipped.
 
         Errors: `IndexError` for an index out of range.
         """
+        inputs = self._gather(indices)
+        return inputs if words is None else crop_flip_all(inputs, words)
+
+    def _gather(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         indices = np.asarray(indices, dtype=np.int64)
         if len(indices) and (indices.min() < 0 or indices.max() >= self._size):
             raise IndexError(f"index out of range; white noise has {self._size} inputs")

@@ -29,8 +29,13 @@ class ImageSource(Protocol):
 
     def __len__(self) -> int: ...
 
-    def gather(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the inputs at `indices` (int64 `[B]`): `[B, …]`."""
+    def gather(
+        self, indices: NDArray[np.int64], words: NDArray[np.uint64] | None = None
+    ) -> NDArray[Any]:
+        """Return the inputs at `indices` (int64 `[B]`): `[B, …]`, cropped and flipped by `words` (uint64 `[B]`) if given."""
+
+    def unreadable(self, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return bool `[B]`: which inputs, gathered before, stand for some that cannot be read."""
 
 
 @dataclass(frozen=True, eq=False)

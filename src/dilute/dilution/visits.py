@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dilute import seeds
 from dilute.dilution.blocks import Block
 from dilute.dilution.diluted import NoisySet
+from dilute.dilution.shard_order import ShardOrder
 from dilute.errors import SpecError
 
 Copies = int | Literal["all", "expected"]
@@ -24,7 +25,8 @@ class Batch(NamedTuple):
         inputs: `[B, …]`, uint8 images or float32 features.
         targets: float32 `[B, K]`: each row a distribution over classes.
         weights: float32 `[B]`: the number of labels behind each row over the mean number; a weighted
-            mean loss is then the mean over labels, whatever their grouping. The mean over an epoch is 1.
+            mean loss is then the mean over labels, whatever their grouping. The mean over an epoch is 1. An
+            image that cannot be read has weight 0.
         images: int64 `[B]`: which image of the set each row shows, as in `NoisySet.counts`.
     """
 
@@ -37,19 +39,23 @@ class Batch(NamedTuple):
 class Visits:
     """An endless sequence of visits to the images of a noisy set, each with `copies` of the image's labels.
 
-    One epoch shows every label once. Visit `p` is a function of (set, copies, seed, p) alone, so that
-    batches of any size, from any number of processes, starting anywhere, cut the same sequence.
+    One epoch shows every label once. Visit `p` is a function of (set, copies, seed, augment, p) alone, so that
+    batches of any size, from any number of processes, starting anywhere, cut the same sequence. Images in shards
+    are visited a few shards at a time (`ShardOrder`), others in any order.
 
     Arguments:
         noisy: the training set.
         copies: labels per visit: 1 (the paper's sampling), any g ≥ 1, `"all"` of the image's labels, or
             `"expected"` for the distribution that they were drawn from.
         seed: which order.
+        augment: a key of `AUGMENTATIONS`, done to each image anew at every visit of `batch`; None for none.
 
-    Errors: `SpecError` for other `copies`.
+    Errors: `SpecError` for other `copies`, or augmentation of what is no image.
     """
 
-    def __init__(self, noisy: NoisySet, copies: Copies, seed: int) -> None:
+    def __init__(
+        self, noisy: NoisySet, copies: Copies, seed: int, augment: str | None = None
+    ) -> None:
         if not (copies in ("all", "expected") or (isinstance(copies, int) and copies >= 1)):
             raise SpecError(
                 f"copies = {copies!r} cannot be; it must be a whole number ≥ 1, 'all' or 'expected'"
@@ -57,9 +63,16 @@ class Visits:
         self.noisy = noisy
         self.copies = copies
         self.seed = seed
+        self.augment = augment
+        if augment is not None and not noisy.clean.is_images:
+            raise SpecError(
+                f"augment = {augment} has no meaning for features of shape {noisy.clean.input_shape}; "
+                "it is for images"
+            )
         widest = max(block.labels.shape[1] for block in noisy.blocks)
         self._group = min(copies, widest) if isinstance(copies, int) else widest
         self._starts = np.cumsum([0, *(block.num_visits(self._group) for block in noisy.blocks)])
+        self._shard_order = _shard_order(noisy, self._group, seed)
         # Of a small set, no more than is soon needed: an order for every epoch takes its time.
         self._chunk_size = min(
             max(self.visits_per_epoch, _SMALLEST_ORDER_CHUNK), _LARGEST_ORDER_CHUNK
@@ -78,13 +91,20 @@ class Visits:
 
     def batch(self, start: int, stop: int) -> Batch:
         """Return visits `start` to `stop` of the sequence."""
-        return self.read(self.order(start, stop))
+        words = None
+        if self.augment is not None:
+            words = seeds.raw(self.seed, "augment", start=start, count=stop - start)
+        return self.read(self.order(start, stop), words)
 
-    def read(self, visits: NDArray[np.int64]) -> Batch:
-        """Return the visits of those numbers within an epoch (int64 `[B]`, each 0 to visits_per_epoch − 1)."""
+    def read(self, visits: NDArray[np.int64], words: NDArray[np.uint64] | None = None) -> Batch:
+        """Return the visits of those numbers within an epoch (int64 `[B]`, each 0 to visits_per_epoch − 1).
+
+        Arguments:
+            words: uint64 `[B]`, the randomness by which each image is augmented; None for not at all.
+        """
         if len(self.noisy.blocks) == 1:
-            return self._read(self.noisy.blocks[0], visits, 0)
-        return self._read_several(visits)
+            return self._read(self.noisy.blocks[0], visits, 0, words)
+        return self._read_several(visits, words)
 
     def order(self, start: int, stop: int) -> NDArray[np.int64]:
         """Return int64 `[stop − start]`: which visit of its epoch stands at each position of the sequence."""
@@ -106,20 +126,32 @@ class Visits:
         visits = np.empty_like(positions)
         for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
             here = epochs == epoch
-            shuffled = seeds.Permutation(self.visits_per_epoch, self.seed, "order", epoch)
+            shuffled = (
+                self._shard_order.epoch(epoch)
+                if self._shard_order
+                else seeds.Permutation(self.visits_per_epoch, self.seed, "order", epoch)
+            )
             visits[here] = shuffled(positions[here])
         return visits
 
-    def _read(self, block: Block, visits: NDArray[np.int64], before: int) -> Batch:
+    def _read(
+        self,
+        block: Block,
+        visits: NDArray[np.int64],
+        before: int,
+        words: NDArray[np.uint64] | None,
+    ) -> Batch:
         """Return visits of one block, before which there are so many images."""
         images, first, number = block.visit(visits, self._group)
-        inputs = block.source.gather(block.rows[images])
+        rows = block.rows[images]
+        inputs = block.source.gather(rows, words)
         if self.copies == "expected":
             targets = block.laws[block.law_of[images]]
             weights = np.full(len(images), block.num_examples / len(block))
         else:
             targets = block.counts(images, first, number) / number[:, None]
             weights = number.astype(np.float64)
+        weights[block.source.unreadable(rows)] = 0.0
         scale = self.visits_per_epoch / len(self.noisy)
         return Batch(
             inputs,
@@ -128,15 +160,26 @@ class Visits:
             before + images,
         )
 
-    def _read_several(self, visits: NDArray[np.int64]) -> Batch:
+    def _read_several(self, visits: NDArray[np.int64], words: NDArray[np.uint64] | None) -> Batch:
         which = np.searchsorted(self._starts, visits, side="right") - 1
         before = np.cumsum([0, *(len(block) for block in self.noisy.blocks)])
-        parts = [
-            self._read(block, visits[which == number] - self._starts[number], int(before[number]))
-            for number, block in enumerate(self.noisy.blocks)
-        ]
+        parts = []
+        for number, block in enumerate(self.noisy.blocks):
+            here = which == number
+            own = None if words is None else words[here]
+            inside = visits[here] - self._starts[number]
+            parts.append(self._read(block, inside, int(before[number]), own))
         back = np.argsort(np.argsort(which, kind="stable"), kind="stable")
         return Batch(*(np.concatenate(field)[back] for field in zip(*parts, strict=True)))
+
+
+def _shard_order(noisy: NoisySet, group: int, seed: int) -> ShardOrder | None:
+    """Return the order for images that lie in shards; None for others, and where images come from two sources."""
+    block = noisy.blocks[0]
+    shard_of = getattr(block.source, "shard_of", None)
+    if len(noisy.blocks) > 1 or shard_of is None:
+        return None
+    return ShardOrder(block, shard_of[block.rows], group, seed)
 
 
 def in_order(
@@ -144,7 +187,7 @@ def in_order(
     batch_size: int,
     share: Callable[[int], tuple[int, int]] = lambda size: (0, size),
 ) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
-    """Yield every image once with all its labels: inputs `[B, …]` and counts int64 `[B, K]`.
+    """Yield every image once with all its labels: inputs `[B, …]` and counts int64 `[B, K]`; none of one that cannot be read.
 
     Arguments:
         share: from where and up to where, of so many images of one source; all of them if not given.
@@ -153,4 +196,7 @@ def in_order(
         first, last = share(len(block))
         for start in range(first, last, batch_size):
             images = np.arange(start, min(start + batch_size, last))
-            yield block.source.gather(block.rows[images]), block.counts(images)
+            rows = block.rows[images]
+            inputs, counts = block.source.gather(rows), block.counts(images)
+            counts[block.source.unreadable(rows)] = 0
+            yield inputs, counts

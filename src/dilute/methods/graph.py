@@ -98,6 +98,7 @@ class _Images:
 
 @lru_cache(maxsize=2)
 def _remembered(images: _Images, kind: str, dimensions: int, neighbours: int, seed: int) -> Basis:
+    images.observed.check_in_memory(f"pooling by {kind}")
     if kind == "pixels":
         features = pixel_features(images.observed, dimensions)
         return Basis(walk_between(features, neighbours), None)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute.dilution import NoisySet
+from dilute.errors import SpecError
 from dilute.noise import count_log_likelihood, law_log_likelihood
 
 _IMAGES_AT_ONCE = 500
@@ -47,6 +48,20 @@ class Observed:
     def counts(self) -> NDArray[np.int64]:
         """Return int64 `[N, K]`: how often each label stands beside each image."""
         return self._noisy.counts()
+
+    def check_in_memory(self, what: str) -> None:
+        """Refuse streamed images for what needs all of them at once.
+
+        Arguments:
+            what: how the error calls it.
+
+        Errors: `SpecError`.
+        """
+        if any(getattr(block.source, "is_streamed", False) for block in self._noisy.blocks):
+            raise SpecError(
+                f"{what} needs all images in memory at once, but these are streamed; take another method, or "
+                "smaller images (--resize) with --no-stream"
+            )
 
     def inputs(self) -> Iterator[NDArray[Any]]:
         """Yield the inputs `[B, …]` of all images, in the order of `counts`."""

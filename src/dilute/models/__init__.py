@@ -13,7 +13,7 @@ from torch import nn
 from dilute.errors import ModelError, one_line, unknown_name
 from dilute.models.convolutional import conv4, conv6
 from dilute.models.linear import mlp1, mlp2, mlp4, perceptron
-from dilute.models.residual import resnet18
+from dilute.models.residual import resnet18, resnet50
 
 Builder = Callable[[tuple[int, ...], int], nn.Module]
 
@@ -25,6 +25,7 @@ MODELS: dict[str, Builder] = {
     "conv4": conv4,
     "conv6": conv6,
     "resnet18": resnet18,
+    "resnet50": resnet50,
 }
 
 

@@ -1,4 +1,4 @@
-"""ResNet-18: torchvision's, with the stem usual for small images where images are small."""
+"""ResNet-18 and ResNet-50: torchvision's, with the stem usual for small images where images are small."""
 
 from __future__ import annotations
 
@@ -15,15 +15,28 @@ def resnet18(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
 
     Source: section 3, *ResNet-18*; the stem for CIFAR is the one usual in the field.
     """
-    from torchvision.models import resnet18 as torchvision_resnet18  # slow to import
+    return _resnet("resnet18", input_shape, num_classes)
 
-    channels, height, width = image_shape("resnet18", input_shape, smallest=8)
-    model = torchvision_resnet18(num_classes=num_classes)
+
+def resnet50(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """Return ResNet-50, with the stem of `resnet18` for small images.
+
+    Source: He et al. 2016, *Deep Residual Learning for Image Recognition*, as torchvision has it.
+    """
+    return _resnet("resnet50", input_shape, num_classes)
+
+
+def _resnet(name: str, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    from torchvision import models  # slow to import
+
+    channels, height, width = image_shape(name, input_shape, smallest=8)
+    model = getattr(models, name)(num_classes=num_classes)
     assert isinstance(model, nn.Module)
     if max(height, width) <= _SMALL_PIXELS:
         model.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
         model.maxpool = nn.Identity()
     elif channels != 3:
         model.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
-    model.fc = output_layer(512, num_classes)
+    assert isinstance(model.fc, nn.Linear)
+    model.fc = output_layer(model.fc.in_features, num_classes)
     return model

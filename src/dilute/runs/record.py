@@ -53,6 +53,8 @@ class RunRecord(BaseModel):
             `hardware`), as far as it is known.
         num_clean, num_noisy: training examples with their own label, and with a drawn one.
         num_heldout: images held out. num_classes: K.
+        unreadable_images: streamed images that did not decode and so counted for nothing, in this session (since
+            it was last resumed); None where such an image is an error.
         noise_rate: share of training examples that were added or replaced as noise, the true class
             included; wrong_rate: share whose label is in fact wrong.
         labels_hash: content hash of all the labels, held-out ones included.
@@ -86,6 +88,7 @@ class RunRecord(BaseModel):
     num_heldout: int | None = None
     num_test: int | None = None
     num_classes: int | None = None
+    unreadable_images: int | None = None
     noise_rate: float | None = None
     wrong_rate: float | None = None
     labels_hash: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +24,9 @@ from dilute.runs.spec import RunSpec
 from dilute.training import Trained, train
 from dilute.world import ALONE, World
 
+_log = logging.getLogger(__name__)
 _MOST_CLASSES_IN_CONFUSION = 100
+_UNREADABLE_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Execution:
         device: `cpu`, `cuda`, `mps`, …; None for a GPU if there is one.
         threads: CPU threads; PyTorch's default if None. (Weights are bit-identical at one number only.)
         data_dir: where named data sets are looked for.
-        checkpoint, checkpoint_every_steps, on_step, should_stop, micro_batch_size, world: as for `train`.
+        checkpoint, checkpoint_every_steps, on_step, should_stop, micro_batch_size, world, loader_workers: as for
+            `train`.
     """
 
     device: str | None = None
@@ -46,6 +50,7 @@ class Execution:
     should_stop: Callable[[], bool] = lambda: False
     micro_batch_size: int | None = None
     world: World = ALONE
+    loader_workers: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,7 @@ def run_one(
                 should_stop=execution.should_stop,
                 micro_batch_size=execution.micro_batch_size,
                 world=execution.world,
+                loader_workers=execution.loader_workers,
             )
         except DiluteError:
             raise
@@ -137,6 +143,7 @@ def run_one(
         code=code,
         hardware=hardware(device, execution.world.size),
         started=started.isoformat(timespec="seconds"),
+        unreadable_images=_unreadable_images(splits, noisy),
         **_of_sets(noisy, train_set, judges, test),
         **_of_training(
             spec, trained, judges, finished=message is None and trained.status == "done"
@@ -167,6 +174,19 @@ def failed_record(
         hardware={"device": str(choose_device(execution.device)), "threads": execution.threads},
         started=(now - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
     )
+
+
+def _unreadable_images(splits: Splits, noisy: NoisySet) -> int | None:
+    """Return how many images were skipped as they do not decode, and warn of them; None if nothing is skipped."""
+    sources = [splits.train, splits.test, *(block.source for block in noisy.blocks)]
+    sets = list(dict.fromkeys(part for part in sources if isinstance(part, LabelledSet)))
+    if not any(part.skips_unreadable for part in sets):
+        return None
+    names = [name for part in sets for name in part.unreadable_names()]
+    if names:
+        shown = ", ".join(names[:_UNREADABLE_SHOWN])
+        _log.warning("%d images do not decode and counted for nothing: %s", len(names), shown)
+    return len(names)
 
 
 def _of_sets(

@@ -98,7 +98,7 @@ def estimate(
 def measure(plan: Plan, spec: RunSpec, device: torch.device) -> Rate:
     """Return how fast a run like `spec` goes on `device`: the median of steps on some of its data, after a first one."""
     source = plan.sources[spec.data]
-    clean = dilute.data.load(source.load_name, plan.data_dir, source.resize).train
+    clean = dilute.data.load(source.load_name, plan.data_dir, source.resize, source.stream).train
     rows = np.arange(min(_IMAGES, len(clean)))
     noisy = (
         DilutedSet(clean, spec.alpha, spec.noise, rows=rows)

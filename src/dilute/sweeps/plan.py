@@ -23,12 +23,14 @@ class Source:
         load_name: what `dilute.data.load` takes.
         resize: pixels, as for `load`.
         num_train, num_test: images; num_test is None without a test set.
+        stream: whether it was streamed, so that workers read it in the same way.
     """
 
     load_name: str
     resize: int | None
     num_train: int
     num_test: int | None
+    stream: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,9 @@ class _Loader:
             resize = self._resize if can_resize(load_name) or not self._has_use else None
             found = dilute.data.load(load_name, self._data_dir, resize)
             num_test = len(found.test) if found.test is not None else None
-            self.sources[found.name] = Source(load_name, resize, len(found.train), num_test)
+            self.sources[found.name] = Source(
+                load_name, resize, len(found.train), num_test, found.train.is_streamed
+            )
             held = self._held[role] = (name, found)
         return held[1]
 

@@ -217,7 +217,9 @@ class HeldData:
         """
         if name not in self._held:
             source = self.setting.sources[name]
-            found = dilute.data.load(source.load_name, self.setting.data_dir, source.resize)
+            found = dilute.data.load(
+                source.load_name, self.setting.data_dir, source.resize, source.stream
+            )
             if found.name != name:
                 raise DataError(
                     f"{source.load_name} was {name} when the sweep began and is {found.name} now; "

@@ -14,7 +14,7 @@ from torch.nn import functional
 from dilute.dilution import NoisySet, in_order
 from dilute.world import ALONE, World
 
-_BATCH_SIZE = 500
+_BATCH_SIZE, _VALUES_AT_ONCE = 500, 2**24  # of large images fewer, as activations take memory
 _MOST_CLASSES_WITHOUT_TOP5 = 10
 
 
@@ -63,8 +63,9 @@ def evaluate(
     by_prediction = torch.zeros(labels.num_classes, labels.num_classes, dtype=torch.int64)
     # A rank's share may be empty.
     predicted, beside = [by_prediction[:0].double()], [by_prediction[:0]]
+    fitting = max(1, _VALUES_AT_ONCE // math.prod(labels.clean.input_shape))
     with torch.inference_mode():
-        for inputs, counts in in_order(labels, _BATCH_SIZE, world.rows):
+        for inputs, counts in in_order(labels, min(_BATCH_SIZE, fitting), world.rows):
             logits = (
                 model(torch.from_numpy(inputs).to(device)).cpu().double()
             )  # not every device has doubles

@@ -18,6 +18,7 @@ from dilute.dilution import NoisySet, Visits
 from dilute.gradients import glance
 from dilute.methods import LossMethod, Method, Observed, look_steps
 from dilute.training import checkpoints
+from dilute.training.batches import batches
 from dilute.training.evaluation import evaluate
 from dilute.training.memory import keep_freed_memory
 from dilute.training.parts import Division, backward
@@ -51,6 +52,7 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     micro_batch_size: int | None = None,
     world: World = ALONE,
+    loader_workers: int = 0,
 ) -> Trained:
     """Train `model` in place and return how it went.
 
@@ -71,13 +73,14 @@ def train(
             parts'. All if None.
         world: the ranks that train this model together, each calling this with the same arguments and a model
             of its own.
+        loader_workers: processes that make batches ahead of the steps; 0 to make them between steps.
 
     Errors: `Interrupted` if asked to stop; `StoreError` if the checkpoint cannot be read or written; `SpecError` for
         a method or a model that looks at a batch as a whole, where it would be divided; `WorldError` for a
-        lost rank.
+        lost rank; `DataError` for a streamed image that does not decode, or a loader worker that dies or hangs.
     """
     keep_freed_memory()
-    visits = Visits(noisy, recipe.copies, seed)
+    visits = Visits(noisy, recipe.copies, seed, recipe.augment)
     num_steps = recipe.num_steps(visits)
     batch_size = recipe.batch_size
     method = recipe.make_method()
@@ -104,6 +107,8 @@ def train(
         state.curve.append(CurvePoint(step=0, images=0, examples=0))
         _log_gradients(state, model, visits, method, recipe.batch_size, device)
     model.train()
+    parts = division.parts(batch_size)
+    ahead = batches(visits, batch_size, state.step, num_steps, loader_workers, parts=parts)
     while state.step < num_steps and state.status == "done":
         started = time.perf_counter()
         objective.before_step(state.step, num_steps, model)
@@ -115,8 +120,7 @@ def train(
         loss = backward(
             objective,
             learner,
-            visits,
-            state.step * batch_size,
+            ahead,
             batch_size,
             division=division,
             seed=seeds.word(seed, "step", state.step),

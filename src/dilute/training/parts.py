@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from dilute.dilution import Visits
 from dilute.errors import SpecError
 from dilute.methods import Method, Objective, TensorBatch
 from dilute.models.dropout import part_of_batch
@@ -67,8 +67,7 @@ class Division:
 def backward(
     objective: Objective,
     model: nn.Module,
-    visits: Visits,
-    start: int,
+    ahead: Iterator[tuple[Tensor, ...]],
     batch_size: int,
     *,
     division: Division,
@@ -79,15 +78,14 @@ def backward(
 
     Arguments:
         objective, model: on `device`; the loss is the mean over rows, if the batch is divided.
-        start: position of the batch's first visit in the sequence; those of other ranks are not read.
+        ahead: next yields the batch's parts of this rank, each the tensors of a `Batch`.
         seed: of randomness inside the model in this step.
 
     Summed over ranks, gradients and losses are those of the whole batch.
     """
     total: Tensor | None = None
     for first, last in division.parts(batch_size):
-        arrays = visits.batch(start + first, start + last)
-        batch = TensorBatch(*(torch.from_numpy(array).to(device) for array in arrays))
+        batch = TensorBatch(*(tensor.to(device) for tensor in next(ahead)))
         with part_of_batch(first, last, batch_size, seed, device):
             loss = objective(model, batch)
         if last - first < batch_size:

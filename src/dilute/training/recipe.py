@@ -40,6 +40,9 @@ class Recipe(BaseModel):
         warmup_steps: ≥ 0, for `linear`.
         budget_steps, budget_epochs, budget_examples: when to stop; exactly one (600 steps if none).
             An epoch shows every label once; an example is one image–label pair.
+        augment: `"crop_flip"` for a random resized crop and a horizontal flip of each image at each visit (see
+            `dilute.data.augmentation`), as a function of the seed and the visit's place in the sequence; None
+            for none. Only what is trained on is augmented: not what judges, nor what a method looks at.
         curve_points: how often, evenly spaced, the model is judged (and may be selected), ≥ 1.
         test_curve: False to judge the last and the selected model alone on the test set, which saves
             time; None for every curve point.
@@ -66,6 +69,7 @@ class Recipe(BaseModel):
     budget_steps: int | None = Field(None, ge=1)
     budget_epochs: float | None = Field(None, gt=0)
     budget_examples: int | None = Field(None, ge=1)
+    augment: Literal["crop_flip"] | None = None
     curve_points: int = Field(10, ge=1)
     test_curve: Literal[False] | None = None
     log_gradients: Literal[True] | None = None

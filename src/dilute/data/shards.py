@@ -1,0 +1,187 @@
+"""WebDataset's shards, tar files of `KEY.jpg` and `KEY.cls`: `shards:DIR`. Always streamed.
+
+An index of where each image lies is made once, by reading the headers of the archives' members; images are then
+read one by one, in any order, without unpacking anything.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dilute.data import cache, home, parts
+from dilute.data.encoded import EncodedImages, Places
+from dilute.data.folder import IMAGE_SUFFIXES
+from dilute.data.labelled import Splits
+from dilute.data.reading import Reading
+from dilute.errors import DataError, StoreError
+from dilute.files import write_file
+
+_log = logging.getLogger("dilute.data")
+_TEST_NAMES = ("test", "val", "dev")
+_TAR_BLOCK = 512
+_LONGEST_LABEL = 20
+
+
+@dataclass(frozen=True)
+class _Index:
+    """Where the images of one shard lie, and their labels; arrays `[M]`."""
+
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    members: NDArray[np.bytes_]
+    labels: NDArray[np.int64]
+
+
+def load(path: str, reading: Reading) -> Splits:
+    """Return the images of a folder of shards, or of the shards that a pattern such as `DIR/train-*.tar` names.
+
+    In a folder, shards whose name begins with `test`, `val` or `dev` are the test set; without any, a seeded fifth
+    of each class becomes it. A shard is an uncompressed tar file in which an image `KEY.jpg` (or `.png`, …) and
+    `KEY.cls`, its class number as text, stand next to each other.
+
+    Arguments:
+        path: a folder, or a pattern of file names.
+        reading: its `resize` must be given.
+
+    Errors: `DataError`, naming the shard, for one that is cut off or no tar file, an image without a label, or
+        nothing found.
+    """
+    if reading.stream is False:
+        raise DataError(
+            f"{path}: shards are always streamed; leave --no-stream out, or unpack them and give folder:DIR"
+        )
+    reading = Reading(reading.resize, True, reading.on_corrupt)
+    root, train_files, test_files = _find(Path(path).expanduser())
+    reading.streams(0)  # refuses what cannot be, before all shards are read
+    train, train_labels = _part(root, train_files, reading)
+    test = _part(root, test_files, reading) if test_files else None
+    return parts.assemble("streamed-shards", path, (train, train_labels), test)
+
+
+def _find(place: Path) -> tuple[Path, list[Path], list[Path]]:
+    """Return the folder, the training shards and the test shards."""
+    if place.is_dir():
+        found = sorted(place.glob("*.tar"))
+        test = [path for path in found if path.name.startswith(_TEST_NAMES)]
+        root, train = place, [path for path in found if path not in set(test)]
+    else:
+        root, train, test = place.parent, sorted(place.parent.glob(place.name)), []
+    if not train:
+        raise DataError(
+            f"{place} has no training shards; give a folder of .tar files, or a pattern such as DIR/train-*.tar"
+        )
+    return root, train, test
+
+
+def _part(
+    root: Path, files: list[Path], reading: Reading
+) -> tuple[EncodedImages, NDArray[np.int64]]:
+    indices = [_index(path) for path in files]
+    places = Places(
+        str(root),
+        np.array([os.fsencode(path.name) for path in files]),
+        np.repeat(np.arange(len(files), dtype=np.int32), [len(index.labels) for index in indices]),
+        np.concatenate([index.offsets for index in indices]),
+        np.concatenate([index.sizes for index in indices]),
+        np.concatenate([index.members for index in indices]),
+    )
+    return reading.encoded(places), np.concatenate([index.labels for index in indices])
+
+
+def _index(path: Path) -> _Index:
+    """Return the index of a shard, from the cache if the file has the size and time that it had."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    key = cache.hash_words("shard", str(path.absolute()), status.st_size, status.st_mtime_ns)
+    kept = home.cache_folder() / "shards" / f"{key}.npz"
+    try:
+        with np.load(kept, allow_pickle=False) as found:
+            return _Index(*(found[name] for name in _Index.__dataclass_fields__))
+    except FileNotFoundError:
+        pass
+    except (
+        Exception
+    ) as error:  # a damaged file may raise nearly anything; the index can be made again
+        _log.warning("making the index of %s again: %s: %s", path, kept, error)
+    index = _read_index(path, status.st_size)
+    content = io.BytesIO()
+    np.savez(content, **vars(index))
+    try:
+        write_file(kept, content.getvalue())
+    except StoreError as error:
+        _log.warning("no index of %s is kept: %s", path, error)
+    return index
+
+
+def _read_index(path: Path, file_size: int) -> _Index:
+    images: dict[str, tuple[int, int, bytes]] = {}
+    labels: dict[str, int] = {}
+    end = 0
+    try:
+        with tarfile.open(path, "r:") as archive:
+            for member in archive:
+                end = member.offset_data + -(-member.size // _TAR_BLOCK) * _TAR_BLOCK
+                if end > file_size:
+                    raise DataError(_cut_off(path, f"in its member {member.name}"))
+                key, kind = _split(member.name)
+                if not member.isfile():
+                    continue
+                if f".{kind}" in IMAGE_SUFFIXES:
+                    if key in images:
+                        raise DataError(f"{path} holds two images called {key}; keys must differ")
+                    images[key] = (member.offset_data, member.size, os.fsencode(member.name))
+                elif kind == "cls":
+                    content = archive.extractfile(member)
+                    assert content is not None
+                    labels[key] = _label(path, member.name, content.read(_LONGEST_LABEL))
+        with path.open("rb") as file:
+            file.seek(end)
+            # Whoever writes an archive ends it with blocks of zeros; without one the rest is missing.
+            if len(file.read(_TAR_BLOCK)) < _TAR_BLOCK:
+                raise DataError(_cut_off(path, "after a whole member"))
+    except (tarfile.TarError, OSError) as error:
+        if "unexpected end of data" in str(error):
+            raise DataError(_cut_off(path, "within a member")) from error
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path} cannot be read as an uncompressed tar file: {reason}") from error
+    if not images:
+        raise DataError(f"{path} holds no images; a shard holds KEY.jpg and KEY.cls for each image")
+    if lacking := [key for key in images if key not in labels]:
+        raise DataError(f"{path}: {len(lacking)} images lack their label (first: {lacking[0]}.cls)")
+    offsets, sizes, members = zip(*images.values(), strict=True)
+    return _Index(
+        np.array(offsets, dtype=np.int64),
+        np.array(sizes, dtype=np.int64),
+        np.array(members, dtype=np.bytes_),
+        np.array([labels[key] for key in images], dtype=np.int64),
+    )
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return key and kind of a member, as WebDataset has it: the file's name is cut at its first dot."""
+    folder, slash, file = name.rpartition("/")
+    key, _, kind = file.partition(".")
+    return folder + slash + key, kind.lower()
+
+
+def _label(path: Path, member: str, content: bytes) -> int:
+    text = content.strip()
+    if not text.isdigit():
+        raise DataError(
+            f"{path}: {member} holds {content!r}; it must be a class number, 0 or more, as text"
+        )
+    return int(text)
+
+
+def _cut_off(path: Path, where: str) -> str:
+    return f"{path} is cut off {where}; get the shard again"

@@ -1,0 +1,160 @@
+"""Batches in their order, made between steps or ahead of them by worker processes."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from dilute.dilution import Visits
+from dilute.errors import DataError, DiluteError
+
+# A batch that takes longer than this will never come: storage hangs, or a worker does.
+TIMEOUT_SECONDS = 300.0
+_LOOK_EVERY_SECONDS = 2.0
+_BATCHES_PER_WORKER = 2
+
+Tensors = tuple[Tensor, ...]
+Rows = tuple[int, int]
+
+
+def batches(
+    visits: Visits,
+    batch_size: int,
+    first: int,
+    last: int,
+    workers: int = 0,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    parts: Sequence[Rows] | None = None,
+) -> Iterator[Tensors]:
+    """Yield batches `first` to `last` − 1, each the tensors of a `Batch`: the same ones for any number of workers.
+
+    Arguments:
+        visits: the sequence that they cut.
+        batch_size: visits per batch.
+        first, last: numbers of batches; batch `k` holds the visits from `k · batch_size` on.
+        workers: processes that make batches ahead, two each; 0 to make each when it is asked for.
+        timeout_seconds: how long to wait for a worker's batch.
+        parts: the rows of each batch, first and behind the last, that are yielded one part after the other; the
+            others are not read. Whole batches if None.
+
+    Errors: what `Visits.batch` raises, as it raised it; `DataError` if a worker dies or a batch does not come
+        in time.
+    """
+    made = _Batches(visits)
+    in_batch = [(0, batch_size)] if parts is None else parts
+    wanted = _Wanted(batch_size, range(first, last), in_batch)
+    if not workers:
+        for rows in wanted:
+            yield made.batch(rows)
+        return
+    loader = _started(made, wanted, workers)
+    try:
+        for _ in wanted:
+            found = _next(loader, timeout_seconds)
+            if isinstance(found, DiluteError):
+                raise found
+            _, _, weights, images = found
+            # What a worker could not read, it alone has noted so far.
+            visits.noisy.note_unreadable(images[weights == 0].numpy())
+            yield found
+    finally:
+        del loader  # which ends the workers
+
+
+def _started(made: _Batches, wanted: _Wanted, workers: int) -> Iterator[Any]:
+    """Return an iterator over the visits that are wanted, with its workers at work."""
+    # PyTorch would have the death of a worker raise an error wherever the main process is just then, half
+    # way through a step or a file; it is enough to learn of it when the next batch is asked for.
+    is_main = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD")
+    before = signal.getsignal(signal.SIGCHLD) if is_main else None
+    loader = iter(
+        DataLoader(
+            made,
+            batch_size=None,
+            sampler=wanted,
+            num_workers=workers,
+            collate_fn=_as_it_is,
+            prefetch_factor=_BATCHES_PER_WORKER,
+            timeout=_LOOK_EVERY_SECONDS,
+            generator=torch.Generator(),  # or it would draw from the one that training draws from
+            worker_init_fn=_leave_interrupts_to_the_parent,
+        )
+    )
+    if is_main:
+        signal.signal(signal.SIGCHLD, before)
+    return loader
+
+
+def _next(loader: Iterator[Any], timeout_seconds: float) -> Any:
+    """Return the next batch; or the error that a worker raised, that tells of its death, or that the time is up.
+
+    Returned and not raised, since a traceback that holds the loader would keep its workers alive.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            return next(loader)
+        # The last two where a worker dies while it hands over what it has.
+        except (RuntimeError, EOFError, OSError) as error:
+            reason = next(iter(str(error).splitlines()), "a worker process died")
+        # Waiting in short turns, after each of which PyTorch looks whether its workers live.
+        if "timed out" not in reason:
+            return DataError(
+                f"loading ahead failed: {reason}; if memory ran out, take fewer --loader-workers or smaller batches"
+            )
+        if time.monotonic() > deadline:
+            return DataError(
+                f"loading ahead failed: no batch came within {timeout_seconds:g} s; see whether the disk or network "
+                "that holds the data hangs"
+            )
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """The visits of some batches' parts, in order: first and behind the last."""
+
+    batch_size: int
+    numbers: range
+    parts: Sequence[Rows]
+
+    def __len__(self) -> int:
+        return len(self.numbers) * len(self.parts)
+
+    def __iter__(self) -> Iterator[Rows]:
+        for number in self.numbers:
+            start = number * self.batch_size
+            yield from ((start + first, start + last) for first, last in self.parts)
+
+
+class _Batches(Dataset[Tensors | DiluteError]):
+    """Batches by the visits that they hold, as `DataLoader` wants them."""
+
+    def __init__(self, visits: Visits) -> None:
+        self._visits = visits
+
+    def batch(self, rows: Rows) -> Tensors:
+        return tuple(torch.from_numpy(array) for array in self._visits.batch(*rows))
+
+    def __getitem__(self, rows: Rows) -> Tensors | DiluteError:
+        try:
+            return self.batch(rows)
+        except DiluteError as error:
+            return error  # raised in a worker, it would arrive as a traceback of many lines
+
+
+def _as_it_is(found: Any) -> Any:
+    return found
+
+
+def _leave_interrupts_to_the_parent(_: int) -> None:
+    """Let Ctrl-C, which reaches all processes of a terminal, stop the parent alone; it then ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,643 @@
+"""Data larger than memory: the same numbers whoever reads them, and one line for whatever is broken."""
+
+from __future__ import annotations
+
+import io
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from dilute import seeds
+from dilute.data import LabelledSet, Splits, load
+from dilute.data.augmentation import crop_flip
+from dilute.dilution import DilutedSet, Visits
+from dilute.errors import DataError, SpecError
+from dilute.runs import Execution, RunSpec, run_one
+from dilute.training import Interrupted
+from dilute.training.batches import batches
+
+SIDE = 12
+PLAINLY = Execution(threads=1)
+CLASSES = ("ant", "bee", "cat")
+RECIPE: dict[str, Any] = {
+    "model": "mlp1",
+    "batch_size": 16,
+    "budget_steps": 8,
+    "curve_points": 2,
+    "heldout_fraction": 0.2,
+}
+
+
+def jpeg(number: int, size: tuple[int, int] = (24, 18)) -> bytes:
+    coarse = np.random.default_rng(number).integers(0, 256, (3, 4, 3), np.uint8)
+    image = Image.fromarray(coarse).resize(size)
+    content = io.BytesIO()
+    (image.convert("L") if number % 7 == 0 else image).save(content, "JPEG")
+    return content.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """60 JPEG files of three classes for training, 15 for testing; some grey, of two shapes."""
+    for part, count in (("train", 20), ("val", 5)):
+        for label, name in enumerate(CLASSES):
+            place = tmp_path / "pets" / part / name
+            place.mkdir(parents=True)
+            for index in range(count):
+                size = (24, 18) if index % 2 else (15, 30)
+                number = 1000 * (part == "val") + 100 * label + index
+                (place / f"{index:02}.jpg").write_bytes(jpeg(number, size))
+    return tmp_path / "pets"
+
+
+def write_shard(path: Path, numbers: range, labels: Callable[[int], object]) -> None:
+    with tarfile.open(path, "w") as archive:
+        for number in numbers:
+            for kind, content in (("jpg", jpeg(number)), ("cls", str(labels(number)).encode())):
+                member = tarfile.TarInfo(f"{number:06}.{kind}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Path:
+    """Four shards of 15 images for training, one for testing."""
+    place = tmp_path / "shards"
+    place.mkdir()
+    for number in range(4):
+        write_shard(
+            place / f"train-{number}.tar", range(15 * number, 15 * number + 15), lambda n: n % 3
+        )
+    write_shard(place / "val-0.tar", range(100, 115), lambda n: n % 3)
+    return place
+
+
+def streamed(folder: Path, **options: Any) -> Splits:
+    return load(f"folder:{folder}", resize=SIDE, stream=True, **options)
+
+
+def spoil(folder: Path, part: str = "train", name: str = "bee/03.jpg") -> Path:
+    path = folder / part / name
+    path.write_bytes(b"\xff\xd8 not a picture" + bytes(50))
+    return path
+
+
+def outcome(splits: Splits, execution: Execution = PLAINLY, **options: Any) -> Any:
+    spec = RunSpec(data=splits.name, **{"alpha": 2.0, **RECIPE, **options})
+    return run_one(spec, execution, splits=splits)
+
+
+def assert_same_weights(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+def test_streamed_images_are_those_that_decoding_beforehand_gives(folder: Path) -> None:
+    stream, memory = streamed(folder), load(f"folder:{folder}", resize=SIDE)
+    assert stream.name.startswith("streamed-folder@")
+    assert memory.name.startswith("folder@")
+    for one, other in ((stream.train, memory.train), (stream.test, memory.test)):
+        assert one.is_streamed
+        assert not other.is_streamed
+        assert np.array_equal(one.labels, other.labels)
+        assert np.array_equal(one.gather(np.arange(len(one))), other.inputs)
+    assert np.array_equal(stream.train.inputs[3:5], memory.train.inputs[3:5])
+    assert np.array_equal(stream.train.inputs[7], memory.train.inputs[7])
+    assert [a.tolist() for a in stream.train.statistics()] == [
+        a.tolist() for a in memory.train.statistics()
+    ]
+
+
+def test_a_run_on_streamed_images_gives_the_weights_of_a_run_in_memory(folder: Path) -> None:
+    stream, memory = outcome(streamed(folder)), outcome(load(f"folder:{folder}", resize=SIDE))
+    assert_same_weights(stream.last_weights, memory.last_weights)
+    assert stream.record.accuracy == memory.record.accuracy
+    assert stream.record.key != memory.record.key
+
+
+def test_large_pictures_are_decoded_small_and_look_the_same(tmp_path: Path) -> None:
+    for name in ("ant", "bee"):
+        (tmp_path / "big" / name).mkdir(parents=True)
+        for index in range(2):
+            (tmp_path / "big" / name / f"{index}.jpg").write_bytes(jpeg(1 + index, (400, 300)))
+    stream = load(f"folder:{tmp_path / 'big'}", resize=32, stream=True).train
+    memory = load(f"folder:{tmp_path / 'big'}", resize=32).train
+    difference = np.abs(stream.inputs[:].astype(int) - memory.inputs)
+    assert 0 < difference.mean() < 2
+
+
+def test_identity_is_of_names_sizes_labels_and_options(folder: Path) -> None:
+    name = streamed(folder).name
+    assert streamed(folder).name == name
+    moved = folder.rename(folder.with_name("elsewhere"))
+    assert streamed(moved).name == name
+    assert load(f"folder:{moved}", resize=SIDE + 1, stream=True).name != name
+    assert streamed(moved, on_corrupt="skip").name != name
+    path = moved / "train" / "ant" / "00.jpg"
+    path.write_bytes(path.read_bytes() + b"\0")
+    other = streamed(moved).name
+    assert other != name
+    path.rename(path.with_name("00a.jpg"))
+    assert streamed(moved).name not in (name, other)
+
+
+def test_a_folder_in_one_piece_is_divided_as_in_memory_and_put_back(folder: Path) -> None:
+    stream, memory = streamed(folder / "train"), load(f"folder:{folder / 'train'}", resize=SIDE)
+    assert stream.test.is_streamed
+    assert np.array_equal(stream.test.inputs[:], memory.test.inputs)
+    assert np.array_equal(stream.whole().inputs[:], memory.whole().inputs)
+    assert np.array_equal(stream.whole().labels, memory.whole().labels)
+
+
+def test_what_does_not_fit_in_memory_is_streamed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not load(f"folder:{folder}", resize=SIDE).train.is_streamed
+    monkeypatch.setattr("dilute.data.reading.exceeds_memory", lambda size: size >= 75 * 3 * SIDE**2)
+    assert load(f"folder:{folder}", resize=SIDE).train.is_streamed
+    assert not load(f"folder:{folder}", resize=SIDE - 1).train.is_streamed
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("folder:{}", {"stream": True}, "give --resize"),
+        ("folder:{}", {"resize": 8, "on_corrupt": "skip"}, "add --stream"),
+        ("folder:{}", {"resize": 8, "on_corrupt": "pass"}, "must be fail or skip"),
+        ("digits", {"stream": True}, "digits cannot be streamed"),
+        ("shards:{}", {"resize": 8, "stream": False}, "always streamed"),
+        ("shards:{}", {"resize": 8}, "no training shards"),
+        ("shards:{}/none-*.tar", {"resize": 8}, "no training shards"),
+    ],
+)
+def test_what_cannot_be_streamed_says_so(
+    folder: Path, name: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        load(name.format(folder), **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_imagenet_is_streamed_at_224_pixels(folder: Path) -> None:
+    folder.rename(folder.with_name("imagenet"))
+    found = load("imagenet", folder.parent, stream=True)
+    assert found.name.startswith("streamed-imagenet@")
+    assert found.train.input_shape == (3, 224, 224)
+    assert load("imagenet", folder.parent, resize=SIDE).train.input_shape == (3, SIDE, SIDE)
+
+
+def test_shards_hold_what_was_put_in(shards: Path) -> None:
+    splits = load(f"shards:{shards}", resize=SIDE)
+    assert splits.name.startswith("streamed-shards@")
+    assert splits.train.labels.tolist() == [n % 3 for n in range(60)]
+    assert len(splits.test) == 15
+    rows = np.array([59, 0, 17, 0])
+    expected = load_one_by_one([jpeg(int(row)) for row in rows], shards.parent / "plain")
+    assert np.array_equal(splits.train.inputs[rows], expected)
+    part = load(f"shards:{shards}/train-[01].tar", resize=SIDE)
+    assert len(part.train) + len(part.test) == 30
+
+
+def load_one_by_one(contents: list[bytes], place: Path) -> np.ndarray[Any, Any]:
+    for number, content in enumerate(contents):
+        (place / str(number)).mkdir(parents=True)
+        (place / str(number) / "0.jpg").write_bytes(content)
+    images = load(f"folder:{place}", resize=SIDE).train.inputs
+    return np.repeat(images, 3, axis=1) if images.shape[1] == 1 else images
+
+
+@pytest.mark.parametrize("alpha", [0.0, 2.0, 2.4])
+@pytest.mark.parametrize("copies", [1, 2, 3, "all"])
+def test_shards_are_visited_a_few_at_a_time(
+    shards: Path, monkeypatch: pytest.MonkeyPatch, alpha: float, copies: Any
+) -> None:
+    monkeypatch.setattr("dilute.dilution.shard_order.SHARDS_AT_ONCE", 2)
+    train = load(f"shards:{shards}", resize=SIDE).train
+    noisy, _ = DilutedSet(train, alpha, seed=1).split(0.2, 0)
+    visits = Visits(noisy, copies, 0)
+    size = visits.visits_per_epoch
+    block = noisy.blocks[0]
+    orders = [visits.order(epoch * size, (epoch + 1) * size) for epoch in range(3)]
+    assert all(np.array_equal(np.sort(order), np.arange(size)) for order in orders)
+    assert not np.array_equal(orders[0], orders[1])
+    for order in orders:
+        images, _, _ = block.visit(order, visits._group)
+        shard_of = train.shard_of[block.rows[images]]
+        changes = np.unique(shard_of[: size // 3])
+        assert len(changes) == 2  # the first third is of two of the four shards
+        assert (np.diff(shard_of[: size // 3]) != 0).sum() > 3  # shuffled together
+    assert np.array_equal(
+        visits.order(size - 5, size + 9), np.concatenate(orders)[size - 5 : size + 9]
+    )
+
+
+def test_few_shards_give_every_order_and_folders_keep_theirs(shards: Path, folder: Path) -> None:
+    train = load(f"shards:{shards}", resize=SIDE).train
+    order = Visits(DilutedSet(train, 0.0), 1, 0).order(0, 60)
+    assert set(train.shard_of[order[:15]]) == {0, 1, 2, 3}
+    stream, memory = (load(f"folder:{folder}", resize=SIDE, stream=s).train for s in (True, False))
+    assert stream.shard_of is None
+    orders = [Visits(DilutedSet(part, 1.0), 1, 0).order(0, 240) for part in (stream, memory)]
+    assert np.array_equal(*orders)
+
+
+def test_runs_on_shards_resume_exactly(shards: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("dilute.dilution.shard_order.SHARDS_AT_ONCE", 2)
+    splits = load(f"shards:{shards}", resize=SIDE)
+    whole = outcome(splits, copies=1)
+    at = Execution(threads=1, loader_workers=1, checkpoint=tmp_path / "checkpoint")
+    stops = iter([False, False, False, True])
+    with pytest.raises(Interrupted):
+        outcome(splits, replace(at, should_stop=lambda: next(stops)), copies=1)
+    again = load(f"shards:{shards}", resize=SIDE)
+    assert_same_weights(outcome(again, at, copies=1).last_weights, whole.last_weights)
+
+
+def test_the_index_of_a_shard_is_made_once_and_again_when_the_shard_changes(
+    shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    really_open = tarfile.open
+
+    def counting(name: Path, mode: str) -> tarfile.TarFile:
+        opened.append(name.name)
+        return really_open(name, mode)
+
+    monkeypatch.setattr(tarfile, "open", counting)
+    first = load(f"shards:{shards}", resize=SIDE)
+    assert len(opened) == 5
+    assert load(f"shards:{shards}", resize=SIDE).name == first.name
+    assert len(opened) == 5
+    monkeypatch.undo()
+    write_shard(shards / "train-2.tar", range(30, 45), lambda n: (n + 1) % 3)
+    os.utime(shards / "train-2.tar", ns=(1, 1))
+    changed = load(f"shards:{shards}", resize=SIDE)
+    assert changed.train.labels[30:45].tolist() == [(n + 1) % 3 for n in range(30, 45)]
+    assert changed.name != first.name
+
+
+def cut(content: bytes, at: int) -> bytes:
+    return content[:at]
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "message"),
+    [
+        (lambda content: cut(content, 700), "is cut off in its member 000015.jpg"),
+        (lambda content: cut(content, 512), "is cut off"),
+        (lambda content: cut(content, end_of_members(content)), "is cut off after a whole member"),
+        (lambda content: b"", "train-1.tar"),
+        (lambda content: b"PK" + content, "cannot be read as an uncompressed tar file"),
+        (lambda content: content.replace(b"000016.cls", b"000016.txt"), "train-1.tar"),
+    ],
+)
+def test_a_spoiled_shard_is_named_when_it_is_loaded(
+    shards: Path, spoiled: Callable[[bytes], bytes], message: str
+) -> None:
+    path = shards / "train-1.tar"
+    path.write_bytes(spoiled(path.read_bytes()))
+    with pytest.raises(DataError, match=message) as caught:
+        load(f"shards:{shards}", resize=SIDE)
+    assert "train-1.tar" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def end_of_members(content: bytes) -> int:
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        last = archive.getmembers()[-1]
+    return last.offset_data + 512
+
+
+def test_labels_and_keys_of_shards_are_checked(shards: Path) -> None:
+    write_shard(shards / "train-1.tar", range(15, 20), lambda n: "cat")
+    with pytest.raises(DataError, match=r"train-1\.tar: 000015\.cls holds b'cat'"):
+        load(f"shards:{shards}", resize=SIDE)
+    with tarfile.open(shards / "train-1.tar", "w") as archive:
+        member = tarfile.TarInfo("lonely.jpg")
+        archive.addfile(member, io.BytesIO())
+    with pytest.raises(DataError, match=r"1 images lack their label \(first: lonely\.cls\)"):
+        load(f"shards:{shards}", resize=SIDE)
+
+
+def test_a_shard_that_shrinks_while_it_is_read_is_named(shards: Path) -> None:
+    train = load(f"shards:{shards}", resize=SIDE, on_corrupt="skip").train
+    os.truncate(shards / "train-3.tar", 600)
+    with pytest.raises(DataError, match=r"train-3\.tar member 000045\.jpg is cut off: 88 of"):
+        train.gather(np.array([45]))
+
+
+@pytest.mark.parametrize("augment", [None, "crop_flip"])
+@pytest.mark.parametrize("source", ["folder", "memory"])
+def test_batches_are_the_same_for_any_number_of_workers_and_from_any_start(
+    folder: Path, source: str, augment: str | None
+) -> None:
+    train = load(f"folder:{folder}", resize=SIDE, stream=source == "folder").train
+    visits = Visits(DilutedSet(train, 3.0, seed=5), 2, 7, augment)
+    plain = list(batches(visits, 16, 0, 10))
+    assert len(plain) == 10
+    for first, workers in ((0, 1), (0, 2), (4, 2), (4, 0)):
+        found = list(batches(visits, 16, first, 10, workers))
+        assert len(found) == 10 - first
+        for one, other in zip(plain[first:], found, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_augmentation_is_a_function_of_seed_and_position(folder: Path) -> None:
+    train = load(f"folder:{folder}", resize=SIDE).train
+    noisy = DilutedSet(train, 1.0)
+    visits = Visits(noisy, 1, 0, "crop_flip")
+    whole = visits.batch(0, 40)
+    assert np.array_equal(whole.inputs[13:20], Visits(noisy, 1, 0, "crop_flip").batch(13, 20)[0])
+    plain = Visits(noisy, 1, 0).batch(0, 40)
+    assert np.array_equal(whole.images, plain.images)
+    assert np.array_equal(whole.targets, plain.targets)
+    changed = (whole.inputs != plain.inputs).any(axis=(1, 2, 3))
+    assert changed.mean() > 0.9
+    again = visits.batch(120, 240)  # the next epoch, with the same images
+    same_image = again.inputs[np.flatnonzero(again.images == whole.images[0])]
+    assert not any(np.array_equal(other, whole.inputs[0]) for other in same_image)
+
+
+def test_crops_are_torchvisions_whatever_the_generator_was(folder: Path) -> None:
+    from torchvision.transforms import v2
+
+    image = torch.arange(3 * 20 * 30).reshape(3, 20, 30).to(torch.uint8)
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    found = [crop_flip(image, 8, 8, word << 1) for word in range(40)]
+    assert torch.equal(torch.get_rng_state(), before)
+    mirrored = 0
+    for word, ours in enumerate(found):
+        torch.manual_seed(word)
+        theirs = v2.RandomResizedCrop(8, antialias=True)(image)
+        mirrored += int(not torch.equal(ours, theirs))
+        assert torch.equal(ours, theirs) or torch.equal(ours, theirs.flip(-1))
+    assert 8 <= mirrored <= 32  # of 40; outside once in 10,000 times
+
+
+def test_streamed_crops_come_from_the_whole_picture(tmp_path: Path) -> None:
+    wide = np.zeros((10, 60, 3), np.uint8)
+    wide[:, :20] = 255  # outside the centre square
+    for name in ("ant", "bee"):
+        (tmp_path / "wide" / name).mkdir(parents=True)
+        for index in range(2):
+            Image.fromarray(wide).save(tmp_path / "wide" / name / f"{index}.png")
+    words = seeds.raw(0, "test", count=50)
+    train = load(f"folder:{tmp_path / 'wide'}", resize=10, stream=True).train
+    assert train.inputs[:].max() == 0
+    assert train.gather(np.zeros(50, dtype=np.int64), words).max() == 255
+    memory = load(f"folder:{tmp_path / 'wide'}", resize=10).train
+    assert memory.gather(np.zeros(50, dtype=np.int64), words).max() == 0
+
+
+def test_augmented_runs_have_keys_of_their_own_and_repeat(folder: Path) -> None:
+    memory = load(f"folder:{folder}", resize=SIDE)
+    plain, first, second = (
+        outcome(memory, Execution(threads=1, loader_workers=workers), augment=augment)
+        for workers, augment in ((0, None), (0, "crop_flip"), (2, "crop_flip"))
+    )
+    assert_same_weights(first.last_weights, second.last_weights)
+    assert first.record.key == second.record.key != plain.record.key
+    assert "augment" not in plain.record.spec
+    pairs = ((first.last_weights[name], plain.last_weights[name]) for name in plain.last_weights)
+    assert not all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_features_cannot_be_augmented() -> None:
+    features = LabelledSet(np.zeros((6, 4), np.float32), np.arange(6) % 2, ("a", "b"))
+    with pytest.raises(SpecError, match="it is for images"):
+        Visits(DilutedSet(features, 0.0), 1, 0, "crop_flip")
+
+
+def test_resumed_with_workers_gives_the_same_weights(folder: Path, tmp_path: Path) -> None:
+    splits, options = streamed(folder), {"augment": "crop_flip", "copies": 1}
+    whole = outcome(splits, **options)
+    at = Execution(threads=1, loader_workers=2, checkpoint=tmp_path / "checkpoint")
+    stops = iter([False, False, True])
+    with pytest.raises(Interrupted):
+        outcome(splits, replace(at, should_stop=lambda: next(stops)), **options)
+    assert_no_workers_left()
+    resumed = outcome(splits, replace(at, loader_workers=1), **options)
+    assert_same_weights(resumed.last_weights, whole.last_weights)
+    assert resumed.record.accuracy == whole.record.accuracy
+
+
+def assert_no_workers_left() -> None:
+    deadline = time.monotonic() + 20
+    while multiprocessing.active_children() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_corrupt_image_stops_the_run_with_its_name(folder: Path, workers: int) -> None:
+    splits = streamed(folder)
+    splits.train.statistics()
+    path = folder / "train" / "bee" / "03.jpg"
+    size = path.stat().st_size
+    path.write_bytes(b"?" * size)  # as large as it was when it was listed
+    visits = Visits(DilutedSet(splits.train, 0.0), 1, 0)
+    with pytest.raises(DataError, match=r"03\.jpg does not decode as an image") as caught:
+        list(batches(visits, 8, 0, 8, workers))
+    assert "\n" not in str(caught.value)
+    assert_no_workers_left()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_skipped_images_count_for_nothing_and_are_counted(
+    folder: Path, workers: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    spoil(folder)
+    spoil(folder, name="cat/11.jpg")
+    spoil(folder, "val", "ant/02.jpg")
+    splits = streamed(folder, on_corrupt="skip")
+    execution = Execution(threads=1, loader_workers=workers)
+    found = outcome(splits, execution, heldout_fraction=0.0, budget_steps=12)
+    assert found.record.unreadable_images == 3
+    assert found.record.status == "done"
+    (warning,) = [entry.getMessage() for entry in caplog.records]
+    assert warning.startswith("3 images do not decode and counted for nothing: ")
+    assert "bee/03.jpg" in warning
+    assert "\n" not in warning
+    assert outcome(streamed(folder / "train", on_corrupt="skip")).record.unreadable_images == 2
+
+
+def test_a_skipped_image_has_weight_zero_and_is_no_part_of_the_score(folder: Path) -> None:
+    spoil(folder)
+    train = streamed(folder, on_corrupt="skip").train
+    batch = Visits(DilutedSet(train, 1.0), "all", 0).batch(0, 60)
+    lost = np.flatnonzero(batch.weights == 0)
+    assert batch.images[lost].tolist() == [23]
+    assert (batch.inputs[lost] == 128).all()
+    assert (np.delete(batch.weights, lost) == 1).all()
+    from dilute.training import evaluate
+
+    class Constant(nn.Module):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(len(inputs), 3)
+
+    assert evaluate(Constant(), DilutedSet(train, 1.0), torch.device("cpu")).num_labels == 118
+
+
+def test_statistics_leave_out_what_cannot_be_read(folder: Path) -> None:
+    path = spoil(folder)
+    with_it = streamed(folder, on_corrupt="skip").train.statistics()
+    path.unlink()
+    without = streamed(folder).train.statistics()
+    assert np.array_equal(with_it, without)
+
+
+def test_statistics_of_a_large_set_are_of_a_drawn_part(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = streamed(folder).train
+    monkeypatch.setattr("dilute.data.labelled.STATISTICS_IMAGES", 30)
+    mean, _ = train.statistics()
+    assert np.array_equal(mean, train.statistics()[0])
+    monkeypatch.undo()
+    exact, deviation = train.statistics()
+    assert not np.array_equal(mean, exact)
+    assert np.abs(mean - exact).max() < deviation.max() / 2
+
+
+def test_a_file_that_has_gone_is_never_skipped(folder: Path) -> None:
+    train = streamed(folder, on_corrupt="skip").train
+    (folder / "train" / "ant" / "05.jpg").unlink()
+    with pytest.raises(DataError, match=r"cannot read .*05\.jpg: No such file"):
+        train.gather(np.array([5]))
+
+
+class Slow(Visits):
+    """Visits that never come, or whose process dies."""
+
+    def __init__(self, visits: Visits, happens: Callable[[], object]) -> None:
+        super().__init__(visits.noisy, visits.copies, visits.seed)
+        self.happens = happens
+
+    def batch(self, start: int, stop: int) -> Any:
+        if start >= 16:
+            self.happens()
+        return super().batch(start, stop)
+
+
+@pytest.mark.parametrize(
+    ("happens", "message"),
+    [
+        (lambda: time.sleep(60), "no batch came within 2 s"),
+        (
+            lambda: os.kill(os.getpid(), signal.SIGKILL),
+            r"loading ahead failed: .*; if memory ran out",
+        ),
+    ],
+)
+def test_a_worker_that_hangs_or_dies_does_not_hang_training(
+    small: LabelledSet, happens: Callable[[], object], message: str
+) -> None:
+    visits = Slow(Visits(DilutedSet(small, 0.0), 1, 0), happens)
+    started = time.monotonic()
+    with pytest.raises(DataError, match=message) as caught:
+        list(batches(visits, 8, 0, 10, workers=1, timeout_seconds=2))
+    assert "\n" not in str(caught.value)
+    assert time.monotonic() - started < 30
+    assert_no_workers_left()
+
+
+def test_threads_give_what_one_thread_gives(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dilute.data.encoded.SMALL_IMAGE_BYTES", 0)
+    train = streamed(folder).train
+    words = seeds.raw(0, "test", count=60)
+    before = torch.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 4):
+            torch.set_num_threads(threads)
+            results.append(train.gather(np.arange(60), words))
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(*results)
+    assert threading.active_count() < 4  # none lives on
+
+
+@pytest.mark.parametrize("method", ["neighbours_estimated", "patches_estimated"])
+def test_methods_that_need_all_images_at_once_refuse_streams(folder: Path, method: str) -> None:
+    with pytest.raises(SpecError, match="needs all images in memory at once") as caught:
+        outcome(streamed(folder), method=method)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_sweep_streams_what_its_plan_streamed(folder: Path, monkeypatch: Any) -> None:
+    from dilute.sweeps import make_plan
+
+    monkeypatch.setattr("dilute.data.reading.exceeds_memory", lambda size: size > 0)
+    spec = RunSpec(data=f"folder:{folder}", alpha=1.0, **RECIPE)
+    plan = make_plan([spec], resize=SIDE)
+    ((name, source),) = plan.sources.items()
+    assert name.startswith("streamed-folder@")
+    assert source.stream
+
+
+def test_command_streams_augments_and_loads_ahead(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from dilute.cli import main
+
+    spoil(folder)
+    options = ["run", f"folder:{folder}", "--model", "mlp1", "--alpha", "2", "--steps", "12"]
+    options += ["--batch-size", "16", "--copies", "1", "--threads", "1", "--json"]
+    options += ["--store", str(tmp_path / "runs"), "--resize", str(SIDE), "--stream"]
+    ahead = ["--loader-workers", "1", "--augment", "crop_flip", "--on-corrupt", "skip"]
+    assert main([*options, *ahead]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["spec"]["data"].startswith("streamed-folder@")
+    assert record["spec"]["augment"] == "crop_flip"
+    assert record["unreadable_images"] == 1
+    assert "1 images do not decode" in caplog.text
+    assert main(options) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = [line for line in err.splitlines() if "03.jpg" in line]
+    assert len(lines) == 1
+    assert "does not decode as an image" in lines[0]
+    assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_alpha(folder: Path) -> None:
+    """Peak memory of training on a thousand streamed images, each process its own: labels alone may be added."""
+    for label, name in enumerate(CLASSES):
+        for index in range(100, 430):
+            (folder / "train" / name / f"{index}.jpg").write_bytes(jpeg(1000 * label + index))
+    code = (
+        "import sys, torch, dilute; from dilute.environment import peak_memory_bytes; "
+        "from dilute.runs import RunSpec, Execution, run_one; torch.set_num_threads(1); "
+        "splits = dilute.load('folder:' + sys.argv[1], resize=96, stream=True); "
+        "spec = RunSpec(data=splits.name, alpha=float(sys.argv[2]), model='mlp1', batch_size=64, budget_steps=40, "
+        "copies=1, curve_points=1); run_one(spec, Execution(threads=1), splits=splits); print(peak_memory_bytes())"
+    )
+    peaks = [
+        int(subprocess.check_output([sys.executable, "-c", code, str(folder), str(alpha)]))
+        for alpha in (0, 5, 50)
+    ]
+    images = 1000 * 3 * 96**2
+    # Repeated, the same run differs by up to twice that; 50 copies of the images would be 1.4 GB.
+    assert max(peaks) - min(peaks) < 4 * images, peaks
