@@ -205,18 +205,7 @@ class RayCrew:
 
     def events(self, timeout_seconds: float) -> Iterator[tuple[_Place, Message | Lost]]:
         """Wait at most `timeout_seconds`, and yield what came of runs that have ended."""
-        by_reference = {m.reference: m for m in self.members if m.task is not None}
-        if not by_reference:
-            time.sleep(timeout_seconds)
-            return
-        references = list(by_reference)
-        ended, rest = self._ray.wait(references, timeout=timeout_seconds)
-        if ended and rest:
-            more, _ = self._ray.wait(rest, num_returns=len(rest), timeout=0)
-            ended += more
-        for reference in ended:
-            member = by_reference[reference]
-            yield member, self._answer(member)
+        yield from self._ended(self._busy(), timeout_seconds)
         now = time.monotonic()
         if now - self._read_at > _READ_EVERY_SECONDS:
             self._read_at = now
@@ -224,6 +213,24 @@ class RayCrew:
         if self._grows and now - self._counted_at > _COUNT_EVERY_SECONDS:
             self._counted_at = now
             self._grow()
+
+    def _busy(self) -> list[_Place]:
+        return [member for member in self.members if member.task is not None]
+
+    def _ended(
+        self, members: Sequence[_Place], timeout_seconds: float
+    ) -> Iterator[tuple[_Place, Message | Lost]]:
+        """Wait at most `timeout_seconds` for a run of `members` to end, and yield what came of those that have."""
+        by_reference = {member.reference: member for member in members}
+        if not by_reference:
+            time.sleep(timeout_seconds)
+            return
+        ended, rest = self._ray.wait(list(by_reference), timeout=timeout_seconds)
+        if ended and rest:
+            more, _ = self._ray.wait(rest, num_returns=len(rest), timeout=0)
+            ended += more
+        for reference in ended:
+            yield by_reference[reference], self._answer(by_reference[reference])
 
     def _answer(self, member: _Place) -> Message | Lost:
         """Return what a run that has ended says, or why it says nothing."""
@@ -275,30 +282,25 @@ class RayCrew:
 
     def stop(self, grace_seconds: float) -> Iterator[tuple[_Place, Message | Lost]]:
         """Take back what is queued, ask runs to checkpoint and end, and end those that do not within `grace_seconds`."""
-        self._cancel(force=False)
-        end = time.monotonic() + grace_seconds
-        while self._is_busy() and time.monotonic() < end:
-            yield from self.events(0.1)
-        self.kill()
-        end = time.monotonic() + grace_seconds
-        while self._is_busy() and time.monotonic() < end:
-            yield from self.events(0.1)
-        for member in self.members:
-            if member.task is not None:  # of a node that does not answer
-                yield member, Lost("the run was stopped", was_told=True)
+        left = self._busy()
+        for force in (False, True):
+            self._cancel(force=force)
+            end = time.monotonic() + grace_seconds
+            while left and time.monotonic() < end:
+                for member, message in self._ended(left, 0.1):
+                    left.remove(member)
+                    yield member, message
+        for member in left:  # of nodes that do not answer
+            yield member, Lost("the run was stopped", was_told=True)
 
     def kill(self) -> None:
         """End all runs at once."""
         self._cancel(force=True)
 
     def _cancel(self, *, force: bool) -> None:
-        for member in self.members:
-            if member.task is not None:
-                with suppress(self._ray.exceptions.RayError, ValueError):
-                    self._ray.cancel(member.reference, force=force)
-
-    def _is_busy(self) -> bool:
-        return any(member.task is not None for member in self.members)
+        for member in self._busy():
+            with suppress(self._ray.exceptions.RayError, ValueError):
+                self._ray.cancel(member.reference, force=force)
 
 
 class _Board:
