@@ -27,6 +27,7 @@ from dilute.models import build
 from dilute.runs import RunSpec
 from dilute.store import Store
 from dilute.training import Recipe, Scaled, load_weights, train
+from dilute.training.batches import batches as made_batches
 from dilute.training.parts import Division, backward
 from dilute.world import World
 
@@ -80,10 +81,12 @@ def summed(noisy: NoisySet, model_name: str, method: str, divisions) -> tuple[fl
     if METHODS[method]().looks:
         objective.before_step(50, 100, model)  # where one look is due, and the second of three
     visits = Visits(noisy, "all", seed=0)
-    loss = sum(
-        float(backward(objective, model, visits, 190, BATCH, division=division, seed=5, device=CPU))
-        for division in divisions
-    )
+    loss = 0.0
+    for division in divisions:
+        ahead = made_batches(visits, BATCH, 8, 9, parts=division.parts(BATCH))
+        loss += float(
+            backward(objective, model, ahead, BATCH, division=division, seed=5, device=CPU)
+        )
     return loss, torch.cat([p.grad.flatten() for p in model.parameters()])
 
 

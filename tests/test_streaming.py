@@ -359,6 +359,19 @@ def test_batches_are_the_same_for_any_number_of_workers_and_from_any_start(
             assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_parts_of_batches_join_to_the_batches(folder: Path, workers: int) -> None:
+    """What a rank reads, or a step in micro-batches: rows 3 to 12 of each batch of 16, in two parts."""
+    train = load(f"folder:{folder}", resize=SIDE, stream=True).train
+    visits = Visits(DilutedSet(train, 3.0, seed=5), 2, 7, "crop_flip")
+    parts = [(3, 10), (10, 12)]
+    found = list(batches(visits, 16, 2, 5, workers, parts=parts))
+    for number, whole in enumerate(batches(visits, 16, 2, 5)):
+        for (first, last), part in zip(parts, found[2 * number : 2 * number + 2], strict=True):
+            assert all(torch.equal(a[first:last], b) for a, b in zip(whole, part, strict=True))
+    assert len(found) == 6
+
+
 def test_augmentation_is_a_function_of_seed_and_position(folder: Path) -> None:
     train = load(f"folder:{folder}", resize=SIDE).train
     noisy = DilutedSet(train, 1.0)
