@@ -88,7 +88,9 @@ def test_a_killed_worker_and_a_killed_node_lose_nothing(cluster: Any, tmp_path: 
     where = Cluster(cluster.address)
     found = run_sweep(specs, store, threads=1, cluster=where, on_progress=disturb)
     assert killed == ["worker", "node"]
-    assert (found.done, found.failed, found.left) == (8, 0, 0), found.failures
+    # A run whose node died between its record and its answer is repeated, and then known.
+    assert (found.done + found.known, found.failed, found.left) == (8, 0, 0), found.failures
+    assert found.known <= 2, "at most the runs of the worker and of the node that were killed"
     assert run_sweep(specs, store, threads=1, cluster=where).known == 8
     alone = tmp_path / "alone"
     assert run_sweep(specs, alone, workers=2, threads=1).done == 8
