@@ -158,8 +158,9 @@ class Store:
             force: run even if the record is there, from the start.
             keep_weights: also write the weights of the last and the selected model.
 
-        Of several ranks (`execution.world`), rank 0 alone reads and writes the folder. A run that is there as `failed` is run again, as is one that had no test set if there is one
-        now. Ctrl-C and SIGTERM write a checkpoint first.
+        Of several ranks (`execution.world`), rank 0 alone reads and writes the folder. A run that is there as
+        `failed` is run again, as is one that had no test set if there is one now. Ctrl-C and SIGTERM write a
+        checkpoint first.
 
         Errors: those of `run_one`; `StoreError` if something cannot be written.
         """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dilute.errors import NoiseError, SpecError
+from dilute.errors import NoiseError, SpecError, unknown_name
 
 if TYPE_CHECKING:
     from dilute.data import Splits
@@ -172,7 +172,7 @@ def cluster(engine: str, address: str | None, gpus_per_run: float | None) -> Clu
     if engine == "ray":
         return Cluster(address, gpus_per_run or 0.0)
     if engine != "local":
-        raise SpecError(f"engine '{engine}' is unknown; allowed are local and ray")
+        raise SpecError(unknown_name("engine", engine, ("local", "ray")))
     refuse_beside("--engine", engine, {"address": address, "gpus_per_run": gpus_per_run})
     return None
 
