@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow bench paper studies advice estimate compare loader clean
+.PHONY: demo test test-slow bench paper studies advice estimate compare loader engines clean
 
 demo: .venv/ready
 	$(BIN)/dilute demo
@@ -38,6 +38,9 @@ compare: .venv/ready
 
 loader: .venv/ready
 	$(BIN)/python benchmarks/loader.py
+
+engines: .venv/ready-dev
+	$(BIN)/python benchmarks/engines.py
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,25 +1,64 @@
-"""A store in object storage, by an address: the in-memory file system stands for it."""
+"""A store in object storage, by an address: in memory, and on a server of this machine that speaks S3."""
 
 from __future__ import annotations
 
 import os
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from dilute.data import Splits
 from dilute.errors import StoreError
 from dilute.files import as_path, is_local
 from dilute.runs import Execution, RunSpec
 from dilute.store import Store
+from dilute.sweeps import run_sweep
 from dilute.training import Interrupted
 
 SPEC = RunSpec(data="digits", model="perceptron", batch_size=32, budget_steps=20, curve_points=2)
 
 
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """The address of a server that speaks S3."""
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
 @pytest.fixture
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a new bucket on that server, which all processes of the test find."""
+    import s3fs
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    name = f"bucket-{uuid.uuid4().hex}"
+    s3fs.S3FileSystem(use_listings_cache=False).mkdir(name)
+    return f"s3://{name}"
+
+
+@pytest.fixture(params=["memory", "s3"])
 def address(request: pytest.FixtureRequest) -> str:
-    return f"memory://{request.node.name}/runs"
+    if request.param == "memory":
+        return f"memory://{uuid.uuid4().hex}/runs"
+    return f"{request.getfixturevalue('bucket')}/runs"
+
+
+@pytest.fixture
+def in_memory() -> str:
+    return f"memory://{uuid.uuid4().hex}/runs"
 
 
 def names(store: Store) -> list[str]:
@@ -85,8 +124,8 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(
     assert record.status == "done"
 
 
-def test_what_the_storage_refuses_is_one_line(address: str, digits: Splits, monkeypatch):
-    store = Store(address)
+def test_what_the_storage_refuses_is_one_line(in_memory: str, digits: Splits, monkeypatch):
+    store = Store(in_memory)
     storage = type(store.folder.fs)
 
     def refuse(*arguments: object, **options: object) -> None:
@@ -103,6 +142,26 @@ def test_what_the_storage_refuses_is_one_line(address: str, digits: Splits, monk
     monkeypatch.setattr(storage, "cat_file", refuse)
     with pytest.raises(StoreError, match=r"^cannot read memory://\S+: RuntimeError: the bucket is"):
         store.get(SPEC.key())
+
+
+def test_a_sweep_by_processes_fills_it(bucket: str, tmp_path: Path):
+    specs = [SPEC.model_copy(update={"seed": seed}) for seed in range(4)]
+    there, here = Store(f"{bucket}/runs"), Store(tmp_path)
+    assert run_sweep(specs, there, workers=2, threads=1).done == 4
+    assert run_sweep(specs, here, workers=2, threads=1).done == 4
+    assert names(there) == sorted(path.name for path in tmp_path.iterdir())
+    for path in tmp_path.glob("*.safetensors"):
+        assert (there.folder / path.name).read_bytes() == path.read_bytes()
+    assert run_sweep(specs, there, workers=2).known == 4
+
+
+def test_a_bucket_that_is_not_there_is_one_line(bucket: str, digits: Splits):
+    store = Store(f"{bucket}-other/runs")
+    with pytest.raises(
+        StoreError, match=r"^cannot write s3://\S+: .*bucket does not exist"
+    ) as caught:
+        store.run(SPEC, splits=digits)
+    assert "\n" not in str(caught.value)
 
 
 def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -116,7 +116,8 @@ def test_all_is_every_figure_of_the_paper():
         chosen_figures(["fig7"], FIGURES)
 
 
-def test_smoke_needs_no_data_but_the_bundled():
+def test_smoke_needs_no_data_but_the_bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DILUTE_DATA", str(tmp_path))
     bundled = {name for name, line in known().items() if "bundled" in line}
     for name in FIGURES:
         assert {spec.data for spec in specs_of(name, "smoke")} <= bundled
@@ -132,7 +133,30 @@ def test_the_papers_scale_is_the_papers_sampling():
             assert (spec.copies, spec.batch_size, spec.optimizer) == (1, 128, "adadelta")
     for spec in specs_of("fig3", "paper"):
         assert (spec.data, spec.batch_size, spec.optimizer) == ("imagenet", 256, "sgd")
-        assert spec.momentum == 0.9
+        assert (spec.momentum, spec.augment) == (0.9, "crop_flip")
+
+
+@pytest.mark.slow
+def test_figure_3_takes_the_whole_path_on_a_sample_of_imagenet(tmp_path: Path, capsys):
+    """Class folders of JPEG files, streamed, augmented, trained on by ResNet-18, and judged by top-1 and top-5."""
+    for number in range(1000):
+        folder = tmp_path / "imagenet-sample" / "train" / f"n{number:08}"
+        folder.mkdir(parents=True)
+        Image.new("RGB", (80, 60), (number % 256, number // 4, 99)).save(folder / "0.jpg")
+    command = ["reproduce", "fig3", "--scale", "smoke", "--store", str(tmp_path / "runs"), "--json"]
+    assert main([*command, "--out", str(tmp_path / "out"), "--data-dir", str(tmp_path)]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"] == {"fig3": 2}
+    for record in Store(tmp_path / "runs").records():
+        spec = record.spec
+        assert (spec["data"], spec["augment"], spec["copies"]) == (
+            "imagenet-sample",
+            "crop_flip",
+            1,
+        )
+        assert (record.status, record.num_test) == ("done", 1000)
+        assert record.accuracy.top5_last is not None
+    shown = pd.read_csv(tmp_path / "out" / "fig3.csv")
+    assert set(shown["measure"]) == {"top-1", "top-5"}
 
 
 def test_figure_8_and_9_share_their_runs():
@@ -340,7 +364,7 @@ def test_a_part_of_the_data_is_refused(tmp_path: Path, capsys):
     command = ["reproduce", "fig3", "--scale", "paper", "--store", str(tmp_path / "runs")]
     assert main([*command, "--out", str(tmp_path / "out"), "--data-dir", str(tmp_path)]) == 1
     error = capsys.readouterr().err
-    assert "what is here of imagenet is a part of it (imagenet@" in error
+    assert "what is here of imagenet is a part of it (streamed-imagenet@" in error
 
 
 def test_a_store_without_the_runs_says_so(tmp_path: Path, capsys):

@@ -99,6 +99,32 @@ def test_a_killed_worker_and_a_killed_node_lose_nothing(cluster: Any, tmp_path: 
 
 
 @pytest.mark.slow
+def test_sigterm_checkpoints_and_the_run_goes_on_elsewhere(cluster: Any, tmp_path: Path):
+    """As spot machines send it to every process before they go."""
+    marks, store = tmp_path / "marks", tmp_path / "runs"
+    checkpoints: list[Path] = []
+
+    def disturb(progress: Any) -> None:
+        there = nodes_with_runs(cluster, marks)
+        if there and not checkpoints:
+            process, node = next(iter(there.items()))
+            os.kill(process, signal.SIGTERM)
+            wait_for(lambda: list(store.glob("*.checkpoint.safetensors")), "its checkpoint")
+            checkpoints.extend(store.glob("*.checkpoint.safetensors"))
+            cluster.remove_node(node, allow_graceful=False)
+
+    specs = expand(SWEEP)
+    found = run_sweep(
+        specs, store, threads=1, cluster=Cluster(cluster.address), on_progress=disturb
+    )
+    assert len(checkpoints) == 1
+    assert (found.done + found.known, found.failed, found.left) == (8, 0, 0), found.failures
+    alone = tmp_path / "alone"
+    assert run_sweep(specs, alone, workers=2, threads=1).done == 8
+    assert results(store) == results(alone)
+
+
+@pytest.mark.slow
 def test_a_fault_costs_the_run_that_has_it(cluster: Any, tmp_path: Path):
     faults = {
         "hangs": "no sign of life for 8 s; the run was ended (see --hang-seconds)",

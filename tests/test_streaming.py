@@ -6,6 +6,7 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from PIL import Image
 from torch import nn
 
 from dilute import seeds
-from dilute.data import LabelledSet, Splits, load
+from dilute.data import LabelledSet, Splits, imagenet, load
 from dilute.data.augmentation import crop_flip
 from dilute.dilution import DilutedSet, Visits
 from dilute.errors import DataError, SpecError
@@ -195,12 +196,41 @@ def test_what_cannot_be_streamed_says_so(
     assert "\n" not in str(caught.value)
 
 
-def test_imagenet_is_streamed_at_224_pixels(folder: Path) -> None:
+def test_imagenet_is_streamed_at_224_pixels(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.rename(folder.with_name("imagenet"))
-    found = load("imagenet", folder.parent, stream=True)
-    assert found.name.startswith("streamed-imagenet@")
-    assert found.train.input_shape == (3, 224, 224)
-    assert load("imagenet", folder.parent, resize=SIDE).train.input_shape == (3, SIDE, SIDE)
+    part = load("imagenet", folder.parent)
+    assert part.train.is_streamed
+    assert part.name.startswith("streamed-imagenet@")
+    assert part.train.input_shape == (3, 224, 224)
+    monkeypatch.setattr(imagenet, "_SIZES", (60, 15))
+    whole = load("imagenet", folder.parent)
+    assert (whole.name, whole.train.name, whole.test.name) == (
+        "imagenet",
+        "imagenet",
+        "imagenet:test",
+    )
+    for options in ({"resize": SIDE}, {"on_corrupt": "skip"}):
+        other = load("imagenet", folder.parent, **options)
+        assert other.name.startswith("streamed-imagenet@")
+    in_memory = load("imagenet", folder.parent, resize=SIDE, stream=False)
+    assert in_memory.name.startswith("imagenet@")
+
+
+def test_a_sample_of_imagenet_is_tested_on_itself(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(DataError, match=r"^imagenet-sample is not here \(\S+ is missing\)"):
+        load("imagenet-sample", folder.parent)
+    folder.rename(folder.with_name("imagenet-sample"))
+    assert load("imagenet-sample", folder.parent).name.startswith("streamed-imagenet-sample@")
+    for path in folder.with_name("imagenet-sample").rglob("*.jpg"):
+        if path.parts[-3] == "val" or path.name != "00.jpg":
+            path.unlink()
+    shutil.rmtree(folder.with_name("imagenet-sample") / "val")
+    part = load("imagenet-sample", folder.parent)
+    assert part.name.startswith("streamed-imagenet-sample@")
+    monkeypatch.setattr(imagenet, "_NUM_CLASSES", 3)
+    found = load("imagenet-sample", folder.parent)
+    assert (found.name, found.train.input_shape) == ("imagenet-sample", (3, 64, 64))
+    assert len(found.train) == len(found.test) == 3
 
 
 def test_shards_hold_what_was_put_in(shards: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -86,6 +87,8 @@ def reproduce(
                 f"{result.left:,} of {len(result.specs):,} runs are left; the same command goes on with them"
             )
 
+    if data_dir is not None:
+        os.environ["DILUTE_DATA"] = str(data_dir)  # where figure 3 looks for its data, too
     chosen = chosen_figures(names, {**FIGURES, **STUDIES})
     cluster = options.cluster(engine, address, gpus_per_run)
     kept = Store(store)
@@ -171,8 +174,8 @@ def _refuse_parts(specs: Sequence[RunSpec], plan: Plan) -> None:
     wanted = {spec.data for spec in specs}
     for name in sorted({spec.data for spec in plan.specs.values()} - wanted):
         raise DataError(
-            f"what is here of {name.partition('@')[0]} is a part of it ({name}), but the figure is about "
-            "the whole; complete it, or use dilute sweep for runs on the part"
+            f"what is here of {name.partition('@')[0].removeprefix('streamed-')} is a part of it ({name}), but the "
+            "figure is about the whole; complete it, or use dilute sweep for runs on the part"
         )
 
 

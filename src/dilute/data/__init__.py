@@ -88,6 +88,12 @@ SETS = {
         can_resize=True,
         can_stream=True,
     ),
+    "imagenet-sample": NamedSet(
+        "1,000 photographs, one of each class of ImageNet, 3×64×64; from folders of your own",
+        imagenet.load_sample,
+        can_resize=True,
+        can_stream=True,
+    ),
 }
 
 OWN = {
@@ -132,11 +138,12 @@ def load(
             `npz:FILE` or `hub:OWNER/NAME`. A name with `@hash` behind it, as an incomplete set has
             it, is accepted if that is the content found.
         data_dir: where named sets are kept; else `$DILUTE_DATA`, else the user's data folder.
-        resize: for `imagenet` (224 if not given), `folder:`, `shards:`, `parquet:` and `hub:`, the side in
+        resize: for `imagenet` (224 if not given), `imagenet-sample` (64), `folder:`, `shards:`, `parquet:` and `hub:`, the side in
             pixels (1 or more) of the square that every image is brought to: the shorter side is scaled, the
             centre cut out.
-        stream: for `imagenet`, `folder:` and `shards:` (always), True to decode images when they are needed, False
-            to decode all of them once and keep them; None to stream what would not fit in memory.
+        stream: for `imagenet`, `imagenet-sample`, `folder:` and `shards:` (always), True to decode images when they are
+            needed, False to decode all of them once and keep them; None to stream ImageNet, and of folders what
+            would not fit in memory.
         on_corrupt: what becomes of a streamed image that does not decode: `"fail"` stops at it; with `"skip"` it
             counts for nothing.
 
@@ -185,12 +192,20 @@ def _check_reading(what: str, source: NamedSet | OwnForm, reading: Reading) -> N
     """Refuse what this source has no use for."""
     if reading.resize is not None and not source.can_resize:
         raise DataError(
-            f"resize is not for {what}; it is for imagenet and folder:, shards:, parquet: and hub: data"
+            f"resize is not for {what}; it is for {_that(lambda source: source.can_resize)}"
         )
     if (reading.stream or reading.on_corrupt != "fail") and not source.can_stream:
         raise DataError(
-            f"{what} cannot be streamed; imagenet, folder: and shards: data can, so leave --stream and --on-corrupt out"
+            f"{what} cannot be streamed; leave --stream and --on-corrupt out, which are for "
+            f"{_that(lambda source: source.can_stream)}"
         )
+
+
+def _that(can: Callable[[NamedSet | OwnForm], bool]) -> str:
+    """Return the names of the sources that can do something."""
+    named = [name for name, source in SETS.items() if can(source)]
+    own = [f"{form}:" for form, source in OWN.items() if can(source)]
+    return ", ".join([*named, *own])
 
 
 def _load_named(name: str, place: Path, reading: Reading) -> Splits:

@@ -1,4 +1,4 @@
-"""ImageNet (ILSVRC 2012) from class folders: it cannot be fetched without an account."""
+"""ImageNet (ILSVRC 2012) from class folders, streamed: it cannot be fetched without an account."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dilute.data.reading import Reading
 from dilute.errors import DataError
 
 PIXELS = 224
+SAMPLE_PIXELS = 64
 _SIZES = (1_281_167, 50_000)
 _NUM_CLASSES = 1000
 
@@ -18,9 +19,9 @@ _NUM_CLASSES = 1000
 def load(data_dir: Path, reading: Reading) -> Splits:
     """Return ImageNet from `imagenet/train/CLASS/…` and `imagenet/val/CLASS/…` in the data folder.
 
-    Images are brought to 224 by 224 pixels, or as `reading` has it (shorter side scaled, centre cut out). Decoded,
-    the whole set takes about 200 GB of memory; where that is not free it is streamed, and then called
-    `streamed-imagenet@HASH`. A part of the set in memory, or at another size, is called `imagenet@HASH`.
+    Images are streamed, on every machine alike, unless `reading` says otherwise, and brought to 224 by 224 pixels, or
+    as `reading` has it. The whole set, streamed at that size with no image skipped, is called `imagenet`; a part of
+    it, or the set read in another way, has its content in its name: `streamed-imagenet@HASH` or `imagenet@HASH`.
 
     Errors: `DataError` if it is not there, or does not fit in memory; those of `folder.load`.
     """
@@ -31,13 +32,58 @@ def load(data_dir: Path, reading: Reading) -> Splits:
             f"imagenet is not here ({' and '.join(absent)} are missing) and cannot be fetched without an "
             "account; put its class folders there, or set DILUTE_DATA (or --data-dir)"
         )
-    reading = replace(reading, resize=reading.resize or PIXELS)
-    found = folder.load(str(place), reading, "imagenet")
+    found = folder.load(str(place), _streamed(reading, PIXELS), "imagenet")
     assert found.test is not None
-    if found.train.is_streamed:
+    if not found.train.is_streamed:
+        return _named(parts.content_name("imagenet", found.train, found.test), found)
+    is_usual = reading.resize in (None, PIXELS) and reading.on_corrupt == "fail"
+    is_whole = (len(found.train), len(found.test)) == _SIZES
+    return _named("imagenet", found) if is_usual and is_whole else found
+
+
+def has_sample(data_dir: Path) -> bool:
+    """Return whether the data folder has `imagenet-sample`."""
+    return (data_dir / "imagenet-sample" / "train").is_dir()
+
+
+def load_sample(data_dir: Path, reading: Reading) -> Splits:
+    """Return one image of each class from `imagenet-sample/train/CLASS/…` in the data folder, to try the path.
+
+    Streamed as ImageNet is, at 64 by 64 pixels, and called `imagenet-sample`; tested on the training images, which
+    measures nothing. Where there are other images, or it is read in another way, it is as a `folder:`, and has its content
+    in its name.
+
+    Errors: `DataError` if it is not there; those of `folder.load`.
+    """
+    place = data_dir / "imagenet-sample"
+    if not has_sample(data_dir):
+        raise DataError(
+            f"imagenet-sample is not here ({place / 'train'} is missing); put a folder per class with an image in "
+            "it there, or set DILUTE_DATA (or --data-dir)"
+        )
+    found = folder.load(str(place), _streamed(reading, SAMPLE_PIXELS), "imagenet-sample")
+    if found.test is not None:
         return found
-    sizes = (len(found.train), len(found.test))
-    is_usual = found.train.num_classes == _NUM_CLASSES and reading.resize == PIXELS
-    whole = sizes == _SIZES and is_usual
-    name = "imagenet" if whole else parts.content_name("imagenet", found.train, found.test)
-    return Splits(name, found.train, found.test, str(place))
+    found = replace(found, test=found.train, cut_rows=None)
+    is_usual = reading.resize in (None, SAMPLE_PIXELS) and reading.on_corrupt == "fail"
+    is_whole = len(found.train) == found.train.num_classes == _NUM_CLASSES
+    return (
+        _named("imagenet-sample", found)
+        if is_usual and is_whole and found.train.is_streamed
+        else found
+    )
+
+
+def _named(name: str, found: Splits) -> Splits:
+    """Return `found` under another name."""
+    assert found.test is not None
+    train, test = (replace(part, name="") for part in (found.train, found.test))
+    return Splits(name, train, test, found.origin)
+
+
+def _streamed(reading: Reading, pixels: int) -> Reading:
+    return replace(
+        reading,
+        resize=reading.resize or pixels,
+        stream=True if reading.stream is None else reading.stream,
+    )
