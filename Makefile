@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow bench paper studies advice estimate compare loader engines clean
+.PHONY: demo test test-slow bench paper studies advice estimate compare loader engines full-scale clean
 
 demo: .venv/ready
 	$(BIN)/dilute demo
@@ -41,6 +41,9 @@ loader: .venv/ready
 
 engines: .venv/ready-dev
 	$(BIN)/python benchmarks/engines.py
+
+full-scale: .venv/ready-dev
+	$(BIN)/python benchmarks/full_scale.py
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

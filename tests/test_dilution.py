@@ -10,6 +10,7 @@ from scipy import stats
 
 from dilute.data import LabelledSet, WhiteNoise
 from dilute.dilution import DilutedSet, NoisySet, ReplacedSet, read_labels, write_labels
+from dilute.dilution.blocks import draw_labels
 from dilute.errors import DataError, NoiseError
 from dilute.noise import Asymmetric, Confusion, Pair, Structured, Uniform, UniformOther
 
@@ -46,6 +47,28 @@ def test_labels_of_a_seed_are_pinned():
     )
     replaced = ReplacedSet(SMALL, 0.4, UniformOther(), seed=3)
     assert replaced.blocks[0].labels[:12, 0].tolist() == [0, 0, 0, 2, 0, 0, 1, 2, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS, ids=lambda p: p.pattern)
+@pytest.mark.parametrize("first", [0, 7, 10**9])
+def test_the_labels_of_a_shard_need_no_others(pattern, first: int):
+    """A range of images, drawn alone, a part of it, and each image by itself, wherever the range lies."""
+    images = np.arange(first, first + 200)
+    own = images % 10
+    matrix = pattern.matrix(10, 20.0)
+
+    def drawn(part: slice) -> np.ndarray:
+        out = np.empty((len(images[part]), 4), dtype=np.uint8)
+        draw_labels(out, own[part], images[part], matrix, seed=5)
+        return out
+
+    whole = drawn(slice(None))
+    assert np.array_equal(drawn(slice(50, 90)), whole[50:90])
+    assert np.array_equal(np.concatenate([drawn(slice(i, i + 1)) for i in range(20)]), whole[:20])
+    if first < 100:
+        from_start = np.empty((first + 200, 4), dtype=np.uint8)
+        draw_labels(from_start, np.arange(first + 200) % 10, np.arange(first + 200), matrix, seed=5)
+        assert np.array_equal(from_start[first:], whole)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS, ids=lambda p: p.pattern)

@@ -136,7 +136,6 @@ def test_the_papers_scale_is_the_papers_sampling():
         assert (spec.momentum, spec.augment) == (0.9, "crop_flip")
 
 
-@pytest.mark.slow
 def test_figure_3_takes_the_whole_path_on_a_sample_of_imagenet(tmp_path: Path, capsys):
     """Class folders of JPEG files, streamed, augmented, trained on by ResNet-18, and judged by top-1 and top-5."""
     for number in range(1000):

@@ -51,6 +51,17 @@ def estimates():
 
 
 @pytest.fixture(scope="module")
+def measured():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        import engines
+        import full_scale
+        import loader
+
+        return loader, engines, full_scale
+
+
+@pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Reproduction:
     out = tmp_path_factory.mktemp("figures")
     return reproduce(chosen_figures(["all", "headline"], FIGURES), "laptop", Store(STORE), out)
@@ -171,3 +182,24 @@ def test_the_page_on_methods_quotes_the_stored_results():
         for part in compare.PARTS:
             assert compare.text_of(part, Store(COMPARE)) in page, part.name
         assert compare.text_of_goals(Store(COMPARE)) in page
+
+
+def test_the_pages_quote_what_was_measured_of_loading_and_engines(measured):
+    for module, name in zip(measured[:2], ("large-data", "cluster"), strict=True):
+        results = json.loads((ROOT / "results" / f"{module.__name__}.json").read_text())
+        assert module.table(results) in (ROOT / "docs" / f"{name}.md").read_text()
+
+
+def test_the_page_on_full_scale_counts_the_runs_of_the_figures(measured):
+    """From the stored costs of a step: the rows are those of the runs that `reproduce --scale paper` has now."""
+    module = measured[2]
+    results = json.loads((ROOT / "results" / "full-scale.json").read_text())
+    page = (ROOT / "docs" / "full-scale.md").read_text()
+    for table in (module.figure_table, module.unit_table, module.billion_table):
+        assert table(results) in page
+    kinds = [tuple(row[name] for name in module.KIND) for row in results["units"]]
+    units = [module.Unit(**row["unit"]) for row in results["units"]]
+    again = module.figures(
+        dict(zip(kinds, units, strict=True)), module.Assumed(**results["assumed"])
+    )
+    assert again == [pytest.approx(row) for row in results["figures"]]

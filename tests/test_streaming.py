@@ -229,7 +229,7 @@ def test_a_sample_of_imagenet_is_tested_on_itself(folder: Path, monkeypatch: pyt
     assert part.name.startswith("streamed-imagenet-sample@")
     monkeypatch.setattr(imagenet, "_NUM_CLASSES", 3)
     found = load("imagenet-sample", folder.parent)
-    assert (found.name, found.train.input_shape) == ("imagenet-sample", (3, 64, 64))
+    assert (found.name, found.train.input_shape) == ("imagenet-sample", (3, 96, 96))
     assert len(found.train) == len(found.test) == 3
 
 

@@ -89,7 +89,7 @@ SETS = {
         can_stream=True,
     ),
     "imagenet-sample": NamedSet(
-        "1,000 photographs, one of each class of ImageNet, 3×64×64; from folders of your own",
+        "1,000 photographs, one of each class of ImageNet, 3×96×96; from folders of your own",
         imagenet.load_sample,
         can_resize=True,
         can_stream=True,
@@ -138,7 +138,7 @@ def load(
             `npz:FILE` or `hub:OWNER/NAME`. A name with `@hash` behind it, as an incomplete set has
             it, is accepted if that is the content found.
         data_dir: where named sets are kept; else `$DILUTE_DATA`, else the user's data folder.
-        resize: for `imagenet` (224 if not given), `imagenet-sample` (64), `folder:`, `shards:`, `parquet:` and `hub:`, the side in
+        resize: for `imagenet` (224 if not given), `imagenet-sample` (96), `folder:`, `shards:`, `parquet:` and `hub:`, the side in
             pixels (1 or more) of the square that every image is brought to: the shorter side is scaled, the
             centre cut out.
         stream: for `imagenet`, `imagenet-sample`, `folder:` and `shards:` (always), True to decode images when they are

@@ -11,7 +11,7 @@ from dilute.data.reading import Reading
 from dilute.errors import DataError
 
 PIXELS = 224
-SAMPLE_PIXELS = 64
+SAMPLE_PIXELS = 96
 _SIZES = (1_281_167, 50_000)
 _NUM_CLASSES = 1000
 
@@ -49,7 +49,7 @@ def has_sample(data_dir: Path) -> bool:
 def load_sample(data_dir: Path, reading: Reading) -> Splits:
     """Return one image of each class from `imagenet-sample/train/CLASS/…` in the data folder, to try the path.
 
-    Streamed as ImageNet is, at 64 by 64 pixels, and called `imagenet-sample`; tested on the training images, which
+    Streamed as ImageNet is, at 96 by 96 pixels, and called `imagenet-sample`; tested on the training images, which
     measures nothing. Where there are other images, or it is read in another way, it is as a `folder:`, and has its content
     in its name.
 

@@ -177,7 +177,8 @@ def draw_labels(
     """Draw noisy labels into `out` (`[n, copies]`).
 
     The label of copy `c` of image `i` depends on the seed, `c`, `images[i]` and row `true_labels[i]` of
-    `matrix` alone: a larger `alpha` or another subset keeps every label that both have.
+    `matrix` alone: a larger `alpha` or another subset keeps every label that both have. A range of images, such as
+    a shard of a huge set, is drawn at the cost of that range, wherever it lies.
 
     Arguments:
         out: uint8 or uint16 `[n, copies]`, written.
@@ -186,11 +187,12 @@ def draw_labels(
         matrix: float64 `[K, K]`, row-stochastic.
         seed: the run's seed.
     """
-    num_words = int(images.max(initial=-1)) + 1
-    members = [np.flatnonzero(true_labels == y) for y in range(len(matrix))]
-    laws = [_thresholds(row) for row in matrix]
+    first, last = (int(images.min()), int(images.max())) if len(images) else (0, -1)
+    rows, row_of = np.unique(matrix, axis=0, return_inverse=True)  # one alone if noise is uniform
+    members = [np.flatnonzero(row_of[true_labels] == law) for law in range(len(rows))]
+    laws = [_thresholds(row) for row in rows]
     for copy in range(out.shape[1]):
-        words = seeds.raw(seed, "labels", copy, count=num_words)[images]
+        words = seeds.raw(seed, "labels", copy, start=first, count=last - first + 1)[images - first]
         for where, (thresholds, support) in zip(members, laws, strict=True):
             out[where, copy] = support[np.searchsorted(thresholds, words[where], side="right")]
 
