@@ -16,6 +16,7 @@ import psutil
 import pytest
 import torch
 from pydantic import ValidationError
+from test_streaming import jpeg
 from torch import nn
 
 from dilute.cli import main
@@ -417,3 +418,45 @@ def test_what_cannot_be_is_said_once(tmp_path: Path):
         (line,) = said(err)
         assert message in line
     assert not list(tmp_path.iterdir())
+
+
+STREAMED = [
+    "--resize", "12", "--stream", "--model", "mlp1", "--alpha", "2", "--copies", "1", "--augment", "crop_flip",
+    "--batch-size", "15", "--steps", "12", "--optimizer", "sgd", "--curve-points", "3", "--threads", "1",
+    "--loader-workers", "1", "--json",
+]  # fmt: skip
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """60 JPEG files of three classes, one of which is none."""
+    for number in range(60):
+        place = tmp_path / "pictures" / "abc"[number % 3]
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{number:02}.jpg").write_bytes(jpeg(number))
+    (tmp_path / "pictures" / "b" / "04.jpg").write_bytes(b"\xff\xd8 not a picture" + bytes(50))
+    return tmp_path / "pictures"
+
+
+def test_ranks_with_loader_workers_stream_what_one_process_does(pictures: Path, tmp_path: Path):
+    """Augmented images, decoded by a worker of each rank; one that does not decode is skipped and counted once."""
+    run = ["run", f"folder:{pictures}", *STREAMED, "--on-corrupt", "skip", "--store"]
+    ended(launch([*run, str(tmp_path / "two")]))
+    assert main([*run, str(tmp_path / "one")]) == 0
+    assert_near(weights(tmp_path / "two"), weights(tmp_path / "one"))
+    (record,), (expected,) = (list(Store(tmp_path / name).records()) for name in ("two", "one"))
+    assert record.key == expected.key
+    assert record.unreadable_images == expected.unreadable_images == 1
+    ended(launch([*run, str(tmp_path / "again")]))
+    assert_same_bits(weights(tmp_path / "again"), weights(tmp_path / "two"))
+
+
+def test_a_corrupt_image_ends_all_ranks_in_one_line(pictures: Path, tmp_path: Path):
+    started = time.monotonic()
+    _, err = ended(
+        launch(["run", f"folder:{pictures}", *STREAMED, "--store", str(tmp_path)]), code=1
+    )
+    assert time.monotonic() - started < 2 * LIMIT_SECONDS
+    (line,) = said(err)
+    assert "04.jpg" in line
+    assert not list(tmp_path.glob("*.json"))

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 from test_sweep_faults import HERE, QUICK, SWEEP, faulty, results, start, wait_for
@@ -122,6 +123,20 @@ def test_sigterm_checkpoints_and_the_run_goes_on_elsewhere(cluster: Any, tmp_pat
     alone = tmp_path / "alone"
     assert run_sweep(specs, alone, workers=2, threads=1).done == 8
     assert results(store) == results(alone)
+
+
+@pytest.mark.slow
+def test_relative_paths_mean_the_same_on_nodes(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (60, 1, 8, 8), dtype=np.uint8)
+    np.savez("own.npz", x_train=images, y_train=np.arange(60) % 3)
+    spec = RunSpec(**{**QUICK, "data": "npz:own.npz"})
+    found = run_sweep([spec], "runs", threads=1, cluster=Cluster(cluster.address))
+    assert (found.done, found.left) == (1, 0), found.failures
+    assert len(list((tmp_path / "runs").glob("*.json"))) == 1
 
 
 @pytest.mark.slow

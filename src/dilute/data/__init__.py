@@ -24,6 +24,7 @@ __all__ = [
     "OnCorrupt",
     "Splits",
     "WhiteNoise",
+    "absolute",
     "can_resize",
     "can_stream",
     "check_alike",
@@ -260,6 +261,14 @@ def can_stream(name: str) -> bool:
 def _source(name: str) -> NamedSet | OwnForm | None:
     form, colon, _ = name.partition(":")
     return OWN.get(form) if colon else SETS.get(name.partition("@")[0])
+
+
+def absolute(name: str) -> str:
+    """Return `name` with its path, if it has one, from the root on: it means the same in whatever folder."""
+    form, colon, argument = name.partition(":")
+    if not (colon and form in OWN) or form == "hub":
+        return name
+    return f"{form}:{Path(argument).expanduser().absolute()}"
 
 
 def row_names(name: str) -> list[str] | None:

@@ -95,13 +95,16 @@ def run_sweep(
     if sweep.is_complete:
         return sweep.result()
     check_space(store)
-    common = (specs.data_dir, specs.sources, keep_weights)
+    # From the root on, since nodes of a cluster work in folders of their own.
+    folder = store.folder.absolute() if is_local(store.folder) else store.folder
+    data_folder = specs.data_dir and specs.data_dir.absolute()
+    common = (data_folder, specs.sources, keep_weights)
     if cluster is None:
-        settings = [Setting(store.folder, p.threads, p.device, *common) for p in places]
+        settings = [Setting(folder, p.threads, p.device, *common) for p in places]
         sweep.work(lambda chosen: LocalCrew(chosen, hang_seconds), settings)
     else:
         device = device or ("cuda" if cluster.gpus_per_run else "cpu")
-        one = Setting(store.folder, threads or 1, device, *common)
+        one = Setting(folder, threads or 1, device, *common)
         _work_on_cluster(sweep, cluster, one, workers, store, hang_seconds)
     return sweep.result()
 

@@ -20,7 +20,7 @@ class Source:
     """A data set of a sweep: how to load it again, and what its runs need to know of it.
 
     Attributes:
-        load_name: what `dilute.data.load` takes.
+        load_name: what `dilute.data.load` takes, from whatever folder.
         resize: pixels, as for `load`.
         num_train, num_test: images; num_test is None without a test set.
         stream: whether it was streamed, so that workers read it in the same way.
@@ -122,7 +122,11 @@ class _Loader:
             found = dilute.data.load(load_name, self._data_dir, resize)
             num_test = len(found.test) if found.test is not None else None
             self.sources[found.name] = Source(
-                load_name, resize, len(found.train), num_test, found.train.is_streamed
+                dilute.data.absolute(load_name),
+                resize,
+                len(found.train),
+                num_test,
+                found.train.is_streamed,
             )
             held = self._held[role] = (name, found)
         return held[1]

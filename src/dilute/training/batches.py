@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,19 +76,22 @@ def _started(made: _Batches, wanted: _Wanted, workers: int) -> Iterator[Any]:
     # way through a step or a file; it is enough to learn of it when the next batch is asked for.
     is_main = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD")
     before = signal.getsignal(signal.SIGCHLD) if is_main else None
-    loader = iter(
-        DataLoader(
-            made,
-            batch_size=None,
-            sampler=wanted,
-            num_workers=workers,
-            collate_fn=_as_it_is,
-            prefetch_factor=_BATCHES_PER_WORKER,
-            timeout=_LOOK_EVERY_SECONDS,
-            generator=torch.Generator(),  # or it would draw from the one that training draws from
-            worker_init_fn=_leave_interrupts_to_the_parent,
+    with warnings.catch_warnings():
+        # More workers than cores are the user's choice; they may wait for a network.
+        warnings.filterwarnings("ignore", "This DataLoader will create")
+        loader = iter(
+            DataLoader(
+                made,
+                batch_size=None,
+                sampler=wanted,
+                num_workers=workers,
+                collate_fn=_as_it_is,
+                prefetch_factor=_BATCHES_PER_WORKER,
+                timeout=_LOOK_EVERY_SECONDS,
+                generator=torch.Generator(),  # or it would draw from the one that training draws from
+                worker_init_fn=_leave_interrupts_to_the_parent,
+            )
         )
-    )
     if is_main:
         signal.signal(signal.SIGCHLD, before)
     return loader
