@@ -118,7 +118,7 @@ def table(results: dict[str, Any]) -> str:
             f"{1000 * (found['place_seconds_per_run'] - found['run_seconds']):.0f}"
             for found in engines.values()
         ],
-        "of it CPU time of the process that sends the runs, ms": [
+        "CPU time of the process that sends the runs, per run, ms": [
             f"{1000 * found['sender_cpu_seconds_per_run']:.1f}" for found in engines.values()
         ],
         "the run itself (its record's seconds), s": [

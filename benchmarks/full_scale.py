@@ -323,7 +323,7 @@ def figure_table(results: dict[str, Any]) -> str:
         values = [row["images"] / 1e6, row["core_hours_here"], row["gpu_hours"]]
         values += [row["longest_run_hours"], *hours, row["dollars"]]
         lines.append(
-            f"| {row['figure']} | {row['runs']:,} | {' | '.join(map(rounded, values))} | {row['bound']} |"
+            f"| {row['figure']} | {row['runs']:,} | {' | '.join(map(amount, values))} | {row['bound']} |"
         )
         for number, value in enumerate([row["runs"], *values]):
             total[str(number)] = total.get(str(number), 0.0) + value
@@ -334,7 +334,7 @@ def figure_table(results: dict[str, Any]) -> str:
     ]
     sums = list(total.values())
     cells = [*sums[1:4], longest, *together, sums[-1]]
-    lines.append(f"| all | {sums[0]:,.0f} | {' | '.join(map(rounded, cells))} | |")
+    lines.append(f"| all | {sums[0]:,.0f} | {' | '.join(map(amount, cells))} | |")
     lines += [
         "",
         f"Assumed: a GPU trains ResNet-18 at 224 pixels at {assumed['gpu_images_per_second']:,.0f} images/s, which is "
@@ -394,6 +394,10 @@ def billion_table(results: dict[str, Any]) -> str:
         ["| alpha = 100, a billion images | |", "| --- | --- |"]
         + [f"| {name} | {value} |" for name, value in rows]
     )
+
+
+def amount(value: float) -> str:
+    return rounded(value) if value >= 0.01 else "< 0.01"
 
 
 def rounded(value: float) -> str:

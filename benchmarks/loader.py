@@ -172,6 +172,8 @@ def table(results: dict[str, Any]) -> str:
             )
     lines += [
         "",
+        "Training a small network on single labels, PyTorch included in the peak:",
+        "",
         "| training on | alpha | labels, MiB | peak memory, MiB |",
         "| --- | --- | --- | --- |",
     ]
