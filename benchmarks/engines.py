@@ -76,7 +76,7 @@ def sweep(engine: str, runs: int, workers: int) -> dict[str, float]:
         result = run_sweep(
             specs,
             folder,
-            workers=workers,
+            workers=None if cluster else workers,  # all places of the cluster
             threads=1,
             device="cpu",
             cluster=cluster,

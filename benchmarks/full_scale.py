@@ -48,7 +48,7 @@ SOURCES = {
 }
 SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32), "imagenet": (3, 224, 224)}
 CLASSES = {"mnist": 10, "cifar10": 10, "imagenet": 1000}
-CLUSTERS = (1, 8, 64)
+CLUSTERS = (1, 8, 64)  # GPUs
 SHARING = 4  # runs on a GPU at once, where launches and not arithmetic are the limit
 TIMED_SECONDS = 3.0
 TIMED_IMAGES = {"imagenet": 32}  # at most so many images a batch where a step is timed
@@ -195,15 +195,17 @@ class Cost:
     host: float
     gpu: float
 
-    @property
-    def on_gpu(self) -> float:
-        """Alone on a GPU."""
-        return max(self.host, self.gpu)
+    def wall(self, sharing: int) -> float:
+        """Return how long it takes on a GPU that `sharing` runs like it are on."""
+        return max(self.host, sharing * self.gpu)
 
-    @property
-    def shared(self) -> float:
-        """Its share of a GPU that several runs are on."""
-        return max(self.host / SHARING, self.gpu)
+    def share(self, sharing: int) -> float:
+        """Return its part of that GPU's time."""
+        return self.wall(sharing) / sharing
+
+    def waits_for_host(self, sharing: int) -> bool:
+        """Return whether feeding the GPU decides."""
+        return self.host > sharing * self.gpu
 
 
 def cost_of(spec: RunSpec, unit: Unit, flops_per_second: float, launch: float) -> Cost:
@@ -237,26 +239,36 @@ def figures(units: dict[Kind, Unit], assumed: Assumed) -> list[dict[str, Any]]:
         ]
         if not costs:
             continue
-        gpu = sum(cost.on_gpu for cost in costs)
-        shared = sum(cost.shared for cost in costs)
-        longest = max(cost.on_gpu for cost in costs)
-        bound = "arithmetic" if sum(c.gpu for c in costs) > sum(c.host for c in costs) else "host"
         is_streamed = any(SOURCES[spec.data].stream for spec in new.values())
+        ways = [1, SHARING]
+        totals = {way: sum(cost.share(way) for cost in costs) for way in ways}
+        longest = {way: max(cost.wall(way) for cost in costs) for way in ways}
+        hours = {
+            hours_on(size): min(max(totals[way] / size, longest[way]) for way in ways) / 3600
+            for size in CLUSTERS
+        }
         rows.append(
             {
                 "figure": name,
                 "runs": len(costs),
                 "images": sum(cost.images for cost in costs),
                 "core_hours_here": sum(cost.core for cost in costs) / 3600,
-                "gpu_hours": gpu / 3600,
-                "shared_gpu_hours": shared / 3600,
-                "longest_run_hours": longest / 3600,
-                **{hours_on(size): max(shared / size, longest) / 3600 for size in CLUSTERS},
-                "dollars": shared / 3600 * assumed.dollars_per_gpu_hour,
-                "bound": "decoding" if is_streamed else bound,
+                "alone_gpu_hours": totals[1] / 3600,
+                "alone_limit": "decoding" if is_streamed else limit(costs, 1),
+                "shared_gpu_hours": totals[SHARING] / 3600,
+                "shared_limit": "decoding" if is_streamed else limit(costs, SHARING),
+                "longest_run_hours": longest[1] / 3600,
+                **hours,
+                "dollars": min(totals.values()) / 3600 * assumed.dollars_per_gpu_hour,
             }
         )
     return rows
+
+
+def limit(costs: Sequence[Cost], sharing: int) -> str:
+    """Return what most of the runs' time is for."""
+    host = sum(cost.share(sharing) for cost in costs if cost.waits_for_host(sharing))
+    return "host" if host > sum(cost.share(sharing) for cost in costs) / 2 else "arithmetic"
 
 
 def hours_on(gpus: int) -> str:
@@ -310,31 +322,36 @@ def cores_per_gpu(images_per_second: float) -> float:
 
 
 def figure_table(results: dict[str, Any]) -> str:
-    assumed = results["assumed"]
-    machines = [f"{size} GPU{'s' if size > 1 else ''}, hours" for size in CLUSTERS]
+    assumed, rows = results["assumed"], results["figures"]
+    larger = [size for size in CLUSTERS if size > 1]
+    names = ["images", "core_hours_here", "alone_gpu_hours", "shared_gpu_hours"]
+    names += ["longest_run_hours", *map(hours_on, larger), "dollars"]
+    sums = {name: sum(row[name] for row in rows) for name in names}
+    sums["longest_run_hours"] = max(row["longest_run_hours"] for row in rows)
+    for size in larger:
+        total = sum(min(row["alone_gpu_hours"], row["shared_gpu_hours"]) for row in rows)
+        sums[hours_on(size)] = max(total / size, sums["longest_run_hours"])
+    whole = {"figure": "all", "runs": sum(row["runs"] for row in rows), **sums}
     lines = [
-        "| figure | runs | images, millions | core hours here | GPU hours, a run at a time | "
-        f"longest run, hours | {' | '.join(machines)} | cost, $ | limit |",
-        "|" + " --- |" * (8 + len(CLUSTERS)),
+        "| figure | runs | images, millions | core hours here | GPU hours, a run at a time | limit | "
+        f"GPU hours, {SHARING} at a time | limit | longest run, hours | "
+        f"{' | '.join(f'{size} GPUs, hours' for size in larger)} | cost, $ |",
+        "|" + " --- |" * (10 + len(larger)),
     ]
-    total: dict[str, float] = {}
-    for row in results["figures"]:
-        hours = [row[hours_on(size)] for size in CLUSTERS]
-        values = [row["images"] / 1e6, row["core_hours_here"], row["gpu_hours"]]
-        values += [row["longest_run_hours"], *hours, row["dollars"]]
-        lines.append(
-            f"| {row['figure']} | {row['runs']:,} | {' | '.join(map(amount, values))} | {row['bound']} |"
-        )
-        for number, value in enumerate([row["runs"], *values]):
-            total[str(number)] = total.get(str(number), 0.0) + value
-    longest = max(row["longest_run_hours"] for row in results["figures"])
-    together = [
-        max(sum(r["shared_gpu_hours"] for r in results["figures"]) / size, longest)
-        for size in CLUSTERS
-    ]
-    sums = list(total.values())
-    cells = [*sums[1:4], longest, *together, sums[-1]]
-    lines.append(f"| all | {sums[0]:,.0f} | {' | '.join(map(amount, cells))} | |")
+    for row in [*rows, whole]:
+        hours = [row[hours_on(size)] for size in larger]
+        cells = [
+            row["figure"],
+            f"{row['runs']:,}",
+            amount(row["images"] / 1e6),
+            amount(row["core_hours_here"]),
+            amount(row["alone_gpu_hours"]),
+            row.get("alone_limit", ""),
+            amount(row["shared_gpu_hours"]),
+            row.get("shared_limit", ""),
+            *map(amount, [row["longest_run_hours"], *hours, row["dollars"]]),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "",
         f"Assumed: a GPU trains ResNet-18 at 224 pixels at {assumed['gpu_images_per_second']:,.0f} images/s, which is "

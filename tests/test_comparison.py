@@ -10,7 +10,7 @@ import pytest
 from test_cli import assert_one_line, command
 
 from dilute.advice.method import choose_method, preparation_seconds
-from dilute.comparison import Contest, draw_comparison, entries_of, outcomes, ranking
+from dilute.comparison import Contest, Standing, draw_comparison, entries_of, outcomes, ranking
 from dilute.data import Splits
 from dilute.dilution import DilutedSet, ReplacedSet
 from dilute.errors import SpecError
@@ -160,6 +160,15 @@ COMPARE += [
     "--workers",
     "1",
 ]
+
+
+def test_a_picture_of_nothing_but_failures():
+    failed = [
+        Standing("mae", "MAE", "nothing", "digits", amount, "alpha", *[None] * 6, 0, 3, None, None)
+        for amount in (1.0, 5.0)
+    ]
+    figure = draw_comparison(failed, "digits")
+    figure.canvas.draw()
 
 
 def test_compare_prints_a_table_draws_and_goes_on(command, tmp_path: Path):

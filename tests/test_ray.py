@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from dilute.store import Store
 from dilute.sweeps import Cluster, expand, ray_crew, run_sweep
 from dilute.sweeps.plan import Source
 from dilute.sweeps.ray_crew import Ground
-from dilute.sweeps.workers import HeldData, Setting, Task
+from dilute.sweeps.workers import HeldData, Setting, Step, Task
 
 GOOD = [RunSpec(**QUICK, seed=seed) for seed in range(3)]
 
@@ -142,7 +143,7 @@ def test_relative_paths_mean_the_same_on_nodes(
 @pytest.mark.slow
 def test_a_fault_costs_the_run_that_has_it(cluster: Any, tmp_path: Path):
     faults = {
-        "hangs": "no sign of life for 8 s; the run was ended (see --hang-seconds)",
+        "hangs": "no sign of life for 8 s, twice; the run was ended (see --hang-seconds)",
         "crashes": "the worker was lost 4 times (WorkerCrashedError: ",
         "fails": "RuntimeError: no luck",
         "cannot_be": "this cannot be; take another",
@@ -262,9 +263,96 @@ def test_an_address_where_something_else_listens(
         serving.join()
 
 
-def test_fractions_of_gpus():
-    with pytest.raises(SpecError, match=r"^gpus_per_run = -1 cannot be; it must be 0 or more$"):
-        Cluster(gpus_per_run=-1)
+@pytest.mark.parametrize("gpus", [-1, 1.5, 1e-5, float("inf")])
+def test_gpus_that_ray_cannot_give(gpus: float):
+    with pytest.raises(SpecError, match=r"^gpus_per_run = \S+ cannot be; it must be 0, a share of"):
+        Cluster(gpus_per_run=gpus)
+
+
+@pytest.mark.parametrize("gpus", [0, 0.25, 1, 2.0])
+def test_gpus_that_it_can_give(gpus: float):
+    assert Cluster(gpus_per_run=gpus).gpus_per_run == gpus
+
+
+class QuietRay:
+    """What a crew asks of Ray, with no cluster: tasks never end, and the board says what it is told to."""
+
+    exceptions = SimpleNamespace(RayError=RuntimeError)
+
+    def __init__(self) -> None:
+        self.submitted: list[Task] = []
+        self.cancelled: list[int] = []
+        self.told: dict[str, Step | None] = {}
+        self.options = self.remote = lambda *arguments, **options: self
+
+    def remote_task(self, task: Task, *_: object) -> int:
+        self.submitted.append(task)
+        return len(self.submitted) - 1
+
+    def put(self, value: object) -> object:
+        return value
+
+    def get(self, *_: object, **__: object) -> dict[str, Step | None]:
+        told, self.told = self.told, {}
+        return told
+
+    def cancel(self, reference: int, *, force: bool) -> None:
+        assert force
+        self.cancelled.append(reference)
+
+
+def quiet_crew(ray: QuietRay, workers: int, *, grows: bool) -> Any:
+    setting = Setting(Path("runs"), 1, "cpu", None, {}, keep_weights=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray_crew, "_beside_the_sender", lambda ray: {})
+        settings = [setting] * workers
+        return ray_crew.RayCrew(ray, settings, 10, gpus_per_run=0, token="", grows=grows)
+
+
+@pytest.fixture
+def quiet() -> tuple[QuietRay, Any]:
+    """A crew of one place on such a Ray, whose run has begun; runs may be silent for ten seconds."""
+    ray = QuietRay()
+    crew = quiet_crew(ray, 1, grows=False)
+    crew._remote = SimpleNamespace(remote=ray.remote_task)
+    crew._board = SimpleNamespace(read=SimpleNamespace(remote=lambda: None))
+    (member,) = crew.members
+    crew.give(member, Task("a", GOOD[0], may_repeat=False))
+    crew._listen(1000)
+    ray.told = {"a": None}
+    crew._listen(1001)
+    return ray, crew
+
+
+def test_a_silent_run_is_queued_again_before_it_is_given_up(quiet: tuple[QuietRay, Any]):
+    """It may have lost its node, and wait for another for as long as that takes."""
+    ray, crew = quiet
+    (member,) = crew.members
+    crew._listen(1010)
+    assert not ray.cancelled
+    crew._listen(1012)
+    assert (ray.cancelled, len(ray.submitted), member.is_hung) == ([0], 2, False)
+    crew._listen(9000)
+    assert ray.cancelled == [0], "it has not begun again"
+    ray.told = {"a": None}
+    crew._listen(9001)
+    crew._listen(9012)
+    assert (ray.cancelled, len(ray.submitted), member.is_hung) == ([0, 1], 2, True)
+
+
+def test_a_run_that_came_further_may_be_silent_again(quiet: tuple[QuietRay, Any]):
+    ray, crew = quiet
+    crew._listen(1012)
+    ray.told = {"a": Step(5, 10, 1.0, None)}
+    crew._listen(1013)
+    crew._listen(1024)
+    assert (ray.cancelled, len(ray.submitted)) == ([0, 1], 3)
+    assert not crew.members[0].is_hung
+
+
+def test_a_number_of_workers_is_what_is_queued():
+    assert len(quiet_crew(QuietRay(), 4, grows=False).members) == 4
+    assert len(quiet_crew(QuietRay(), 4, grows=True).members) == 8, "so that no place waits"
 
 
 def test_the_store_is_left_as_it_was_found(tmp_path: Path):

@@ -6,7 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,16 +24,20 @@ from dilute.runs import RunSpec, noisy_set
 from dilute.store import Store
 from dilute.sweeps import (
     Place,
+    engine,
     estimate,
     expand,
     label,
     make_plan,
     places,
+    run_sweep,
     share,
     standing,
     varied_fields,
 )
+from dilute.sweeps.crew import Member
 from dilute.sweeps.plan import planned_steps
+from dilute.sweeps.workers import Setting, Step, Stopped, Task
 
 QUICK = {
     "data": "digits",
@@ -259,6 +266,9 @@ def test_shares_of_the_machine(monkeypatch: pytest.MonkeyPatch):
     assert share(2, None, "cpu") == [Place("cpu", 4)] * 2
     assert share(None, 3, "cpu") == [Place("cpu", 3)] * 2
     assert share(20, None, "cpu") == [Place("cpu", 1)] * 20
+    assert share(None, None, "cpu", 3) == [Place("cpu", 1)] * 2, "a core for each loader worker"
+    assert share(2, None, "cpu", 2) == [Place("cpu", 2)] * 2
+    assert share(None, 4, "cpu", 4) == [Place("cpu", 4)]
     monkeypatch.setattr(places, "choose_device", lambda name: torch.device(name or "cuda"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert share(None, None, None) == [Place("cuda:0", 4), Place("cuda:1", 4)]
@@ -266,6 +276,68 @@ def test_shares_of_the_machine(monkeypatch: pytest.MonkeyPatch):
     assert share(None, None, "cuda:1") == [Place("cuda:1", 8)]
     with pytest.raises(SpecError, match="workers = 0 cannot be"):
         share(0, None, "cpu")
+    with pytest.raises(SpecError, match="loader_workers = -1 cannot be"):
+        share(None, None, "cpu", -1)
+
+
+class PreemptedCrew:
+    """One worker, told to stop (SIGTERM) each time after it came to the next of some steps, if there is one."""
+
+    def __init__(self, steps: list[int], settings: Sequence[Setting]) -> None:
+        self.steps = iter(steps)
+        self.given = 0
+        self.members = [_OneAtATime(settings[0])]
+
+    def give(self, member: Any, task: Task) -> None:
+        self.given += 1
+        member.take(task)
+
+    def events(self, _: float) -> Iterator[tuple[Any, Any]]:
+        (member,) = self.members
+        step = next(self.steps, None)
+        if step is not None:
+            member.step = Step(step, 100, 1.0, None)
+            yield member, Stopped()
+
+    def stop(self, _: float) -> Iterator[tuple[Any, Any]]:
+        return iter(())
+
+    def kill(self) -> None:
+        pass
+
+
+class _OneAtATime(Member):
+    is_running = True
+
+    @property
+    def is_idle(self) -> bool:
+        return self.task is None
+
+
+@pytest.mark.parametrize(
+    ("steps", "failed"),
+    [([10, 20, 30, 40, 50, 60, 60, 60], 1), ([7, 7, 7], 1), ([7, 7, 9, 9, 12], 0)],
+)
+def test_stops_count_only_while_a_run_comes_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[int], failed: int
+):
+    """As spot machines stop it, run by run a little further."""
+    crews: list[PreemptedCrew] = []
+
+    def crew(settings: Sequence[Setting], hang_seconds: float) -> PreemptedCrew:
+        crews.append(PreemptedCrew(steps, settings))
+        return crews[0]
+
+    @contextmanager
+    def until_all_are_told() -> Iterator[Callable[[], bool]]:
+        yield lambda: bool(crews) and crews[0].given > len(steps)
+
+    monkeypatch.setattr(engine, "LocalCrew", crew)
+    monkeypatch.setattr(engine, "stop_requests", until_all_are_told)
+    found = run_sweep([RunSpec(data="digits", model="perceptron")], tmp_path, workers=1)
+    assert (found.failed, found.left) == (failed, 1 - failed)
+    for message in found.failures.values():
+        assert message == "the worker was told to stop (SIGTERM) 3 times in one place"
 
 
 def hold_claim(store: Path, key: str) -> subprocess.Popen:

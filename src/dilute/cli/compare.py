@@ -57,6 +57,7 @@ def compare(
     threads: options.Threads = None,
     device: options.WorkerDevice = None,
     retry_failed: options.RetryFailed = False,
+    loader_workers: options.LoaderWorkers = 0,
     hang_seconds: options.HangSeconds = 900.0,
     engine: options.Engine = "local",
     address: options.Address = None,
@@ -113,6 +114,7 @@ def compare(
             device=device,
             retry_failed=retry_failed,
             keep_weights=False,
+            loader_workers=loader_workers,
             hang_seconds=hang_seconds,
             cluster=cluster,
             on_progress=on_progress,
@@ -123,8 +125,6 @@ def compare(
         )
     records = [record for key in result.specs if (record := kept.get(key)) is not None]
     found = ranking(outcomes(records))
-    if picture is not None:
-        save(draw_comparison(found, found[0].setting), picture)
     if json:
         console.print_json(
             {"standings": [asdict(one) for one in found], "failures": result.failures}
@@ -133,6 +133,8 @@ def compare(
         print(_text(found))
         for key, message in result.failures.items():
             print(f"failed: {result.specs[key].method}: {message} ({key})")
+    if picture is not None:
+        save(draw_comparison(found, found[0].setting), picture)
     if result.failed:
         raise typer.Exit(1)
 

@@ -126,6 +126,12 @@ GpusPerRun = Annotated[
 HangSeconds = Annotated[
     float, typer.Option(help="Kill a worker that is silent for so long; its run has failed.")
 ]
+LoaderWorkers = Annotated[
+    int,
+    typer.Option(
+        help="Processes of a run that load images ahead; 0 to load them between steps.", min=0
+    ),
+]
 
 
 def load_with_pool(

@@ -44,6 +44,7 @@ def reproduce(
     workers: options.Workers = None,
     threads: options.Threads = None,
     device: options.WorkerDevice = None,
+    loader_workers: options.LoaderWorkers = 0,
     hang_seconds: options.HangSeconds = 900.0,
     engine: options.Engine = "local",
     address: options.Address = None,
@@ -76,6 +77,7 @@ def reproduce(
                 device=device,
                 retry_failed=retry_failed,
                 keep_weights=False,
+                loader_workers=loader_workers,
                 hang_seconds=hang_seconds,
                 cluster=cluster,
                 on_progress=on_progress,
@@ -94,7 +96,20 @@ def reproduce(
     kept = Store(store)
     if dry_run:
         missing = missing_runs(chosen, scale, kept)  # type: ignore[arg-type]
-        _show_missing(missing, scale, share(workers, threads, device), data_dir, json=json)
+        there = kept.keys()
+        uncounted = [
+            figure.name
+            for figure in chosen
+            if any(spec.key() not in there for spec in figure.references(scale))  # type: ignore[arg-type]
+        ]
+        _show_missing(
+            missing,
+            uncounted,
+            scale,
+            share(workers, threads, device, loader_workers),
+            data_dir,
+            json=json,
+        )
         return
     found = reproduce_figures(
         chosen,
@@ -130,13 +145,18 @@ def reproduce(
 
 def _show_missing(
     missing: Mapping[str, Sequence[RunSpec]],
+    uncounted: Sequence[str],
     scale: str,
     places: Sequence[Place],
     data_dir: Path | None,
     *,
     json: bool,
 ) -> None:
-    """Print how many runs each figure lacks, and how long they would take here."""
+    """Print how many runs each figure lacks, and how long they would take here.
+
+    Arguments:
+        uncounted: figures whose other runs follow from a reference that is missing, too.
+    """
     from dilute.sweeps import estimate, make_plan
 
     counts = {name: len(specs) for name, specs in missing.items()}
@@ -154,7 +174,13 @@ def _show_missing(
         ).seconds
     if json:
         console.print_json(
-            {"scale": scale, "to_do": counts, "runs": len(unique), "estimated_seconds": seconds}
+            {
+                "scale": scale,
+                "to_do": counts,
+                "uncounted": uncounted,
+                "runs": len(unique),
+                "estimated_seconds": seconds,
+            }
         )
         return
     print(console.columns([["figure", "to do"], *([name, str(n)] for name, n in counts.items())]))
@@ -162,6 +188,11 @@ def _show_missing(
         f"{len(unique):,} runs to do at {scale} scale, about {console.duration(seconds)} with {len(places)} "
         "workers (on this machine, from a few steps of each model; shared runs counted once)"
     )
+    if uncounted:
+        console.say(
+            "note: not counted are the runs that follow from a reference, which is to be trained first: "
+            f"{', '.join(uncounted)}"
+        )
 
 
 def _refuse_parts(specs: Sequence[RunSpec], plan: Plan) -> None:

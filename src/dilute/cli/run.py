@@ -121,10 +121,7 @@ def run(
     resize: options.Resize = None,
     stream: options.Stream = None,
     on_corrupt: options.OnCorrupt = "fail",
-    loader_workers: Annotated[
-        int,
-        typer.Option(help="Processes that load images ahead; 0 to load them between steps.", min=0),
-    ] = 0,
+    loader_workers: options.LoaderWorkers = 0,
     json: options.Json = False,
 ) -> None:
     """Train one model on one noisy set, and keep the record.

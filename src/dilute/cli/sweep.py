@@ -30,6 +30,7 @@ def sweep(
         bool, typer.Option("--dry-run", help="List the runs and estimate the time; run nothing.")
     ] = False,
     retry_failed: options.RetryFailed = False,
+    loader_workers: options.LoaderWorkers = 0,
     hang_seconds: options.HangSeconds = 900.0,
     engine: options.Engine = "local",
     address: options.Address = None,
@@ -64,7 +65,7 @@ def sweep(
     specs = read_sweep(file)
     plan = make_plan(part_of(specs, shard) if shard else specs, data_dir=data_dir, resize=resize)
     if dry_run:
-        places = share(workers, threads, device)
+        places = share(workers, threads, device, loader_workers)
         found = standing(plan, kept)
         again = {key: plan.specs[key] for key in found.failed} if retry_failed else {}
         _show_plan(plan, kept, {**found.missing, **again}, len(places), places[0], json=json)
@@ -78,6 +79,7 @@ def sweep(
             device=device,
             retry_failed=retry_failed,
             keep_weights=not no_weights,
+            loader_workers=loader_workers,
             hang_seconds=hang_seconds,
             cluster=cluster,
             on_progress=on_progress,

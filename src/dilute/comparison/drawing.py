@@ -96,8 +96,10 @@ def _lines(axes: Axes, standings: Sequence[Standing], amounts: Sequence[float]) 
     axes.minorticks_off()
     axes.set_ylabel("test accuracy, % (logit scale)")
     seen = [_within(a) for one in standings for a in (one.low, one.high) if a is not None]
-    axes.set_ylim(min(seen) * 0.8, 1 - (1 - max(seen)) * 0.7)
     axes.grid(alpha=0.3, linewidth=0.5)
+    if not seen:  # every run failed
+        return
+    axes.set_ylim(min(seen) * 0.8, 1 - (1 - max(seen)) * 0.7)
     others = len(methods) - len(named)
     axes.legend(
         frameon=True,

@@ -56,6 +56,7 @@ def run_sweep(
     resize: int | None = None,
     retry_failed: bool = False,
     keep_weights: bool = True,
+    loader_workers: int = 0,
     hang_seconds: float = 900.0,
     cluster: Cluster | None = None,
     on_progress: Callable[[SweepProgress], object] = lambda progress: None,
@@ -76,6 +77,7 @@ def run_sweep(
         data_dir, sources, resize: as for `make_plan`.
         retry_failed: do runs again that the store has as failed.
         keep_weights: also keep the weights of the last and the selected models.
+        loader_workers: processes of each run that load images ahead, beside its threads; 0 for none.
         hang_seconds: a worker that is silent for so long is killed; a worker speaks with every step,
             so this must be longer than reading the data, or an evaluation.
         cluster: where Ray does the runs; None for processes on this machine.
@@ -86,7 +88,7 @@ def run_sweep(
     """
     if not hang_seconds > 0:
         raise SpecError(f"hang_seconds = {hang_seconds:g} cannot be; it must be above 0")
-    places = share(workers, threads, device)
+    places = share(workers, threads, device, loader_workers)
     if not isinstance(specs, Plan):
         specs = make_plan(specs, data_dir=data_dir, resize=resize, sources=sources)
     store = store if isinstance(store, Store) else Store(store)
@@ -98,7 +100,7 @@ def run_sweep(
     # From the root on, since nodes of a cluster work in folders of their own.
     folder = store.folder.absolute() if is_local(store.folder) else store.folder
     data_folder = specs.data_dir and specs.data_dir.absolute()
-    common = (data_folder, specs.sources, keep_weights)
+    common = (data_folder, specs.sources, keep_weights, loader_workers)
     if cluster is None:
         settings = [Setting(folder, p.threads, p.device, *common) for p in places]
         sweep.work(lambda chosen: LocalCrew(chosen, hang_seconds), settings)
@@ -120,10 +122,10 @@ def _work_on_cluster(
     gpus = cluster.gpus_per_run
     token = f".{uuid.uuid4().hex[:12]}.seen"
     with connected(cluster) as ray:
-        places = num_places(ray, setting.threads, gpus)
+        places = num_places(ray, setting.cores, gpus)
         if not places and workers is None:
             raise SpecError(
-                f"no node of the cluster has the {setting.threads} CPUs and {gpus:g} GPUs of a run; take fewer, or "
+                f"no node of the cluster has the {setting.cores} CPUs and {gpus:g} GPUs of a run; take fewer, or "
                 "say with workers how many runs to queue for nodes that are yet to come"
             )
         write_file(store.folder / token, b"\0")
@@ -184,7 +186,8 @@ class _Sweep:
             for key, record in found.failed.items()
             if key not in self._failed_before
         }
-        self._stops: Counter[str] = Counter()
+        self._stops: Counter[str] = Counter()  # of a run since it last came further
+        self._reached: Counter[str] = Counter()
         self._false_starts = 0
         self._told = 0.0
         self._is_stopping = False
@@ -307,11 +310,18 @@ class _Sweep:
     def _put_back(self, crew: Crew, member: Member) -> None:
         """Queue a run that was stopped, unless that is its fate."""
         assert member.task is not None
-        self._stops[member.task.key] += 1
-        if self._is_stopping or self._stops[member.task.key] < _MOST_STOPS:
+        key = member.task.key
+        if member.step is not None and member.step.step > self._reached[key]:
+            self._reached[key], self._stops[key] = member.step.step, 0
+        self._stops[key] += 1
+        if self._is_stopping or self._stops[key] < _MOST_STOPS:
             self._queue.appendleft(member.take_back())
         else:
-            self._fail(crew, member, f"the worker was told to stop (SIGTERM) {_MOST_STOPS} times")
+            self._fail(
+                crew,
+                member,
+                f"the worker was told to stop (SIGTERM) {_MOST_STOPS} times in one place",
+            )
 
     def _fail(self, crew: Crew, member: Member, message: str) -> None:
         """Record the run in hand as failed, unless that would replace a result."""

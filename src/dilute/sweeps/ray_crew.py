@@ -32,6 +32,8 @@ _HTTP2_SETTINGS = b"\x04"
 _HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _HTTP2_SETTINGS + bytes(5)
 _MOST_REPEATS = 3  # by Ray, of a run whose worker or node died
 _QUEUED_PER_PLACE = 2  # so that no place waits for the driver
+_SMALLEST_SHARE = 0.0001  # of a GPU, that Ray counts
+_ANSWER_SECONDS = 10.0
 _READ_EVERY_SECONDS = 1.0
 _COUNT_EVERY_SECONDS = 10.0
 
@@ -45,15 +47,20 @@ class Cluster:
             $RAY_ADDRESS, else a cluster of this machine alone that ends with the sweep.
         gpus_per_run: ≥ 0; a fraction lets runs share a GPU. With 0 runs use CPUs.
 
-    Errors: `SpecError` for a negative or infinite number of GPUs.
+    Errors: `SpecError` for a number of GPUs that Ray cannot give.
     """
 
     address: str | None = None
     gpus_per_run: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.gpus_per_run < math.inf:
-            raise SpecError(f"gpus_per_run = {self.gpus_per_run:g} cannot be; it must be 0 or more")
+        gpus = self.gpus_per_run
+        is_share = gpus == 0 or _SMALLEST_SHARE <= gpus <= 1
+        if not (is_share or (1 < gpus < math.inf and gpus == int(gpus))):
+            raise SpecError(
+                f"gpus_per_run = {gpus:g} cannot be; it must be 0, a share of a GPU ({_SMALLEST_SHARE:g} to 1), or "
+                "a whole number of them"
+            )
 
 
 @contextmanager
@@ -88,17 +95,25 @@ def connected(cluster: Cluster) -> Iterator[Any]:
 
 
 def _check_answers(address: str) -> None:
-    """Refuse an address at which nothing speaks HTTP/2, as Ray does, within ten seconds; Ray itself may try for ever."""
+    """Refuse an address at which nothing speaks HTTP/2, as Ray does, within ten seconds; Ray itself may try for ever.
+
+    Of a cluster that speaks TLS ($RAY_USE_TLS) it is enough that something listens.
+    """
     host, separator, port = address.removeprefix("ray://").rpartition(":")
     if not separator or not port.isdigit():
         if address in ("auto", "local"):
             return
         raise SpecError(f"address '{address}' cannot be read; give host:port, or auto")
+    uses_tls = os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true")
+    end = time.monotonic() + _ANSWER_SECONDS
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=10) as peer:
-            peer.sendall(_HTTP2_GREETING)
-            is_http2 = peer.recv(4)[3:] == _HTTP2_SETTINGS
-        problem = None if is_http2 else "something else listens there"
+        with socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS) as peer:
+            is_ray = uses_tls
+            if not uses_tls:
+                peer.settimeout(max(0.1, end - time.monotonic()))
+                peer.sendall(_HTTP2_GREETING)
+                is_ray = peer.recv(4)[3:] == _HTTP2_SETTINGS
+        problem = None if is_ray else "something else listens there"
     except OSError as error:
         problem = error.strerror or str(error)
     if problem:
@@ -108,14 +123,14 @@ def _check_answers(address: str) -> None:
         )
 
 
-def num_places(ray: Any, threads: int, gpus: float) -> int:
+def num_places(ray: Any, cores: int, gpus: float) -> int:
     """Return how many runs of so many CPUs and GPUs the cluster's nodes can do at once."""
     places = 0
     for node in ray.nodes():
         if node["Alive"]:
             has = node["Resources"]
             by_gpu = math.floor(has.get("GPU", 0.0) / gpus) if gpus else math.inf
-            places += int(min(has.get("CPU", 0.0) // threads, by_gpu))
+            places += int(min(has.get("CPU", 0.0) // cores, by_gpu))
     return places
 
 
@@ -144,6 +159,8 @@ class _Place(Member):
         super().__init__(setting)
         self.reference: Any = None
         self.heard: float | None = None
+        self.was_repeated = False
+        self.reached = 0
         self.is_hung = False
 
     @property
@@ -163,10 +180,12 @@ class RayCrew:
     Arguments:
         ray: the module, connected.
         settings: alike, one for each run that may go on at the same time.
-        hang_seconds: a run that has begun and is silent for so long is ended.
+        hang_seconds: a run that has begun and is silent for so long is ended and queued again, since it may
+            have lost its node and wait for another; the second time, without having come further, it is given up.
         gpus_per_run: as for `Cluster`.
         token: as for `Ground`.
-        grows: whether to take more runs at once when nodes join.
+        grows: whether to take as many runs at once as there are places, also when nodes join; else as many as
+            there are settings.
     """
 
     def __init__(
@@ -181,14 +200,15 @@ class RayCrew:
     ) -> None:
         self._ray, self._hang_seconds, self._grows = ray, hang_seconds, grows
         self._setting, self._gpus_per_run = settings[0], gpus_per_run
-        self.members = [_Place(settings[0]) for _ in range(_QUEUED_PER_PLACE * len(settings))]
+        queued = _QUEUED_PER_PLACE * len(settings) if grows else len(settings)
+        self.members = [_Place(settings[0]) for _ in range(queued)]
         self._remote = ray.remote(_do_on_node).options(
-            num_cpus=settings[0].threads,
+            num_cpus=settings[0].cores,
             num_gpus=gpus_per_run,
             max_retries=_MOST_REPEATS,
             retry_exceptions=False,
         )
-        self._board = ray.remote(_Board).options(num_cpus=0).remote()
+        self._board = ray.remote(_Board).options(**_beside_the_sender(ray)).remote()
         self._ground = ray.put(Ground.of_this_process(token))
         self._told = ray.put(settings[0])
         self._read_at = self._counted_at = time.monotonic()
@@ -200,7 +220,11 @@ class RayCrew:
     def give(self, member: _Place, task: Task) -> None:
         """Queue a run."""
         member.take(task)
-        member.heard, member.is_hung = None, False
+        member.was_repeated, member.reached, member.is_hung = False, 0, False
+        self._queue(member, task)
+
+    def _queue(self, member: _Place, task: Task) -> None:
+        member.heard = None
         member.reference = self._remote.remote(task, self._told, self._ground, self._board)
 
     def events(self, timeout_seconds: float) -> Iterator[tuple[_Place, Message | Lost]]:
@@ -255,9 +279,7 @@ class RayCrew:
             )
 
     def _why_hung(self) -> str:
-        return (
-            f"no sign of life for {self._hang_seconds:g} s; the run was ended (see --hang-seconds)"
-        )
+        return f"no sign of life for {self._hang_seconds:g} s, twice; the run was ended (see --hang-seconds)"
 
     def _listen(self, now: float) -> None:
         """Note what runs have told since the last time, and end those that are silent for too long."""
@@ -271,12 +293,18 @@ class RayCrew:
             if member.task.key in told:
                 member.heard = now
                 member.step = told[member.task.key] or member.step
+                if member.step is not None and member.step.step > member.reached:
+                    member.reached, member.was_repeated = member.step.step, False
             elif member.heard is not None and now - member.heard > self._hang_seconds:
-                member.is_hung = True
                 self._ray.cancel(member.reference, force=True)
+                if member.was_repeated:
+                    member.is_hung = True
+                else:
+                    member.was_repeated = True
+                    self._queue(member, member.task)
 
     def _grow(self) -> None:
-        places = num_places(self._ray, self._setting.threads, self._gpus_per_run)
+        places = num_places(self._ray, self._setting.cores, self._gpus_per_run)
         for _ in range(_QUEUED_PER_PLACE * places - len(self.members)):
             self.enlist(self._setting)
 
@@ -301,6 +329,14 @@ class RayCrew:
         for member in self._busy():
             with suppress(self._ray.exceptions.RayError, ValueError):
                 self._ray.cancel(member.reference, force=force)
+
+
+def _beside_the_sender(ray: Any) -> dict[str, Any]:
+    """Return options of an actor that lives where the runs are sent from, rather than on a node that may go."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    return {"num_cpus": 0, "max_restarts": -1, "scheduling_strategy": here}
 
 
 class _Board:

@@ -26,7 +26,10 @@ _SETS_HELD = 2
 
 @dataclass(frozen=True)
 class Setting:
-    """What a worker is told once: where records go, what it may use, and how to load data by their own names."""
+    """What a worker is told once: where records go, what it may use, and how to load data by their own names.
+
+    `loader_workers` processes of each run load images ahead, beside its threads.
+    """
 
     store: Path
     threads: int
@@ -34,6 +37,12 @@ class Setting:
     data_dir: Path | None
     sources: Mapping[str, Source]
     keep_weights: bool
+    loader_workers: int = 0
+
+    @property
+    def cores(self) -> int:
+        """What a run keeps busy."""
+        return self.threads + self.loader_workers
 
 
 @dataclass(frozen=True)
@@ -170,6 +179,7 @@ def _run(
         device=setting.device,
         threads=setting.threads,
         data_dir=setting.data_dir,
+        loader_workers=setting.loader_workers,
         on_step=_Teller(spec.batch_size, tell),
     )
     try:
