@@ -1,4 +1,4 @@
-"""Models that fail in every way that a worker may, for the tests of sweeps: each a perceptron with a fault."""
+"""Models that fail in every way that a worker may, or tell of it, for the tests of sweeps: each a perceptron with a fault."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import torch
 from torch import nn
 
@@ -79,3 +80,14 @@ def is_slow(shape, num_classes):
         time.sleep(0.005)
 
     return Faulty(shape, num_classes, wait)
+
+
+def tells_of_loaders(shape, num_classes):
+    """Say by a file's name how many processes were forked off this one, as those that load ahead are."""
+
+    def tell() -> None:
+        own = psutil.Process()
+        forked = [child for child in own.children() if child.cmdline() == own.cmdline()]
+        (Path(os.environ["FAULTY_MARKS"]) / f"{len(forked)}").touch()
+
+    return Faulty(shape, num_classes, tell)
