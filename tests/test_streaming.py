@@ -336,6 +336,21 @@ def cut(content: bytes, at: int) -> bytes:
         (lambda content: b"", "train-1.tar"),
         (lambda content: b"PK" + content, "cannot be read as an uncompressed tar file"),
         (lambda content: content.replace(b"000016.cls", b"000016.txt"), "train-1.tar"),
+        (
+            lambda content: flipped(content, start_of(content, "000020.jpg") + 150),
+            "is damaged behind its member 000019.cls",
+        ),
+        (
+            lambda content: zeroed(content, start_of(content, "000020.jpg")),
+            r"\d bytes of nothing behind its member 000019.cls",
+        ),
+        (
+            lambda content: zeroed(
+                content, start_of(content, "000028.cls"), start_of(content, "000029.jpg")
+            ),
+            "is damaged behind its member 000028.jpg",
+        ),
+        (lambda content: content + content, "damaged behind|nothing behind"),
     ],
 )
 def test_a_spoiled_shard_is_named_when_it_is_loaded(
@@ -347,6 +362,32 @@ def test_a_spoiled_shard_is_named_when_it_is_loaded(
         load(f"shards:{shards}", resize=SIDE)
     assert "train-1.tar" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def flipped(content: bytes, at: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+def zeroed(content: bytes, start: int, stop: int | None = None) -> bytes:
+    stop = len(content) if stop is None else stop
+    return content[:start] + bytes(stop - start) + content[stop:]
+
+
+def start_of(content: bytes, member: str) -> int:
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        return archive.getmember(member).offset
+
+
+@pytest.mark.parametrize("record", [512, 10_240, 65_536, 2**20])
+def test_shards_may_end_as_any_writer_ends_them(shards: Path, record: int) -> None:
+    """One block of zeros, two, or as many as fill a record."""
+    path = shards / "train-1.tar"
+    content = path.read_bytes()
+    end = end_of_members(content)
+    lengths = [-(-(end + 1024) // record) * record] + [end + 512] * (record == 512)
+    for length in lengths:
+        path.write_bytes(content[:end] + bytes(length - end))
+        assert len(load(f"shards:{shards}", resize=SIDE).train) == 60
 
 
 def end_of_members(content: bytes) -> int:
