@@ -16,7 +16,7 @@ import psutil
 import pytest
 import torch
 from pydantic import ValidationError
-from test_streaming import jpeg
+from test_streaming import SLOW_COMMAND, jpeg, slow_run, wait_for
 from torch import nn
 
 from dilute.cli import main
@@ -208,11 +208,16 @@ def environment(**more: object) -> dict[str, str]:
     )
 
 
-def launch(arguments: list[str], ranks: int = 2, **more: object) -> subprocess.Popen:
+def launch(
+    arguments: list[str],
+    ranks: int = 2,
+    program: tuple[str, ...] = ("-m", "dilute"),
+    **more: object,
+) -> subprocess.Popen:
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks)]
     port = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]  # a free one
     return subprocess.Popen(
-        [sys.executable, *launcher, *port, "-m", "dilute", *arguments],
+        [sys.executable, *launcher, *port, *program, *arguments],
         env=environment(**more),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -369,6 +374,24 @@ def test_asked_to_stop_all_ranks_stop_at_one_step(together, tmp_path: Path, aske
         assert "exitcode  : 130" in err
     ended(launch([*RUN, "--store", str(store)]))
     assert_same_bits(weights(store), weights(together[0]))
+
+
+@pytest.mark.slow
+def test_asked_to_stop_while_they_wait_for_loader_workers(tmp_path: Path):
+    """SIGTERM to torchrun, which sends it to the ranks' process groups: a checkpoint, one line, and on with it."""
+    mark, store, script = tmp_path / "mark", tmp_path / "runs", tmp_path / "slow.py"
+    script.write_text(SLOW_COMMAND)
+    run = [str(mark), *slow_run(mark, store)[4:]]
+    process = launch(run, program=(str(script),))
+    wait_for(mark)
+    process.send_signal(signal.SIGTERM)
+    _, err = ended(process, code=None)
+    assert process.returncode != 0
+    (line,) = said(err)
+    assert line.startswith("dilute: interrupted: stopped after step ")
+    assert latest(store) > 0
+    ended(launch(run, program=(str(script),)))
+    assert len(list(store.glob("*.json"))) == 1
 
 
 @pytest.mark.slow

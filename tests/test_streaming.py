@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -641,6 +642,82 @@ def test_a_worker_that_hangs_or_dies_does_not_hang_training(
     assert "\n" not in str(caught.value)
     assert time.monotonic() - started < 30
     assert_no_workers_left()
+
+
+SLOW_COMMAND = """
+import sys, time
+from pathlib import Path
+from dilute.dilution import Visits
+
+class Slowly(Visits):
+    def batch(self, start, stop):
+        mark = Path(sys.argv[1])
+        if start >= 64 and not mark.exists():
+            mark.touch()
+            time.sleep(3)
+        return super().batch(start, stop)
+
+import dilute.training.loop
+dilute.training.loop.Visits = Slowly
+from dilute.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def slow_run(mark: Path, store: Path) -> list[str]:
+    options = [
+        "run",
+        "digits",
+        "--model",
+        "mlp1",
+        "--alpha",
+        "1",
+        "--steps",
+        "30",
+        "--threads",
+        "1",
+    ]
+    options += ["--batch-size", "16", "--loader-workers", "1", "--store", str(store)]
+    return [sys.executable, "-c", SLOW_COMMAND, str(mark), *options]
+
+
+def wait_for(mark: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not mark.exists():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+    time.sleep(0.7)  # until what was made before is used up
+
+
+def test_sigterm_to_the_whole_group_writes_a_checkpoint(tmp_path: Path) -> None:
+    """As torchrun, Slurm and systemd send it: to the loader's workers, too, for which the run waits just then."""
+    mark, store = tmp_path / "mark", tmp_path / "runs"
+    process = subprocess.Popen(
+        slow_run(mark, store), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    wait_for(mark)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err.splitlines()[-1].startswith("dilute: interrupted: stopped after step ")
+    assert len(list(store.glob("*.checkpoint.safetensors"))) == 1
+    again = subprocess.run(slow_run(mark, store), check=True, capture_output=True, text=True)
+    assert "30/30" in again.stderr
+    assert len(list(store.glob("*.json"))) == 1
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        slow_run(tmp_path / "mark", tmp_path / "runs"), stderr=subprocess.DEVNULL
+    )
+    wait_for(tmp_path / "mark")
+    workers = psutil.Process(process.pid).children()
+    assert workers
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive
 
 
 def test_threads_give_what_one_thread_gives(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,7 @@ def batches(
         del loader  # which ends the workers
 
 
-def _started(made: _Batches, wanted: _Wanted, workers: int) -> Iterator[Any]:
+def _started(made: _Batches, wanted: _Wanted, workers: int) -> Any:
     """Return an iterator over the visits that are wanted, with its workers at work."""
     # PyTorch would have the death of a worker raise an error wherever the main process is just then, half
     # way through a step or a file; it is enough to learn of it when the next batch is asked for.
@@ -79,7 +79,7 @@ def _started(made: _Batches, wanted: _Wanted, workers: int) -> Iterator[Any]:
     with warnings.catch_warnings():
         # More workers than cores are the user's choice; they may wait for a network.
         warnings.filterwarnings("ignore", "This DataLoader will create")
-        loader = iter(
+        loader: Any = iter(
             DataLoader(
                 made,
                 batch_size=None,
@@ -94,6 +94,9 @@ def _started(made: _Batches, wanted: _Wanted, workers: int) -> Iterator[Any]:
         )
     if is_main:
         signal.signal(signal.SIGCHLD, before)
+    for worker in loader._workers:
+        # A worker that hangs is ended by PyTorch after 5 s, or by Python at its end, with a SIGTERM that it ignores.
+        worker._popen.terminate = worker._popen.kill
     return loader
 
 
@@ -159,6 +162,9 @@ def _as_it_is(found: Any) -> Any:
 
 
 def _leave_interrupts_to_the_parent(_: int) -> None:
-    """Let Ctrl-C, which reaches all processes of a terminal, stop the parent alone; it then ends its workers."""
+    """Let what asks all processes of a terminal or a job to stop, stop the parent alone; it then ends its workers.
+
+    Ctrl-C does so, and SIGTERM as torchrun, Slurm and systemd send it.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
