@@ -254,6 +254,19 @@ def load_one_by_one(contents: list[bytes], place: Path) -> np.ndarray[Any, Any]:
     return np.repeat(images, 3, axis=1) if images.shape[1] == 1 else images
 
 
+def test_the_same_images_in_other_shards_are_another_set(shards: Path) -> None:
+    """The order of visits depends on where shards begin, and runs are kept by the name."""
+    first = load(f"shards:{shards}", resize=SIDE)
+    moved = shards.rename(shards.with_name("moved"))
+    assert load(f"shards:{moved}", resize=SIDE).name == first.name
+    for number, (start, stop) in enumerate([(0, 10), (10, 30), (30, 50), (50, 60)]):
+        write_shard(moved / f"train-{number}.tar", range(start, stop), lambda n: n % 3)
+    other = load(f"shards:{moved}", resize=SIDE)
+    assert np.array_equal(other.train.inputs.places.members, first.train.inputs.places.members)
+    assert other.name != first.name
+    assert other.train.content_hash != first.train.content_hash
+
+
 @pytest.mark.parametrize("alpha", [0.0, 2.0, 2.4])
 @pytest.mark.parametrize("copies", [1, 2, 3, "all"])
 def test_shards_are_visited_a_few_at_a_time(

@@ -89,7 +89,7 @@ class LabelledSet:
     def content_hash(self) -> str:
         """Hex SHA-256 of inputs, labels and class names: equal content has equal hash, wherever it lies.
 
-        Of a streamed set, names and sizes of the images stand for their content.
+        Of a streamed set, names and sizes of the images, and how they lie in shards, stand for their content.
         """
         digest = hashlib.sha256()
         digest.update(repr((self.inputs.shape, self.inputs.dtype.str, self.class_names)).encode())
