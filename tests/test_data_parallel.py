@@ -450,6 +450,10 @@ STREAMED = [
 ]  # fmt: skip
 
 
+def spoil(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"\xff\xd8 not a picture" + bytes(50))
+
+
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """60 JPEG files of three classes, one of which is none."""
@@ -457,20 +461,38 @@ def pictures(tmp_path: Path) -> Path:
         place = tmp_path / "pictures" / "abc"[number % 3]
         place.mkdir(parents=True, exist_ok=True)
         (place / f"{number:02}.jpg").write_bytes(jpeg(number))
-    (tmp_path / "pictures" / "b" / "04.jpg").write_bytes(b"\xff\xd8 not a picture" + bytes(50))
+    spoil(tmp_path / "pictures", "b/04.jpg")
     return tmp_path / "pictures"
 
 
-def test_ranks_with_loader_workers_stream_what_one_process_does(pictures: Path, tmp_path: Path):
-    """Augmented images, decoded by a worker of each rank; one that does not decode is skipped and counted once."""
+FEW_LOOKED_AT_BEFORE = """
+import sys
+import dilute.data.labelled
+from dilute.cli import main
+
+dilute.data.labelled.STATISTICS_IMAGES = 4
+sys.exit(main())
+"""
+
+
+def test_ranks_with_loader_workers_stream_what_one_process_does(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Augmented images, decoded by a worker of each rank; those that do not decode are skipped and counted once."""
+    for number in range(5, 60, 6):
+        spoil(pictures, f"c/{number:02}.jpg")
+    monkeypatch.setattr("dilute.data.labelled.STATISTICS_IMAGES", 4)
+    script = tmp_path / "few.py"
+    script.write_text(FEW_LOOKED_AT_BEFORE)
+    program = (str(script),)
     run = ["run", f"folder:{pictures}", *STREAMED, "--on-corrupt", "skip", "--store"]
-    ended(launch([*run, str(tmp_path / "two")]))
+    ended(launch([*run, str(tmp_path / "two")], program=program))
     assert main([*run, str(tmp_path / "one")]) == 0
     assert_near(weights(tmp_path / "two"), weights(tmp_path / "one"))
     (record,), (expected,) = (list(Store(tmp_path / name).records()) for name in ("two", "one"))
     assert record.key == expected.key
-    assert record.unreadable_images == expected.unreadable_images == 1
-    ended(launch([*run, str(tmp_path / "again")]))
+    assert record.unreadable_images == expected.unreadable_images == 11
+    ended(launch([*run, str(tmp_path / "again")], program=program))
     assert_same_bits(weights(tmp_path / "again"), weights(tmp_path / "two"))
 
 

@@ -577,6 +577,23 @@ def test_skipped_images_count_for_nothing_and_are_counted(
     assert outcome(streamed(folder / "train", on_corrupt="skip")).record.unreadable_images == 2
 
 
+def test_skipped_images_of_an_interrupted_session_are_counted(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dilute.data.labelled.STATISTICS_IMAGES", 1)  # as of far more images
+    for name in ("ant/03.jpg", "bee/07.jpg", "cat/11.jpg"):
+        spoil(folder, name=name)
+    options: dict[str, Any] = {"alpha": 0.0, "heldout_fraction": 0.0, "batch_size": 10}
+    options |= {"budget_steps": 6, "curve_points": 1}
+    at = Execution(threads=1, checkpoint=tmp_path / "checkpoint")
+    stops = iter([False, False, False, False, True])
+    stopping = replace(at, should_stop=lambda: next(stops))
+    with pytest.raises(Interrupted):
+        outcome(streamed(folder, on_corrupt="skip"), stopping, **options)
+    found = outcome(streamed(folder, on_corrupt="skip"), at, **options)
+    assert found.record.unreadable_images == 3
+
+
 def test_a_skipped_image_has_weight_zero_and_is_no_part_of_the_score(folder: Path) -> None:
     spoil(folder)
     train = streamed(folder, on_corrupt="skip").train
