@@ -30,7 +30,7 @@ from dilute.store import Store
 from dilute.training import Recipe, Scaled, load_weights, train
 from dilute.training.batches import batches as made_batches
 from dilute.training.parts import Division, backward
-from dilute.world import World
+from dilute.world import World, joined
 
 CPU = torch.device("cpu")
 BATCH = 23
@@ -354,6 +354,22 @@ def test_other_commands_are_not_for_ranks(command: str, capsys, monkeypatch: pyt
     monkeypatch.setenv("RANK", "1")
     assert main([command, "x"]) == 1
     assert capsys.readouterr() == ("", ""), "rank 0 says it for all"
+
+
+def test_a_rank_without_a_gpu_of_its_own_says_so(capsys, monkeypatch: pytest.MonkeyPatch):
+    for variable, value in (("WORLD_SIZE", 4), ("RANK", 7), ("LOCAL_RANK", 3)):
+        monkeypatch.setenv(variable, str(value))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert main(["run", "digits", "--model", "mlp1"]) == 1
+    (line,) = said(capsys.readouterr().err)
+    assert "rank 7 is number 3 on its machine, counted from 0, which has 2 GPUs; take" in line
+
+
+def test_an_empty_world_size_is_none(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLD_SIZE", "")
+    with joined(None) as world:
+        assert world.size == 1
 
 
 @pytest.mark.parametrize("asked", ["launcher", 0, 1])
