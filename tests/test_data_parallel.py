@@ -426,11 +426,12 @@ def test_a_silent_rank_is_given_up_in_the_time_stated(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_a_failing_rank_says_why(tmp_path: Path):
-    process = launch([*RUN, "--store", str(tmp_path)], RECORDING=tmp_path, RECORDING_FAILS=1)
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_failing_rank_says_why(tmp_path: Path, rank: int):
+    process = launch([*RUN, "--store", str(tmp_path)], RECORDING=tmp_path, RECORDING_FAILS=rank)
     _, err = ended(process, code=1)
-    assert said(err) == ["dilute: rank 1 failed: RuntimeError: no luck"]
-    assert not list(tmp_path.glob("*.json"))
+    assert said(err) == [f"dilute: rank {rank} failed: RuntimeError: no luck"]
+    assert len(list(tmp_path.glob("*.json"))) == (rank == 0)
 
 
 @pytest.mark.slow

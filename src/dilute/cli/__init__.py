@@ -108,6 +108,5 @@ def _received(error: TyperException, arguments: list[str]) -> str:
 
 
 def _fail(message: str, code: int = 1, error: BaseException | None = None) -> int:
-    if ranks.may_say_why(error):
-        print(f"dilute: {message}", file=sys.stderr)
+    ranks.say_why(message, error)
     return code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -49,6 +50,16 @@ def may_say_why(error: BaseException | None = None) -> bool:
     if _world is not None and _world.size > 1:
         return _world.speaks_first()
     return _number("RANK", 0) == 0
+
+
+def say_why(message: str, error: BaseException | None = None) -> None:
+    """Say in one line why this process fails, if it is the one to say it.
+
+    Arguments:
+        error: as for `may_say_why`.
+    """
+    if may_say_why(error):
+        print(f"dilute: {message}", file=sys.stderr, flush=True)
 
 
 def _number(variable: str, default: int) -> int:

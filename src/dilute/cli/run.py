@@ -239,6 +239,9 @@ def run(
                 heldout=judge,
                 force=force,
             )
+        if record.status == "failed" and world.size > 1:
+            # Before the others notice, who know only that rank 0 has gone.
+            ranks.say_why(f"rank {world.rank} failed: {record.message}")
     if world.is_first:
         if was_there:
             console.say(
