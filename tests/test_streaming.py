@@ -30,6 +30,7 @@ from dilute.data import LabelledSet, Splits, imagenet, load
 from dilute.data.augmentation import crop_flip
 from dilute.dilution import DilutedSet, Visits
 from dilute.errors import DataError, SpecError
+from dilute.methods import Observed, TensorBatch, make_method
 from dilute.runs import Execution, RunSpec, run_one
 from dilute.training import Interrupted
 from dilute.training.batches import batches
@@ -575,6 +576,58 @@ def test_skipped_images_count_for_nothing_and_are_counted(
     assert "bee/03.jpg" in warning
     assert "\n" not in warning
     assert outcome(streamed(folder / "train", on_corrupt="skip")).record.unreadable_images == 2
+
+
+@pytest.mark.parametrize("method", ["cross_entropy", "mixup", "co_teaching", "elr", "em_known"])
+@pytest.mark.parametrize("lost", [1, 8])
+def test_skipped_images_change_no_gradient(small: LabelledSet, method: str, lost: int) -> None:
+    noisy = DilutedSet(small, 1.0)
+    images = torch.arange(0, 80, 10)
+    targets = torch.eye(3)[torch.from_numpy(small.labels[images.numpy()])]
+    weights = torch.ones(8)
+    weights[:lost] = 0
+    gradients = []
+    for grey in (0.0, 128.0):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+        objective = make_method(method).objective(Observed(noisy), model, 0)
+        objective.before_step(0, 10, model)
+        inputs = torch.from_numpy(small.inputs[images.numpy()]).float() / 100
+        inputs[:lost] = grey
+        torch.manual_seed(1)
+        objective(model, TensorBatch(inputs, targets, weights, images)).backward()
+        gradients.append(model[1].weight.grad.clone())
+    assert torch.equal(*gradients)
+    assert bool(gradients[0].any()) == (lost < 8)
+
+
+@pytest.mark.parametrize("method", ["em_estimated", "forward_estimated", "backward_estimated"])
+def test_looks_leave_out_what_cannot_be_read(folder: Path, method: str) -> None:
+    spoil(folder)
+    train = streamed(folder, on_corrupt="skip").train
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE**2, 3))
+    with torch.no_grad():
+        model[1].weight.mul_(0.01)
+    laws = []
+    for rows in (np.arange(60), np.delete(np.arange(60), 23)):
+        observed = Observed(DilutedSet(train, 0.0, rows=rows))
+        objective = make_method(method).objective(observed, model, 0)
+        objective.before_step(5 if method != "em_estimated" else 2, 10, SurestOfGrey(model))
+        laws.append(objective.law)
+    assert torch.equal(*laws)
+
+
+class SurestOfGrey(nn.Module):
+    """A network that is surest of grey."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        is_grey = (inputs == 128).flatten(1).all(dim=1).float()
+        return self.network(inputs.float()) + 9 * is_grey[:, None] * torch.tensor([1.0, 0.0, -1.0])
 
 
 def test_skipped_images_of_an_interrupted_session_are_counted(
