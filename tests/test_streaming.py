@@ -705,6 +705,38 @@ class Slow(Visits):
         return super().batch(start, stop)
 
 
+def raises(error: Exception) -> Any:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (RuntimeError("the\nreason"), "^loading ahead failed: RuntimeError: the reason$"),
+        (ValueError("no luck"), "^loading ahead failed: ValueError: no luck$"),
+        (
+            MemoryError("of 8 GB"),
+            "^loading ahead failed: MemoryError: of 8 GB; take fewer --loader-workers or",
+        ),
+    ],
+)
+def test_what_fails_in_a_worker_keeps_its_reason(
+    small: LabelledSet, error: Exception, message: str
+) -> None:
+    visits = Slow(Visits(DilutedSet(small, 0.0), 1, 0), lambda: raises(error))
+    with pytest.raises(DataError, match=message) as caught:
+        list(batches(visits, 8, 0, 10, workers=1))
+    assert "\n" not in str(caught.value)
+
+
+def test_lack_of_memory_is_no_corrupt_image(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = streamed(folder, on_corrupt="skip").train
+    monkeypatch.setattr(Image, "open", lambda *_, **__: raises(MemoryError()))
+    with pytest.raises(MemoryError):
+        train.gather(np.array([5]))
+    assert not train.unreadable_rows()
+
+
 @pytest.mark.parametrize(
     ("happens", "message"),
     [

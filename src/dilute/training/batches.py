@@ -15,12 +15,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from dilute.dilution import Visits
-from dilute.errors import DataError, DiluteError
+from dilute.errors import DataError, DiluteError, one_line
 
 # A batch that takes longer than this will never come: storage hangs, or a worker does.
 TIMEOUT_SECONDS = 300.0
 _LOOK_EVERY_SECONDS = 2.0
 _BATCHES_PER_WORKER = 2
+_LESS_MEMORY = "take fewer --loader-workers or smaller batches"
 
 Tensors = tuple[Tensor, ...]
 Rows = tuple[int, int]
@@ -114,9 +115,7 @@ def _next(loader: Iterator[Any], timeout_seconds: float) -> Any:
             reason = next(iter(str(error).splitlines()), "a worker process died")
         # Waiting in short turns, after each of which PyTorch looks whether its workers live.
         if "timed out" not in reason:
-            return DataError(
-                f"loading ahead failed: {reason}; if memory ran out, take fewer --loader-workers or smaller batches"
-            )
+            return DataError(f"loading ahead failed: {reason}; if memory ran out, {_LESS_MEMORY}")
         if time.monotonic() > deadline:
             return DataError(
                 f"loading ahead failed: no batch came within {timeout_seconds:g} s; see whether the disk or network "
@@ -153,8 +152,13 @@ class _Batches(Dataset[Tensors | DiluteError]):
     def __getitem__(self, rows: Rows) -> Tensors | DiluteError:
         try:
             return self.batch(rows)
+        # Raised in a worker, it would arrive as a traceback of many lines, or without its reason.
         except DiluteError as error:
-            return error  # raised in a worker, it would arrive as a traceback of many lines
+            return error
+        except MemoryError as error:
+            return DataError(f"loading ahead failed: {one_line(error).rstrip(':')}; {_LESS_MEMORY}")
+        except Exception as error:
+            return DataError(f"loading ahead failed: {one_line(error)}")
 
 
 def _as_it_is(found: Any) -> Any:
