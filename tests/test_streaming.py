@@ -664,6 +664,17 @@ def test_a_skipped_image_has_weight_zero_and_is_no_part_of_the_score(folder: Pat
     assert evaluate(Constant(), DilutedSet(train, 1.0), torch.device("cpu")).num_labels == 118
 
 
+def test_no_image_that_can_judge_is_one_line(folder: Path) -> None:
+    for path in (folder / "val").rglob("*.jpg"):
+        spoil(folder, "val", str(path.relative_to(folder / "val")))
+    splits = streamed(folder, on_corrupt="skip")
+    with pytest.raises(
+        DataError,
+        match=r":test: none of the 15 images that are to judge the model can be read; get",
+    ):
+        outcome(splits)
+
+
 def test_statistics_leave_out_what_cannot_be_read(folder: Path) -> None:
     path = spoil(folder)
     with_it = streamed(folder, on_corrupt="skip").train.statistics()

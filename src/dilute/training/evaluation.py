@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dilute.dilution import NoisySet, in_order
+from dilute.errors import DataError
 from dilute.world import ALONE, World
 
 _BATCH_SIZE, _VALUES_AT_ONCE = 500, 2**24  # of large images fewer, as activations take memory
@@ -55,6 +56,8 @@ def evaluate(
     Arguments:
         world: each of its ranks looks at a share of the images, and all return the same score.
         mixes: whether `mixed_nll` is wanted, which takes the memory of all probabilities.
+
+    Errors: `DataError` if none of the images can be read.
     """
     was_training = model.training
     model.eval()
@@ -82,6 +85,11 @@ def evaluate(
     sums = world.sum(torch.tensor([log_likelihood, top5_hits], dtype=torch.float64)).tolist()
     by_prediction = world.sum(by_prediction)
     num_labels = int(by_prediction.sum())
+    if num_labels == 0:
+        raise DataError(
+            f"{labels.clean.name}: none of the {labels.num_images} images that are to judge the model can be read; "
+            "get the data again, or judge by others"
+        )
     return Score(
         nll=-sums[0] / num_labels,
         accuracy=int(by_prediction.trace()) / num_labels,
