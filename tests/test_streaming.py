@@ -908,6 +908,44 @@ def test_command_streams_augments_and_loads_ahead(
     assert "Traceback" not in err
 
 
+def test_command_streams_judges_and_noisy_images_too(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dilute.cli import main
+
+    paths = {}
+    for name in ("noisy", "judge"):
+        paths[name] = shutil.copytree(folder, tmp_path / name)
+        spoil(paths[name])
+    run = ["run", f"folder:{folder}", "--model", "mlp1", "--alpha", "2", "--steps", "12"]
+    run += ["--noisy-images", f"folder:{paths['noisy']}", "--heldout", f"folder:{paths['judge']}"]
+    run += ["--store", str(tmp_path / "runs"), "--resize", str(SIDE), "--json", "--threads", "1"]
+    assert main([*run, "--stream", "--on-corrupt", "skip"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["spec"]["noisy_images"].startswith("streamed-folder@")
+    assert record["unreadable_images"] == 2
+    assert main([*run, "--stream"]) == 1
+    assert "03.jpg does not decode as an image" in capsys.readouterr().err
+
+
+def test_command_streams_noisy_images_beside_data_in_memory(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dilute.cli import main
+
+    np.savez(
+        tmp_path / "own.npz",
+        x_train=np.zeros((30, 3, SIDE, SIDE), np.uint8),
+        y_train=np.arange(30) % 3,
+    )
+    run = ["run", f"npz:{tmp_path / 'own.npz'}", "--model", "mlp1", "--alpha", "1", "--steps", "2"]
+    run += ["--noisy-images", f"folder:{folder}", "--resize", str(SIDE), "--stream", "--json"]
+    assert main([*run, "--store", str(tmp_path / "runs")]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["spec"]["data"].startswith("npz@")
+    assert record["spec"]["noisy_images"].startswith("streamed-folder@")
+
+
 @pytest.mark.slow
 def test_memory_does_not_grow_with_alpha(folder: Path) -> None:
     """Peak memory of training on a thousand streamed images, each process its own: labels alone may be added."""
