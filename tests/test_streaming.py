@@ -740,6 +740,18 @@ def test_what_fails_in_a_worker_keeps_its_reason(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
+def test_workers_are_forked_whatever_is_usual(small: LabelledSet) -> None:
+    """Else a copy of all labels would be sent to each; a function without a name cannot be."""
+    visits = Slow(Visits(DilutedSet(small, 0.0), 1, 0), lambda: None)
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        assert len(list(batches(visits, 8, 0, 10, workers=1))) == 10
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+
+
 def test_lack_of_memory_is_no_corrupt_image(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train = streamed(folder, on_corrupt="skip").train
     monkeypatch.setattr(Image, "open", lambda *_, **__: raises(MemoryError()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 import threading
 import time
@@ -21,6 +22,8 @@ from dilute.errors import DataError, DiluteError, one_line
 TIMEOUT_SECONDS = 300.0
 _LOOK_EVERY_SECONDS = 2.0
 _BATCHES_PER_WORKER = 2
+# Workers that are forked share labels and images with the parent; others would get a copy each.
+_FORK = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
 _LESS_MEMORY = "take fewer --loader-workers or smaller batches"
 
 Tensors = tuple[Tensor, ...]
@@ -88,6 +91,7 @@ def _started(made: _Batches, wanted: _Wanted, workers: int) -> Any:
                 num_workers=workers,
                 collate_fn=_as_it_is,
                 prefetch_factor=_BATCHES_PER_WORKER,
+                multiprocessing_context=_FORK,
                 timeout=_LOOK_EVERY_SECONDS,
                 generator=torch.Generator(),  # or it would draw from the one that training draws from
                 worker_init_fn=_leave_interrupts_to_the_parent,
