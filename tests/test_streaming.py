@@ -959,6 +959,23 @@ def test_command_streams_noisy_images_beside_data_in_memory(
 
 
 @pytest.mark.slow
+def test_judging_takes_twelve_bytes_per_image_and_class() -> None:
+    """Beside what a batch takes: probabilities and counts of 8,000 images of 1,000 classes, in a process of their own."""
+    code = (
+        "import numpy as np, torch, scipy.optimize; from torch import nn; from dilute.data import LabelledSet; "
+        "from dilute.dilution import DilutedSet; from dilute.environment import peak_memory_bytes; "
+        "from dilute.training import evaluate; torch.set_num_threads(1); "
+        "images, labels = np.zeros((8000, 1, 1, 1), np.uint8), np.arange(8000) % 1000; "
+        "noisy = DilutedSet(LabelledSet(images, labels, tuple(map(str, range(1000)))), 5.0); "
+        "model = nn.Identity(); model.forward = lambda images: torch.zeros(len(images), 1000); "
+        "evaluate(model, noisy, torch.device('cpu')); before = peak_memory_bytes(); "
+        "evaluate(model, noisy, torch.device('cpu'), mixes=True); print(peak_memory_bytes() - before)"
+    )
+    grown = int(subprocess.check_output([sys.executable, "-c", code]))
+    assert 6 < grown / 8e6 < 18
+
+
+@pytest.mark.slow
 def test_memory_does_not_grow_with_alpha(folder: Path) -> None:
     """Peak memory of training on a thousand streamed images, each process its own: labels alone may be added."""
     for label, name in enumerate(CLASSES):
