@@ -16,7 +16,7 @@ import psutil
 import pytest
 import torch
 from pydantic import ValidationError
-from test_streaming import jpeg
+from test_streaming import SLOW_COMMAND, jpeg, slow_run, wait_for
 from torch import nn
 
 from dilute.cli import main
@@ -30,7 +30,7 @@ from dilute.store import Store
 from dilute.training import Recipe, Scaled, load_weights, train
 from dilute.training.batches import batches as made_batches
 from dilute.training.parts import Division, backward
-from dilute.world import World
+from dilute.world import World, joined
 
 CPU = torch.device("cpu")
 BATCH = 23
@@ -208,11 +208,16 @@ def environment(**more: object) -> dict[str, str]:
     )
 
 
-def launch(arguments: list[str], ranks: int = 2, **more: object) -> subprocess.Popen:
+def launch(
+    arguments: list[str],
+    ranks: int = 2,
+    program: tuple[str, ...] = ("-m", "dilute"),
+    **more: object,
+) -> subprocess.Popen:
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks)]
     port = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]  # a free one
     return subprocess.Popen(
-        [sys.executable, *launcher, *port, "-m", "dilute", *arguments],
+        [sys.executable, *launcher, *port, *program, *arguments],
         env=environment(**more),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -351,6 +356,22 @@ def test_other_commands_are_not_for_ranks(command: str, capsys, monkeypatch: pyt
     assert capsys.readouterr() == ("", ""), "rank 0 says it for all"
 
 
+def test_a_rank_without_a_gpu_of_its_own_says_so(capsys, monkeypatch: pytest.MonkeyPatch):
+    for variable, value in (("WORLD_SIZE", 4), ("RANK", 7), ("LOCAL_RANK", 3)):
+        monkeypatch.setenv(variable, str(value))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert main(["run", "digits", "--model", "mlp1"]) == 1
+    (line,) = said(capsys.readouterr().err)
+    assert "rank 7 is number 3 on its machine, counted from 0, which has 2 GPUs; take" in line
+
+
+def test_an_empty_world_size_is_none(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLD_SIZE", "")
+    with joined(None) as world:
+        assert world.size == 1
+
+
 @pytest.mark.parametrize("asked", ["launcher", 0, 1])
 @pytest.mark.slow
 def test_asked_to_stop_all_ranks_stop_at_one_step(together, tmp_path: Path, asked):
@@ -372,6 +393,24 @@ def test_asked_to_stop_all_ranks_stop_at_one_step(together, tmp_path: Path, aske
 
 
 @pytest.mark.slow
+def test_asked_to_stop_while_they_wait_for_loader_workers(tmp_path: Path):
+    """SIGTERM to torchrun, which sends it to the ranks' process groups: a checkpoint, one line, and on with it."""
+    mark, store, script = tmp_path / "mark", tmp_path / "runs", tmp_path / "slow.py"
+    script.write_text(SLOW_COMMAND)
+    run = [str(mark), *slow_run(mark, store)[4:]]
+    process = launch(run, program=(str(script),))
+    wait_for(mark)
+    process.send_signal(signal.SIGTERM)
+    _, err = ended(process, code=None)
+    assert process.returncode != 0
+    (line,) = said(err)
+    assert line.startswith("dilute: interrupted: stopped after step ")
+    assert latest(store) > 0
+    ended(launch(run, program=(str(script),)))
+    assert len(list(store.glob("*.json"))) == 1
+
+
+@pytest.mark.slow
 def test_a_silent_rank_is_given_up_in_the_time_stated(tmp_path: Path):
     store = tmp_path / "runs"
     arguments = [*RUN, "--store", str(store), "--silence-seconds", "5"]
@@ -387,11 +426,12 @@ def test_a_silent_rank_is_given_up_in_the_time_stated(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_a_failing_rank_says_why(tmp_path: Path):
-    process = launch([*RUN, "--store", str(tmp_path)], RECORDING=tmp_path, RECORDING_FAILS=1)
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_failing_rank_says_why(tmp_path: Path, rank: int):
+    process = launch([*RUN, "--store", str(tmp_path)], RECORDING=tmp_path, RECORDING_FAILS=rank)
     _, err = ended(process, code=1)
-    assert said(err) == ["dilute: rank 1 failed: RuntimeError: no luck"]
-    assert not list(tmp_path.glob("*.json"))
+    assert said(err) == [f"dilute: rank {rank} failed: RuntimeError: no luck"]
+    assert len(list(tmp_path.glob("*.json"))) == (rank == 0)
 
 
 @pytest.mark.slow
@@ -427,6 +467,10 @@ STREAMED = [
 ]  # fmt: skip
 
 
+def spoil(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"\xff\xd8 not a picture" + bytes(50))
+
+
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """60 JPEG files of three classes, one of which is none."""
@@ -434,20 +478,38 @@ def pictures(tmp_path: Path) -> Path:
         place = tmp_path / "pictures" / "abc"[number % 3]
         place.mkdir(parents=True, exist_ok=True)
         (place / f"{number:02}.jpg").write_bytes(jpeg(number))
-    (tmp_path / "pictures" / "b" / "04.jpg").write_bytes(b"\xff\xd8 not a picture" + bytes(50))
+    spoil(tmp_path / "pictures", "b/04.jpg")
     return tmp_path / "pictures"
 
 
-def test_ranks_with_loader_workers_stream_what_one_process_does(pictures: Path, tmp_path: Path):
-    """Augmented images, decoded by a worker of each rank; one that does not decode is skipped and counted once."""
+FEW_LOOKED_AT_BEFORE = """
+import sys
+import dilute.data.labelled
+from dilute.cli import main
+
+dilute.data.labelled.STATISTICS_IMAGES = 4
+sys.exit(main())
+"""
+
+
+def test_ranks_with_loader_workers_stream_what_one_process_does(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Augmented images, decoded by a worker of each rank; those that do not decode are skipped and counted once."""
+    for number in range(5, 60, 6):
+        spoil(pictures, f"c/{number:02}.jpg")
+    monkeypatch.setattr("dilute.data.labelled.STATISTICS_IMAGES", 4)
+    script = tmp_path / "few.py"
+    script.write_text(FEW_LOOKED_AT_BEFORE)
+    program = (str(script),)
     run = ["run", f"folder:{pictures}", *STREAMED, "--on-corrupt", "skip", "--store"]
-    ended(launch([*run, str(tmp_path / "two")]))
+    ended(launch([*run, str(tmp_path / "two")], program=program))
     assert main([*run, str(tmp_path / "one")]) == 0
     assert_near(weights(tmp_path / "two"), weights(tmp_path / "one"))
     (record,), (expected,) = (list(Store(tmp_path / name).records()) for name in ("two", "one"))
     assert record.key == expected.key
-    assert record.unreadable_images == expected.unreadable_images == 1
-    ended(launch([*run, str(tmp_path / "again")]))
+    assert record.unreadable_images == expected.unreadable_images == 11
+    ended(launch([*run, str(tmp_path / "again")], program=program))
     assert_same_bits(weights(tmp_path / "again"), weights(tmp_path / "two"))
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -29,6 +30,7 @@ from dilute.data import LabelledSet, Splits, imagenet, load
 from dilute.data.augmentation import crop_flip
 from dilute.dilution import DilutedSet, Visits
 from dilute.errors import DataError, SpecError
+from dilute.methods import Observed, TensorBatch, make_method
 from dilute.runs import Execution, RunSpec, run_one
 from dilute.training import Interrupted
 from dilute.training.batches import batches
@@ -253,6 +255,19 @@ def load_one_by_one(contents: list[bytes], place: Path) -> np.ndarray[Any, Any]:
     return np.repeat(images, 3, axis=1) if images.shape[1] == 1 else images
 
 
+def test_the_same_images_in_other_shards_are_another_set(shards: Path) -> None:
+    """The order of visits depends on where shards begin, and runs are kept by the name."""
+    first = load(f"shards:{shards}", resize=SIDE)
+    moved = shards.rename(shards.with_name("moved"))
+    assert load(f"shards:{moved}", resize=SIDE).name == first.name
+    for number, (start, stop) in enumerate([(0, 10), (10, 30), (30, 50), (50, 60)]):
+        write_shard(moved / f"train-{number}.tar", range(start, stop), lambda n: n % 3)
+    other = load(f"shards:{moved}", resize=SIDE)
+    assert np.array_equal(other.train.inputs.places.members, first.train.inputs.places.members)
+    assert other.name != first.name
+    assert other.train.content_hash != first.train.content_hash
+
+
 @pytest.mark.parametrize("alpha", [0.0, 2.0, 2.4])
 @pytest.mark.parametrize("copies", [1, 2, 3, "all"])
 def test_shards_are_visited_a_few_at_a_time(
@@ -336,6 +351,21 @@ def cut(content: bytes, at: int) -> bytes:
         (lambda content: b"", "train-1.tar"),
         (lambda content: b"PK" + content, "cannot be read as an uncompressed tar file"),
         (lambda content: content.replace(b"000016.cls", b"000016.txt"), "train-1.tar"),
+        (
+            lambda content: flipped(content, start_of(content, "000020.jpg") + 150),
+            "is damaged behind its member 000019.cls",
+        ),
+        (
+            lambda content: zeroed(content, start_of(content, "000020.jpg")),
+            r"\d bytes of nothing behind its member 000019.cls",
+        ),
+        (
+            lambda content: zeroed(
+                content, start_of(content, "000028.cls"), start_of(content, "000029.jpg")
+            ),
+            "is damaged behind its member 000028.jpg",
+        ),
+        (lambda content: content + content, "damaged behind|nothing behind"),
     ],
 )
 def test_a_spoiled_shard_is_named_when_it_is_loaded(
@@ -347,6 +377,32 @@ def test_a_spoiled_shard_is_named_when_it_is_loaded(
         load(f"shards:{shards}", resize=SIDE)
     assert "train-1.tar" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def flipped(content: bytes, at: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+def zeroed(content: bytes, start: int, stop: int | None = None) -> bytes:
+    stop = len(content) if stop is None else stop
+    return content[:start] + bytes(stop - start) + content[stop:]
+
+
+def start_of(content: bytes, member: str) -> int:
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        return archive.getmember(member).offset
+
+
+@pytest.mark.parametrize("record", [512, 10_240, 65_536, 2**20])
+def test_shards_may_end_as_any_writer_ends_them(shards: Path, record: int) -> None:
+    """One block of zeros, two, or as many as fill a record."""
+    path = shards / "train-1.tar"
+    content = path.read_bytes()
+    end = end_of_members(content)
+    lengths = [-(-(end + 1024) // record) * record] + [end + 512] * (record == 512)
+    for length in lengths:
+        path.write_bytes(content[:end] + bytes(length - end))
+        assert len(load(f"shards:{shards}", resize=SIDE).train) == 60
 
 
 def end_of_members(content: bytes) -> int:
@@ -522,6 +578,75 @@ def test_skipped_images_count_for_nothing_and_are_counted(
     assert outcome(streamed(folder / "train", on_corrupt="skip")).record.unreadable_images == 2
 
 
+@pytest.mark.parametrize("method", ["cross_entropy", "mixup", "co_teaching", "elr", "em_known"])
+@pytest.mark.parametrize("lost", [1, 8])
+def test_skipped_images_change_no_gradient(small: LabelledSet, method: str, lost: int) -> None:
+    noisy = DilutedSet(small, 1.0)
+    images = torch.arange(0, 80, 10)
+    targets = torch.eye(3)[torch.from_numpy(small.labels[images.numpy()])]
+    weights = torch.ones(8)
+    weights[:lost] = 0
+    gradients = []
+    for grey in (0.0, 128.0):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+        objective = make_method(method).objective(Observed(noisy), model, 0)
+        objective.before_step(0, 10, model)
+        inputs = torch.from_numpy(small.inputs[images.numpy()]).float() / 100
+        inputs[:lost] = grey
+        torch.manual_seed(1)
+        objective(model, TensorBatch(inputs, targets, weights, images)).backward()
+        gradients.append(model[1].weight.grad.clone())
+    assert torch.equal(*gradients)
+    assert bool(gradients[0].any()) == (lost < 8)
+
+
+@pytest.mark.parametrize("method", ["em_estimated", "forward_estimated", "backward_estimated"])
+def test_looks_leave_out_what_cannot_be_read(folder: Path, method: str) -> None:
+    spoil(folder)
+    train = streamed(folder, on_corrupt="skip").train
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE**2, 3))
+    with torch.no_grad():
+        model[1].weight.mul_(0.01)
+    laws = []
+    for rows in (np.arange(60), np.delete(np.arange(60), 23)):
+        observed = Observed(DilutedSet(train, 0.0, rows=rows))
+        objective = make_method(method).objective(observed, model, 0)
+        objective.before_step(5 if method != "em_estimated" else 2, 10, SurestOfGrey(model))
+        laws.append(objective.law)
+    assert torch.equal(*laws)
+
+
+class SurestOfGrey(nn.Module):
+    """A network that is surest of grey."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        is_grey = (inputs == 128).flatten(1).all(dim=1).float()
+        return self.network(inputs.float()) + 9 * is_grey[:, None] * torch.tensor([1.0, 0.0, -1.0])
+
+
+def test_skipped_images_of_an_interrupted_session_are_counted(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dilute.data.labelled.STATISTICS_IMAGES", 1)  # as of far more images
+    for name in ("ant/03.jpg", "bee/07.jpg", "cat/11.jpg"):
+        spoil(folder, name=name)
+    options: dict[str, Any] = {"alpha": 0.0, "heldout_fraction": 0.0, "batch_size": 10}
+    options |= {"budget_steps": 6, "curve_points": 1}
+    at = Execution(threads=1, checkpoint=tmp_path / "checkpoint")
+    stops = iter([False, False, False, False, True])
+    stopping = replace(at, should_stop=lambda: next(stops))
+    with pytest.raises(Interrupted):
+        outcome(streamed(folder, on_corrupt="skip"), stopping, **options)
+    found = outcome(streamed(folder, on_corrupt="skip"), at, **options)
+    assert found.record.unreadable_images == 3
+
+
 def test_a_skipped_image_has_weight_zero_and_is_no_part_of_the_score(folder: Path) -> None:
     spoil(folder)
     train = streamed(folder, on_corrupt="skip").train
@@ -537,6 +662,17 @@ def test_a_skipped_image_has_weight_zero_and_is_no_part_of_the_score(folder: Pat
             return torch.zeros(len(inputs), 3)
 
     assert evaluate(Constant(), DilutedSet(train, 1.0), torch.device("cpu")).num_labels == 118
+
+
+def test_no_image_that_can_judge_is_one_line(folder: Path) -> None:
+    for path in (folder / "val").rglob("*.jpg"):
+        spoil(folder, "val", str(path.relative_to(folder / "val")))
+    splits = streamed(folder, on_corrupt="skip")
+    with pytest.raises(
+        DataError,
+        match=r":test: none of the 15 images that are to judge the model can be read; get",
+    ):
+        outcome(splits)
 
 
 def test_statistics_leave_out_what_cannot_be_read(folder: Path) -> None:
@@ -580,6 +716,50 @@ class Slow(Visits):
         return super().batch(start, stop)
 
 
+def raises(error: Exception) -> Any:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (RuntimeError("the\nreason"), "^loading ahead failed: RuntimeError: the reason$"),
+        (ValueError("no luck"), "^loading ahead failed: ValueError: no luck$"),
+        (
+            MemoryError("of 8 GB"),
+            "^loading ahead failed: MemoryError: of 8 GB; take fewer --loader-workers or",
+        ),
+    ],
+)
+def test_what_fails_in_a_worker_keeps_its_reason(
+    small: LabelledSet, error: Exception, message: str
+) -> None:
+    visits = Slow(Visits(DilutedSet(small, 0.0), 1, 0), lambda: raises(error))
+    with pytest.raises(DataError, match=message) as caught:
+        list(batches(visits, 8, 0, 10, workers=1))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
+def test_workers_are_forked_whatever_is_usual(small: LabelledSet) -> None:
+    """Else a copy of all labels would be sent to each; a function without a name cannot be."""
+    visits = Slow(Visits(DilutedSet(small, 0.0), 1, 0), lambda: None)
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        assert len(list(batches(visits, 8, 0, 10, workers=1))) == 10
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+
+
+def test_lack_of_memory_is_no_corrupt_image(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = streamed(folder, on_corrupt="skip").train
+    monkeypatch.setattr(Image, "open", lambda *_, **__: raises(MemoryError()))
+    with pytest.raises(MemoryError):
+        train.gather(np.array([5]))
+    assert not train.unreadable_rows()
+
+
 @pytest.mark.parametrize(
     ("happens", "message"),
     [
@@ -600,6 +780,82 @@ def test_a_worker_that_hangs_or_dies_does_not_hang_training(
     assert "\n" not in str(caught.value)
     assert time.monotonic() - started < 30
     assert_no_workers_left()
+
+
+SLOW_COMMAND = """
+import sys, time
+from pathlib import Path
+from dilute.dilution import Visits
+
+class Slowly(Visits):
+    def batch(self, start, stop):
+        mark = Path(sys.argv[1])
+        if start >= 64 and not mark.exists():
+            mark.touch()
+            time.sleep(3)
+        return super().batch(start, stop)
+
+import dilute.training.loop
+dilute.training.loop.Visits = Slowly
+from dilute.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def slow_run(mark: Path, store: Path) -> list[str]:
+    options = [
+        "run",
+        "digits",
+        "--model",
+        "mlp1",
+        "--alpha",
+        "1",
+        "--steps",
+        "30",
+        "--threads",
+        "1",
+    ]
+    options += ["--batch-size", "16", "--loader-workers", "1", "--store", str(store)]
+    return [sys.executable, "-c", SLOW_COMMAND, str(mark), *options]
+
+
+def wait_for(mark: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not mark.exists():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+    time.sleep(0.7)  # until what was made before is used up
+
+
+def test_sigterm_to_the_whole_group_writes_a_checkpoint(tmp_path: Path) -> None:
+    """As torchrun, Slurm and systemd send it: to the loader's workers, too, for which the run waits just then."""
+    mark, store = tmp_path / "mark", tmp_path / "runs"
+    process = subprocess.Popen(
+        slow_run(mark, store), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    wait_for(mark)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err.splitlines()[-1].startswith("dilute: interrupted: stopped after step ")
+    assert len(list(store.glob("*.checkpoint.safetensors"))) == 1
+    again = subprocess.run(slow_run(mark, store), check=True, capture_output=True, text=True)
+    assert "30/30" in again.stderr
+    assert len(list(store.glob("*.json"))) == 1
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        slow_run(tmp_path / "mark", tmp_path / "runs"), stderr=subprocess.DEVNULL
+    )
+    wait_for(tmp_path / "mark")
+    workers = psutil.Process(process.pid).children()
+    assert workers
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive
 
 
 def test_threads_give_what_one_thread_gives(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -662,6 +918,61 @@ def test_command_streams_augments_and_loads_ahead(
     assert len(lines) == 1
     assert "does not decode as an image" in lines[0]
     assert "Traceback" not in err
+
+
+def test_command_streams_judges_and_noisy_images_too(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dilute.cli import main
+
+    paths = {}
+    for name in ("noisy", "judge"):
+        paths[name] = shutil.copytree(folder, tmp_path / name)
+        spoil(paths[name])
+    run = ["run", f"folder:{folder}", "--model", "mlp1", "--alpha", "2", "--steps", "12"]
+    run += ["--noisy-images", f"folder:{paths['noisy']}", "--heldout", f"folder:{paths['judge']}"]
+    run += ["--store", str(tmp_path / "runs"), "--resize", str(SIDE), "--json", "--threads", "1"]
+    assert main([*run, "--stream", "--on-corrupt", "skip"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["spec"]["noisy_images"].startswith("streamed-folder@")
+    assert record["unreadable_images"] == 2
+    assert main([*run, "--stream"]) == 1
+    assert "03.jpg does not decode as an image" in capsys.readouterr().err
+
+
+def test_command_streams_noisy_images_beside_data_in_memory(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dilute.cli import main
+
+    np.savez(
+        tmp_path / "own.npz",
+        x_train=np.zeros((30, 3, SIDE, SIDE), np.uint8),
+        y_train=np.arange(30) % 3,
+    )
+    run = ["run", f"npz:{tmp_path / 'own.npz'}", "--model", "mlp1", "--alpha", "1", "--steps", "2"]
+    run += ["--noisy-images", f"folder:{folder}", "--resize", str(SIDE), "--stream", "--json"]
+    assert main([*run, "--store", str(tmp_path / "runs")]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["spec"]["data"].startswith("npz@")
+    assert record["spec"]["noisy_images"].startswith("streamed-folder@")
+
+
+@pytest.mark.slow
+def test_judging_takes_twelve_bytes_per_image_and_class() -> None:
+    """Beside what a batch takes: probabilities and counts of 8,000 images of 1,000 classes, in a process of their own."""
+    code = (
+        "import numpy as np, torch, scipy.optimize; from torch import nn; from dilute.data import LabelledSet; "
+        "from dilute.dilution import DilutedSet; from dilute.environment import peak_memory_bytes; "
+        "from dilute.training import evaluate; torch.set_num_threads(1); "
+        "images, labels = np.zeros((8000, 1, 1, 1), np.uint8), np.arange(8000) % 1000; "
+        "noisy = DilutedSet(LabelledSet(images, labels, tuple(map(str, range(1000)))), 5.0); "
+        "model = nn.Identity(); model.forward = lambda images: torch.zeros(len(images), 1000); "
+        "evaluate(model, noisy, torch.device('cpu')); before = peak_memory_bytes(); "
+        "evaluate(model, noisy, torch.device('cpu'), mixes=True); print(peak_memory_bytes() - before)"
+    )
+    grown = int(subprocess.check_output([sys.executable, "-c", code]))
+    assert 6 < grown / 8e6 < 18
 
 
 @pytest.mark.slow

@@ -35,6 +35,10 @@ class WorldError(DiluteError):
     """Processes of one data-parallel run that lost each other, or never met."""
 
 
+class RankError(WorldError):
+    """What is wrong with one process alone, so that no other can say it."""
+
+
 class EstimateError(DiluteError):
     """Data, or a table of labels, that tell nothing of the noise."""
 

@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from dilute.environment import choose_device
-from dilute.errors import DiluteError, WorldError
+from dilute.errors import DiluteError, RankError, WorldError
 
 SILENCE_SECONDS = 600.0
 T = TypeVar("T")
@@ -133,7 +133,7 @@ class World:
         except RuntimeError as error:
             raise WorldError(
                 f"rank {self.rank} of {self.size} lost the others: one has ended, or was silent for "
-                f"{self.silence_seconds:g} s; the same command goes on from the last checkpoint"
+                f"{self.silence_seconds:g} s; the same command goes on from the last checkpoint, if there is one"
             ) from error
 
 
@@ -148,17 +148,18 @@ def joined(device: str | None, silence_seconds: float = SILENCE_SECONDS) -> Iter
         device: as for `dilute.environment.choose_device`; GPUs talk by NCCL, CPUs by Gloo.
         silence_seconds: as for `World`.
 
-    Errors: `WorldError` if the ranks do not find each other, or for other devices; `SpecError` if there is no GPU
+    Errors: `WorldError` if the ranks do not find each other, or for other devices; `RankError` if there is no GPU
         for this rank.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+    size = _number("WORLD_SIZE", 1)
+    if size <= 1:
         yield ALONE
         return
     kind = own_device(device, size) or "cpu"
     if kind == "cpu":
         backend = "gloo"
     elif kind.startswith("cuda"):
+        _check_has_own_gpu(device)
         torch.cuda.set_device(choose_device(kind))
         backend = "cpu:gloo,cuda:nccl"  # what is agreed on stays on CPUs, and stops no GPU
     else:
@@ -177,8 +178,23 @@ def joined(device: str | None, silence_seconds: float = SILENCE_SECONDS) -> Iter
     dist.destroy_process_group()
 
 
+def _check_has_own_gpu(device: str | None) -> None:
+    """Refuse a rank of which there are more on this machine than GPUs, unless all were given one by its number."""
+    number, gpus = _number("LOCAL_RANK", 0), torch.cuda.device_count()
+    if device in (None, "cuda") and number >= gpus:
+        raise RankError(
+            f"rank {_number('RANK', 0)} is number {number} on its machine, counted from 0, which has {gpus} GPUs; "
+            f"take --nproc-per-node {gpus} or fewer, or --device cpu"
+        )
+
+
+def _number(variable: str, default: int) -> int:
+    value = os.environ.get(variable, "")
+    return int(value) if value.isdigit() else default
+
+
 def own_device(device: str | None, size: int) -> str | None:
     """Return the device of one of `size` ranks: a GPU of its own on its machine, if GPUs are meant; else as it was given."""
     if size > 1 and device in (None, "cuda") and torch.cuda.is_available():
-        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        return f"cuda:{_number('LOCAL_RANK', 0)}"
     return device

@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
             _fail(f"{message}; see dilute --help") if message else 0
         )  # without arguments: help was shown
     except DiluteError as error:
-        return _fail(str(error))
+        return _fail(str(error), error=error)
     except KeyboardInterrupt as error:
         return _fail(f"interrupted{': ' if str(error) else ''}{error}", 130)
     except BrokenPipeError:
@@ -107,7 +107,6 @@ def _received(error: TyperException, arguments: list[str]) -> str:
     return ""
 
 
-def _fail(message: str, code: int = 1) -> int:
-    if ranks.may_say_why():
-        print(f"dilute: {message}", file=sys.stderr)
+def _fail(message: str, code: int = 1, error: BaseException | None = None) -> int:
+    ranks.say_why(message, error)
     return code

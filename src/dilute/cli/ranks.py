@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from dilute.errors import WorldError
+from dilute.errors import RankError, WorldError
 
 if TYPE_CHECKING:
     from dilute.world import World
@@ -38,11 +39,27 @@ def joined(device: str | None, silence_seconds: float) -> Iterator[World]:
         yield _world
 
 
-def may_say_why() -> bool:
-    """Return whether this process is the one that says why it ends: rank 0, or the first that fails once they have met."""
+def may_say_why(error: BaseException | None = None) -> bool:
+    """Return whether this process is the one that says why it ends: rank 0, or the first that fails once they have met.
+
+    Arguments:
+        error: why; what is wrong with this process alone it always says.
+    """
+    if isinstance(error, RankError):
+        return True
     if _world is not None and _world.size > 1:
         return _world.speaks_first()
     return _number("RANK", 0) == 0
+
+
+def say_why(message: str, error: BaseException | None = None) -> None:
+    """Say in one line why this process fails, if it is the one to say it.
+
+    Arguments:
+        error: as for `may_say_why`.
+    """
+    if may_say_why(error):
+        print(f"dilute: {message}", file=sys.stderr, flush=True)
 
 
 def _number(variable: str, default: int) -> int:

@@ -153,7 +153,14 @@ def run(
         {"heldout_fraction": heldout_fraction, "heldout_labels": heldout_labels},
     )
     chosen = options.pattern(noise, **described)
-    from dilute.data import can_resize, load, load_pool, white_noise_size
+    from dilute.data import (
+        can_resize,
+        can_stream,
+        load,
+        load_other,
+        load_pool,
+        white_noise_size,
+    )
     from dilute.dilution import read_labels
     from dilute.fitting import judged_by, spec_for
     from dilute.runs import Execution, RunSpec, noisy_set
@@ -197,14 +204,17 @@ def run(
     )
     with ranks.joined(device, silence_seconds) as world:
         has_use = resize if can_resize(data) or not can_resize(noisy_images) else None
-        splits = load(data, data_dir, has_use, stream, on_corrupt)  # type: ignore[arg-type]
+        reading: dict[str, Any] = {"stream": stream, "on_corrupt": on_corrupt}
+        others = [noisy_images, heldout or ""]
+        streams = can_stream(data) or not any(map(can_stream, others))
+        splits = load(data, data_dir, has_use, **(reading if streams else {}))
         named = noisy_images != "same" and white_noise_size(noisy_images) is None
-        pool = load_pool(noisy_images, splits.train, seed, data_dir, resize) if named else None
-        judge = (
-            load(heldout, data_dir, resize if can_resize(heldout) else None).train
-            if heldout
+        pool = (
+            load_pool(noisy_images, splits.train, seed, data_dir, resize, **reading)
+            if named
             else None
         )
+        judge = load_other(heldout, data_dir, resize, **reading).train if heldout else None
         if judge is not None:
             recipe |= judged_by(judge)
         if labels is None:
@@ -236,6 +246,9 @@ def run(
                 heldout=judge,
                 force=force,
             )
+        if record.status == "failed" and world.size > 1:
+            # Before the others notice, who know only that rank 0 has gone.
+            ranks.say_why(f"rank {world.rank} failed: {record.message}")
     if world.is_first:
         if was_there:
             console.say(

@@ -34,6 +34,7 @@ __all__ = [
     "fetch",
     "known",
     "load",
+    "load_other",
     "load_pool",
     "row_names",
     "white_noise_name",
@@ -226,6 +227,8 @@ def load_pool(
     seed: int,
     data_dir: Path | None = None,
     resize: int | None = None,
+    stream: bool | None = None,
+    on_corrupt: OnCorrupt = "fail",
 ) -> LabelledSet | WhiteNoise | None:
     """Return where the images of noisy examples come from: None for the clean images themselves.
 
@@ -234,7 +237,7 @@ def load_pool(
             for `load`, whose training images are taken.
         like: the clean set, whose mean and variance white noise takes.
         seed: of white noise.
-        data_dir, resize: as for `load`; no error where this form of data has no use for `resize`.
+        data_dir, resize, stream, on_corrupt: as for `load`; no error where this form of data has no use for them.
 
     Errors: those of `load`; `DataError` for white noise of an impossible size.
     """
@@ -243,7 +246,24 @@ def load_pool(
     size = white_noise_size(name)
     if size is not None:
         return WhiteNoise(like, seed, size)
-    return load(name, data_dir, resize if can_resize(name) else None).train
+    return load_other(name, data_dir, resize, stream, on_corrupt).train
+
+
+def load_other(
+    name: str,
+    data_dir: Path | None = None,
+    resize: int | None = None,
+    stream: bool | None = None,
+    on_corrupt: OnCorrupt = "fail",
+) -> Splits:
+    """Return the data set `name` as `load` does, leaving out what this form of data has no use for.
+
+    It is for data beside those that the options are given for.
+    """
+    has_use = resize if can_resize(name) else None
+    if not can_stream(name):
+        return load(name, data_dir, has_use)
+    return load(name, data_dir, has_use, stream, on_corrupt)
 
 
 def can_resize(name: str) -> bool:

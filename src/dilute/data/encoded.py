@@ -88,10 +88,13 @@ class Places:
         )
 
     def listing_hash(self) -> str:
-        """Return hex SHA-256 of the images' names and sizes, in order."""
+        """Return hex SHA-256 of the images' names and sizes, in order, and of where one shard's end and the next one's begin."""
         names = self.members if self.members is not None else self.files[self.file_of]
         digest = hashlib.sha256(b"\n".join(names.tolist()))
         digest.update(self.sizes.astype("<i8").tobytes())
+        if self.members is not None:  # the order in which a run visits them depends on it
+            in_shard = np.bincount(self.file_of)
+            digest.update(in_shard[in_shard > 0].astype("<i8").tobytes())
         return digest.hexdigest()
 
 
@@ -109,8 +112,8 @@ class EncodedImages:
 
     Attributes:
         unreadable: rows that did not decode, as far as they were asked for.
-        identity: what identifies the images: hex SHA-256 of their names and sizes, and of how they are read.
-            Not of their content: to read it all may take hours.
+        identity: what identifies the images: hex SHA-256 of their names and sizes, of how they lie in shards, and of
+            how they are read. Not of their content: to read it all may take hours.
 
     Errors: `DataError`, naming the image, for one that does not decode, or that has gone or shrunk since.
     """
@@ -131,7 +134,7 @@ class EncodedImages:
 
     @cached_property
     def identity(self) -> str:
-        """Hex SHA-256 of the images' names and sizes, and of how they are read."""
+        """Hex SHA-256 of the images' names and sizes, of how they lie in shards, and of how they are read."""
         how = repr((_VERSION, self.side, self.on_corrupt, self.places.listing_hash()))
         return hashlib.sha256(how.encode()).hexdigest()
 

@@ -146,6 +146,8 @@ def decode(
         raise DataError(f"{name}: the picture is too large to be honest ({error})") from error
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
+    except MemoryError:
+        raise  # which is no fault of the picture
     # Pillow's readers raise nearly anything on garbage (OSError, SyntaxError, struct.error, …).
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__

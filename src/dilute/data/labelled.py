@@ -89,7 +89,7 @@ class LabelledSet:
     def content_hash(self) -> str:
         """Hex SHA-256 of inputs, labels and class names: equal content has equal hash, wherever it lies.
 
-        Of a streamed set, names and sizes of the images stand for their content.
+        Of a streamed set, names and sizes of the images, and how they lie in shards, stand for their content.
         """
         digest = hashlib.sha256()
         digest.update(repr((self.inputs.shape, self.inputs.dtype.str, self.class_names)).encode())
@@ -168,11 +168,15 @@ class LabelledSet:
         assert isinstance(self.inputs, EncodedImages)
         self.inputs.unreadable.update(indices.tolist())
 
+    def unreadable_rows(self) -> list[int]:
+        """Return the streamed inputs that could not be read so far, ascending."""
+        return sorted(self.inputs.unreadable) if isinstance(self.inputs, EncodedImages) else []
+
     def unreadable_names(self) -> list[str]:
         """Return the names of the streamed inputs that could not be read so far, in order."""
         if not isinstance(self.inputs, EncodedImages):
             return []
-        return [self.inputs.places.name(row) for row in sorted(self.inputs.unreadable)]
+        return [self.inputs.places.name(row) for row in self.unreadable_rows()]
 
     def take(self, rows: NDArray[np.int64]) -> LabelledSet:
         """Return the examples at `rows` (int64) alone; what is streamed stays encoded."""

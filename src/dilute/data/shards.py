@@ -27,6 +27,10 @@ from dilute.files import write_file
 _log = logging.getLogger("dilute.data")
 _TEST_NAMES = ("test", "val", "dev")
 _TAR_BLOCK = 512
+# Writers fill a tar file up to whole records: of 20 blocks, nearly all of them, or of powers of two, up to 1 MiB.
+_USUAL_RECORD, _OTHER_RECORDS = 20 * _TAR_BLOCK, [2**power for power in range(15, 21)]
+# Part of where an index is kept: raise it when other shards are refused, or another index is made of one.
+_INDEX_VERSION = 2
 _LONGEST_LABEL = 20
 
 
@@ -102,7 +106,9 @@ def _index(path: Path) -> _Index:
         status = path.stat()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    key = cache.hash_words("shard", str(path.absolute()), status.st_size, status.st_mtime_ns)
+    key = cache.hash_words(
+        "shard", _INDEX_VERSION, str(path.absolute()), status.st_size, status.st_mtime_ns
+    )
     kept = home.cache_folder() / "shards" / f"{key}.npz"
     try:
         with np.load(kept, allow_pickle=False) as found:
@@ -126,12 +132,12 @@ def _index(path: Path) -> _Index:
 def _read_index(path: Path, file_size: int) -> _Index:
     images: dict[str, tuple[int, int, bytes]] = {}
     labels: dict[str, int] = {}
-    end = 0
+    last = None
     try:
         with tarfile.open(path, "r:") as archive:
             for member in archive:
-                end = member.offset_data + -(-member.size // _TAR_BLOCK) * _TAR_BLOCK
-                if end > file_size:
+                last = member.name
+                if archive.offset > file_size:
                     raise DataError(_cut_off(path, f"in its member {member.name}"))
                 key, kind = _split(member.name)
                 if not member.isfile():
@@ -144,11 +150,7 @@ def _read_index(path: Path, file_size: int) -> _Index:
                     content = archive.extractfile(member)
                     assert content is not None
                     labels[key] = _label(path, member.name, content.read(_LONGEST_LABEL))
-        with path.open("rb") as file:
-            file.seek(end)
-            # Whoever writes an archive ends it with blocks of zeros; without one the rest is missing.
-            if len(file.read(_TAR_BLOCK)) < _TAR_BLOCK:
-                raise DataError(_cut_off(path, "after a whole member"))
+        _check_end(path, archive.offset, file_size, last)
     except (tarfile.TarError, OSError) as error:
         if "unexpected end of data" in str(error):
             raise DataError(_cut_off(path, "within a member")) from error
@@ -165,6 +167,41 @@ def _read_index(path: Path, file_size: int) -> _Index:
         np.array(members, dtype=np.bytes_),
         np.array([labels[key] for key in images], dtype=np.int64),
     )
+
+
+def _check_end(path: Path, end: int, file_size: int, last: str | None) -> None:
+    """Refuse a shard that does not end behind its last whole member: `tarfile` takes whatever is no header for the end.
+
+    Arguments:
+        end: where that member ends.
+        last: its name.
+    """
+    behind = f"behind its member {last}" if last else "at its start"
+    with path.open("rb") as file:
+        file.seek(end)
+        # Whoever writes an archive ends it with blocks of zeros; without one the rest is missing.
+        block = file.read(_TAR_BLOCK)
+        if len(block) < _TAR_BLOCK:
+            raise DataError(_cut_off(path, "after a whole member"))
+        has_more = any(block)
+        if not has_more and not _is_padding(end, file_size):
+            raise DataError(
+                f"{path} has {file_size - end:,} bytes of nothing {behind}, more than fill up a tar file: a download "
+                "that did not end? Get the shard again, or pack it again if it is whole"
+            )
+        if has_more or any(file.read()):
+            raise DataError(
+                f"{path} is damaged {behind}: what follows is no member, and not the end; get the shard again"
+            )
+
+
+def _is_padding(end: int, file_size: int) -> bool:
+    """Return whether so much may follow the last member: two blocks, and what fills up the last record."""
+
+    def filled(record: int) -> int:
+        return -(-(end + 2 * _TAR_BLOCK) // record) * record
+
+    return file_size <= filled(_USUAL_RECORD) or file_size in map(filled, _OTHER_RECORDS)
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -116,8 +116,9 @@ class _EstimatedLikelihood(_CountLikelihood):
         """Take the M-step where one is due."""
         if step not in look_steps(num_steps, self._rounds):
             return
-        counts = self._observed.counts()
         predicted = probabilities(model, self._observed).double().numpy()
+        counts = self._observed.counts()
+        counts[~self._observed.readable()] = 0
         if self.has_law:
             law = fitted_law(counts, predicted, self.law.double().cpu().numpy())
         else:  # the network has learnt to predict noisy labels, whose likeliest is taken for the class

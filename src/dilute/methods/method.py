@@ -136,6 +136,17 @@ def weighted_mean(losses: Tensor, batch: TensorBatch) -> Tensor:
     return (losses * batch.weights).mean()
 
 
+def readable_rows(batch: TensorBatch) -> TensorBatch:
+    """Return the rows of a batch whose images can be read, for methods that look at rows together; all rows if none can.
+
+    The others have weight 0 and are grey.
+    """
+    seen = batch.weights > 0
+    if not seen.any() or seen.all():
+        return batch
+    return TensorBatch(*(values[seen] for values in batch))
+
+
 def as_tensor(values: Any) -> Tensor:
     """Return float32 values on the CPU, for a buffer."""
     return torch.as_tensor(values, dtype=torch.float32)

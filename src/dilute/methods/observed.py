@@ -69,6 +69,12 @@ class Observed:
             for start in range(0, len(block), _IMAGES_AT_ONCE):
                 yield block.source.gather(block.rows[start : start + _IMAGES_AT_ONCE])
 
+    def readable(self) -> NDArray[np.bool_]:
+        """Return bool `[N]`: which images can be read, in the order of `counts`; known once `inputs` has yielded all."""
+        return np.concatenate(
+            [~block.source.unreadable(block.rows) for block in self._noisy.blocks]
+        )
+
     def label_law(self) -> NDArray[np.float64]:
         """Return float64 `[K, K]`, by true class the distribution of a label: knowledge of the noise.
 

@@ -53,8 +53,8 @@ class RunRecord(BaseModel):
             `hardware`), as far as it is known.
         num_clean, num_noisy: training examples with their own label, and with a drawn one.
         num_heldout: images held out. num_classes: K.
-        unreadable_images: streamed images that did not decode and so counted for nothing, in this session (since
-            it was last resumed); None where such an image is an error.
+        unreadable_images: streamed images that did not decode and so counted for nothing, among those that the run
+            looked at: by any rank, and before any interruption; None where such an image is an error.
         noise_rate: share of training examples that were added or replaced as noise, the true class
             included; wrong_rate: share whose label is in fact wrong.
         labels_hash: content hash of all the labels, held-out ones included.

@@ -143,7 +143,7 @@ def run_one(
         code=code,
         hardware=hardware(device, execution.world.size),
         started=started.isoformat(timespec="seconds"),
-        unreadable_images=_unreadable_images(splits, noisy),
+        unreadable_images=_unreadable_images(splits, noisy, judges),
         **_of_sets(noisy, train_set, judges, test),
         **_of_training(
             spec, trained, judges, finished=message is None and trained.status == "done"
@@ -176,9 +176,10 @@ def failed_record(
     )
 
 
-def _unreadable_images(splits: Splits, noisy: NoisySet) -> int | None:
+def _unreadable_images(splits: Splits, *noisy: NoisySet | None) -> int | None:
     """Return how many images were skipped as they do not decode, and warn of them; None if nothing is skipped."""
-    sources = [splits.train, splits.test, *(block.source for block in noisy.blocks)]
+    blocks = [block for part in noisy if part is not None for block in part.blocks]
+    sources = [splits.train, splits.test, *(block.source for block in blocks)]
     sets = list(dict.fromkeys(part for part in sources if isinstance(part, LabelledSet)))
     if not any(part.skips_unreadable for part in sets):
         return None

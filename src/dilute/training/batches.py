@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 import threading
 import time
@@ -15,12 +16,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from dilute.dilution import Visits
-from dilute.errors import DataError, DiluteError
+from dilute.errors import DataError, DiluteError, one_line
 
 # A batch that takes longer than this will never come: storage hangs, or a worker does.
 TIMEOUT_SECONDS = 300.0
 _LOOK_EVERY_SECONDS = 2.0
 _BATCHES_PER_WORKER = 2
+# Workers that are forked share labels and images with the parent; others would get a copy each.
+_FORK = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
+_LESS_MEMORY = "take fewer --loader-workers or smaller batches"
 
 Tensors = tuple[Tensor, ...]
 Rows = tuple[int, int]
@@ -70,7 +74,7 @@ def batches(
         del loader  # which ends the workers
 
 
-def _started(made: _Batches, wanted: _Wanted, workers: int) -> Iterator[Any]:
+def _started(made: _Batches, wanted: _Wanted, workers: int) -> Any:
     """Return an iterator over the visits that are wanted, with its workers at work."""
     # PyTorch would have the death of a worker raise an error wherever the main process is just then, half
     # way through a step or a file; it is enough to learn of it when the next batch is asked for.
@@ -79,7 +83,7 @@ def _started(made: _Batches, wanted: _Wanted, workers: int) -> Iterator[Any]:
     with warnings.catch_warnings():
         # More workers than cores are the user's choice; they may wait for a network.
         warnings.filterwarnings("ignore", "This DataLoader will create")
-        loader = iter(
+        loader: Any = iter(
             DataLoader(
                 made,
                 batch_size=None,
@@ -87,6 +91,7 @@ def _started(made: _Batches, wanted: _Wanted, workers: int) -> Iterator[Any]:
                 num_workers=workers,
                 collate_fn=_as_it_is,
                 prefetch_factor=_BATCHES_PER_WORKER,
+                multiprocessing_context=_FORK,
                 timeout=_LOOK_EVERY_SECONDS,
                 generator=torch.Generator(),  # or it would draw from the one that training draws from
                 worker_init_fn=_leave_interrupts_to_the_parent,
@@ -94,6 +99,9 @@ def _started(made: _Batches, wanted: _Wanted, workers: int) -> Iterator[Any]:
         )
     if is_main:
         signal.signal(signal.SIGCHLD, before)
+    for worker in loader._workers:
+        # A worker that hangs is ended by PyTorch after 5 s, or by Python at its end, with a SIGTERM that it ignores.
+        worker._popen.terminate = worker._popen.kill
     return loader
 
 
@@ -111,9 +119,7 @@ def _next(loader: Iterator[Any], timeout_seconds: float) -> Any:
             reason = next(iter(str(error).splitlines()), "a worker process died")
         # Waiting in short turns, after each of which PyTorch looks whether its workers live.
         if "timed out" not in reason:
-            return DataError(
-                f"loading ahead failed: {reason}; if memory ran out, take fewer --loader-workers or smaller batches"
-            )
+            return DataError(f"loading ahead failed: {reason}; if memory ran out, {_LESS_MEMORY}")
         if time.monotonic() > deadline:
             return DataError(
                 f"loading ahead failed: no batch came within {timeout_seconds:g} s; see whether the disk or network "
@@ -150,8 +156,13 @@ class _Batches(Dataset[Tensors | DiluteError]):
     def __getitem__(self, rows: Rows) -> Tensors | DiluteError:
         try:
             return self.batch(rows)
+        # Raised in a worker, it would arrive as a traceback of many lines, or without its reason.
         except DiluteError as error:
-            return error  # raised in a worker, it would arrive as a traceback of many lines
+            return error
+        except MemoryError as error:
+            return DataError(f"loading ahead failed: {one_line(error).rstrip(':')}; {_LESS_MEMORY}")
+        except Exception as error:
+            return DataError(f"loading ahead failed: {one_line(error)}")
 
 
 def _as_it_is(found: Any) -> Any:
@@ -159,6 +170,9 @@ def _as_it_is(found: Any) -> Any:
 
 
 def _leave_interrupts_to_the_parent(_: int) -> None:
-    """Let Ctrl-C, which reaches all processes of a terminal, stop the parent alone; it then ends its workers."""
+    """Let what asks all processes of a terminal or a job to stop, stop the parent alone; it then ends its workers.
+
+    Ctrl-C does so, and SIGTERM as torchrun, Slurm and systemd send it.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

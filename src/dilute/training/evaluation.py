@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dilute.dilution import NoisySet, in_order
+from dilute.errors import DataError
 from dilute.world import ALONE, World
 
 _BATCH_SIZE, _VALUES_AT_ONCE = 500, 2**24  # of large images fewer, as activations take memory
@@ -54,15 +55,20 @@ def evaluate(
 
     Arguments:
         world: each of its ranks looks at a share of the images, and all return the same score.
-        mixes: whether `mixed_nll` is wanted, which takes the memory of all probabilities.
+        mixes: whether `mixed_nll` is wanted, which takes 12 bytes per image and class.
+
+    Errors: `DataError` if none of the images can be read.
     """
     was_training = model.training
     model.eval()
     log_likelihood, top5_hits = 0.0, 0
     has_top5 = labels.num_classes > _MOST_CLASSES_WITHOUT_TOP5
     by_prediction = torch.zeros(labels.num_classes, labels.num_classes, dtype=torch.int64)
-    # A rank's share may be empty.
-    predicted, beside = [by_prediction[:0].double()], [by_prediction[:0]]
+    # Filled in place: what batches leave behind between kept pieces of memory would be as much again.
+    shares = [world.rows(len(block)) for block in labels.blocks]
+    kept, done = sum(last - first for first, last in shares) if mixes else 0, 0
+    predicted = torch.empty(kept, labels.num_classes, dtype=torch.float64)
+    beside = torch.empty(kept, labels.num_classes, dtype=torch.int32)
     fitting = max(1, _VALUES_AT_ONCE // math.prod(labels.clean.input_shape))
     with torch.inference_mode():
         for inputs, counts in in_order(labels, min(_BATCH_SIZE, fitting), world.rows):
@@ -73,8 +79,9 @@ def evaluate(
             log_probabilities = functional.log_softmax(logits, dim=1)
             log_likelihood += float((log_probabilities * seen).sum())
             if mixes:
-                predicted.append(log_probabilities.exp())
-                beside.append(seen)
+                predicted[done : done + len(seen)] = log_probabilities.exp()
+                beside[done : done + len(seen)] = seen
+                done += len(seen)
             by_prediction.index_add_(0, logits.argmax(dim=1), seen)
             if has_top5:
                 top5_hits += int(seen.gather(1, logits.topk(5, dim=1).indices).sum())
@@ -82,13 +89,18 @@ def evaluate(
     sums = world.sum(torch.tensor([log_likelihood, top5_hits], dtype=torch.float64)).tolist()
     by_prediction = world.sum(by_prediction)
     num_labels = int(by_prediction.sum())
+    if num_labels == 0:
+        raise DataError(
+            f"{labels.clean.name}: none of the {labels.num_images} images that are to judge the model can be read; "
+            "get the data again, or judge by others"
+        )
     return Score(
         nll=-sums[0] / num_labels,
         accuracy=int(by_prediction.trace()) / num_labels,
         num_labels=num_labels,
         confusion=by_prediction.T.contiguous().numpy(),
         top5_accuracy=sums[1] / num_labels if has_top5 else None,
-        mixed_nll=_mixed_nll(torch.cat(predicted), torch.cat(beside), world) if mixes else None,
+        mixed_nll=_mixed_nll(predicted, beside, world) if mixes else None,
     )
 
 
@@ -98,20 +110,30 @@ def _mixed_nll(predicted: Tensor, counts: Tensor, world: World) -> float:
     A network that predicts true labels is sure of what noisy ones often contradict; with the share that
     fits, its likelihood tells how much it knows of them. Every rank has the images of its share, and all search in
     step, by sums that are the same on all.
+
+    Arguments:
+        predicted: float64 `[N, K]`, N of this rank's share, which may be 0.
+        counts: int32 `[N, K]`.
     """
     from scipy.optimize import (
         minimize_scalar,
     )  # takes its time, which runs without held-out sets save
 
-    if world.any(not bool(predicted.isfinite().all())):
+    # A share that is empty is one batch. All at once, every intermediate result would be as large.
+    starts = range(0, max(1, len(counts)), _BATCH_SIZE)
+    batches = [(predicted[at : at + _BATCH_SIZE], counts[at : at + _BATCH_SIZE]) for at in starts]
+    if world.any(not all(bool(batch.isfinite().all()) for batch, _ in batches)):
         return math.nan
-    totals = world.sum(counts.sum(dim=0))
+    totals = world.sum(torch.stack([seen.sum(dim=0) for _, seen in batches]).sum(dim=0))
     number = int(totals.sum())
     frequencies = totals / number
 
     def nll(log_odds: float) -> float:
         share = 1 / (1 + math.exp(-log_odds))
-        mixed = (share * predicted + (1 - share) * frequencies).clamp_min(1e-300)
-        return -float(world.sum((mixed.log() * counts).sum())) / number
+        total = torch.zeros((), dtype=torch.float64)
+        for batch, seen in batches:
+            mixed = (share * batch + (1 - share) * frequencies).clamp_min_(1e-300)
+            total += (mixed.log_() * seen).sum()
+        return -float(world.sum(total)) / number
 
     return float(minimize_scalar(nll, bounds=(-16.0, 16.0), method="bounded").fun)

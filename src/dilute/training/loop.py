@@ -25,6 +25,7 @@ from dilute.training.parts import Division, backward
 from dilute.training.precision import Autocast
 from dilute.training.recipe import Recipe
 from dilute.training.state import CurvePoint, Trained, load_state, save_state
+from dilute.training.unreadable import Unreadable
 from dilute.world import ALONE, World
 
 _CHECK_LOSS_EVERY_STEPS = 20
@@ -99,8 +100,10 @@ def train(
     judges_all = recipe.test_curve is None
     state = state or Trained()
     state.examples_per_visit = visits.examples_per_visit
+    unreadable = Unreadable(noisy, heldout, test)
     if checkpoint is not None:
         load_state(checkpoint, state, model, objective, optimizer, world)
+        unreadable.note(state.unreadable)
     world.copy_from_first([*model.state_dict().values(), *objective.state_dict().values()])
     saved_at = time.monotonic()
     if recipe.log_gradients and not state.curve:
@@ -142,6 +145,7 @@ def train(
                 _log_gradients(state, model, visits, method, batch_size, device)
         on_step(state.step, num_steps, state)
 
+        state.unreadable = unreadable.shared(state.unreadable, world)
         stop = state.step < num_steps and world.any(should_stop())
         if checkpoint is not None and (
             stop or (world.is_first and _is_due(state.step, checkpoint_every_steps, saved_at))
@@ -153,6 +157,7 @@ def train(
             raise Interrupted(f"stopped after step {state.step} of {num_steps}")
     if test is not None and not judges_all and state.status == "done":
         _judge_ends(state, model, test, device, world)
+        state.unreadable = unreadable.shared(state.unreadable, world)
     return state
 
 

@@ -73,6 +73,7 @@ class Trained:
         examples_per_visit: mean number of labels behind an image's visit.
         earlier_seconds: what interrupted sessions had spent.
         selected_weights: the weights at that point.
+        unreadable: the rows that any rank found not to decode, by source (`Unreadable`); empty if none is skipped.
         selected_confusion: int64 `[K, K]`: the held-out labels at that point, by (label, predicted class).
     """
 
@@ -86,6 +87,7 @@ class Trained:
     loss_sum: float | Tensor = 0.0
     examples_per_visit: float = 1.0
     earlier_seconds: float = 0.0
+    unreadable: list[list[int]] = field(default_factory=list)
     selected_weights: dict[str, Tensor] = field(default_factory=dict)
     selected_confusion: NDArray[np.int64] | None = None
 
@@ -119,6 +121,7 @@ def save_state(
         "training_seconds": state.training_seconds,
         "evaluation_seconds": state.evaluation_seconds,
         "gradient_seconds": state.gradient_seconds,
+        "unreadable": state.unreadable,
     }
     checkpoints.save_weights(path, tensors, description)
 
@@ -154,6 +157,7 @@ def load_state(
     state.earlier_seconds = (
         state.training_seconds + state.evaluation_seconds + state.gradient_seconds
     )
+    state.unreadable = description["unreadable"]
     state.loss_sum = tensors["loss_sum"].item()
     state.selected_weights = checkpoints.under_prefix("selected", tensors)
     if "selected_confusion" in tensors:
