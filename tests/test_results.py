@@ -153,7 +153,10 @@ def test_the_laws_are_those_of_the_stored_runs(studies, tmp_path: Path):
     tables.law_tables(tmp_path)
     for name in tables.OF_LAWS:
         stored = ROOT / "results" / "figures" / f"{name}.csv"
-        assert (tmp_path / f"{name}.csv").read_text() == stored.read_text(), name
+        # Fits end in other last digits on other processors.
+        pd.testing.assert_frame_equal(
+            pd.read_csv(tmp_path / f"{name}.csv"), pd.read_csv(stored), rtol=1e-3, obj=name
+        )
 
 
 def test_the_law_of_the_advice_is_that_of_the_stored_runs(studies):
