@@ -14,7 +14,7 @@ def test_a_part_of_imagenet_is_named_by_its_content(tmp_path: Path) -> None:
     write_folder(place / "train", ["n01440764", "n01443537"], 3)
     write_folder(place / "val", ["n01440764", "n01443537"], 1)
     splits = data.load("imagenet", tmp_path)
-    assert splits.name.startswith("imagenet@")
+    assert splits.name.startswith("streamed-imagenet@")
     assert splits.train.input_shape == (3, 224, 224)
     assert splits.test is not None
     assert len(splits.test) == 2

@@ -173,7 +173,7 @@ def load(
         ) as error:  # a path that cannot be, such as ~nobody or an endless name
             reason = getattr(error, "strerror", None) or str(error)
             raise DataError(f"{name[:80]} cannot be read: {reason}; check the path") from error
-    plain, at, _ = name.partition("@")
+    plain, is_exact = _plain(name), "@" in name
     _check_name(plain)
     _check_reading(name, SETS[plain], reading)
     try:
@@ -183,7 +183,7 @@ def load(
         raise DataError(
             f"{name} cannot be read: {reason}; check --data-dir and DILUTE_DATA"
         ) from error
-    if at and found.name != name:
+    if is_exact and found.name != name:
         raise DataError(
             f"{name} is not what is here, which is {found.name}; find the data it was made with"
         )
@@ -280,7 +280,13 @@ def can_stream(name: str) -> bool:
 
 def _source(name: str) -> NamedSet | OwnForm | None:
     form, colon, _ = name.partition(":")
-    return OWN.get(form) if colon else SETS.get(name.partition("@")[0])
+    return OWN.get(form) if colon else SETS.get(_plain(name))
+
+
+def _plain(name: str) -> str:
+    """Return the key of `SETS` behind a name that may have a hash, as `streamed-imagenet@0123456789abcdef`."""
+    plain, at, _ = name.partition("@")
+    return plain.removeprefix("streamed-") if at else plain
 
 
 def absolute(name: str) -> str:
