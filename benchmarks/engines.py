@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from loader import machine
 from readme import write_table
 
 from dilute.files import write_file
@@ -137,15 +138,6 @@ def table(results: dict[str, Any]) -> str:
         f"A run rests for a second and trains a perceptron for one step. {results['machine']}.",
     ]
     return "\n".join(lines)
-
-
-def machine() -> str:
-    import torch
-
-    from dilute.environment import hardware, versions
-
-    found, known = hardware(torch.device("cpu")), versions()
-    return f"{found['processor']}, {found['cores']} cores; PyTorch {known['torch']}"
 
 
 def main() -> None:

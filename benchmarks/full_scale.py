@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from loader import machine
 from PIL import Image
 from readme import write_table
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -357,8 +358,8 @@ def figure_table(results: dict[str, Any]) -> str:
         f"Assumed: a GPU trains ResNet-18 at 224 pixels at {assumed['gpu_images_per_second']:,.0f} images/s, which is "
         f"{results['gpu_teraflops']:.0f} teraflop/s, and does everything else at as many; an operation takes "
         f"{1e6 * assumed['launch_seconds']:.0f} µs to launch; a GPU hour costs {assumed['dollars_per_gpu_hour']:g} $. "
-        f"At that rate a GPU that streams photographs keeps {results['cores_per_gpu']:.1f} cores decoding. Counted and "
-        f"measured on {results['machine']}.",
+        f"At that rate a GPU that streams photographs keeps {results['cores_per_gpu']:.1f} cores decoding. Counted, and "
+        f"measured on one core of {results['machine']}.",
     ]
     return "\n".join(lines)
 
@@ -428,13 +429,6 @@ def needed_kinds() -> Iterator[tuple[Kind, RunSpec]]:
             for spec in specs_of(name):
                 found.setdefault(kind_of(spec), spec)
     yield from sorted(found.items())
-
-
-def machine() -> str:
-    from dilute.environment import hardware, versions
-
-    found, known = hardware(torch.device("cpu")), versions()
-    return f"{found['processor']}, one of {found['cores']} cores; PyTorch {known['torch']}"
 
 
 def main() -> None:
