@@ -18,9 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from loader import machine
-from readme import write_table
-
-from dilute.files import write_file
+from readme import ROOT, write_results, write_table
 
 HERE = Path(__file__).parent
 ENGINES = ("local", "ray")
@@ -159,10 +157,8 @@ def main() -> None:
     text = table(results)
     print(text)
     if not given.dry:
-        root = HERE.parent
-        content = json.dumps(results, indent=1, ensure_ascii=False)
-        write_file(root / "results" / "engines.json", f"{content}\n".encode())
-        write_table("engines", text, command="make engines", path=root / "docs" / "cluster.md")
+        write_results("engines", results)
+        write_table("engines", text, command="make engines", path=ROOT / "docs" / "cluster.md")
 
 
 if __name__ == "__main__":

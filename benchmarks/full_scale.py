@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from loader import machine
 from PIL import Image
-from readme import write_table
+from readme import ROOT, write_results, write_table
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -32,7 +32,6 @@ import dilute
 from dilute.data import LabelledSet
 from dilute.dilution import DilutedSet, Visits
 from dilute.dilution.blocks import draw_labels, label_dtype
-from dilute.files import write_file
 from dilute.models import build
 from dilute.paper import FIGURES
 from dilute.pilot import step_seconds
@@ -40,7 +39,6 @@ from dilute.runs import RunRecord, RunSpec, scaled_model
 from dilute.sweeps.plan import Source, judged_images, planned_steps
 from dilute.training.batches import batches
 
-ROOT = Path(__file__).parent.parent
 SOURCES = {
     "mnist": Source("mnist", None, 60_000, 10_000),
     "cifar10": Source("cifar10", None, 50_000, 10_000),
@@ -467,8 +465,7 @@ def main() -> None:
     print("\n\n".join(tables.values()))
     if given.dry:
         return
-    content = json.dumps(results, indent=1, ensure_ascii=False)
-    write_file(ROOT / "results" / "full-scale.json", f"{content}\n".encode())
+    write_results("full-scale", results)
     for name, text in tables.items():
         write_table(name, text, command="make full-scale", path=ROOT / "docs" / "full-scale.md")
 

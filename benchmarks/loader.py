@@ -22,11 +22,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from readme import write_table
+from readme import ROOT, write_results, write_table
 
-from dilute.files import write_file
-
-HERE = Path(__file__).parent
 NUM_CLASSES = 100
 BATCH_SIZE = 256
 GPU_IMAGES_PER_SECOND = 3000
@@ -245,10 +242,8 @@ def main() -> None:
     text = table(results)
     print(text)
     if not given.dry:
-        root = HERE.parent
-        content = json.dumps(results, indent=1, ensure_ascii=False)
-        write_file(root / "results" / "loader.json", f"{content}\n".encode())
-        write_table("loader", text, command="make loader", path=root / "docs" / "large-data.md")
+        write_results("loader", results)
+        write_table("loader", text, command="make loader", path=ROOT / "docs" / "large-data.md")
 
 
 if __name__ == "__main__":

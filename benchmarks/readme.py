@@ -1,12 +1,15 @@
-"""Tables that commands write into the README and the pages of docs/, between markers."""
+"""What benchmarks leave: results as JSON, and tables in the README and the pages of docs/, between markers."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from dilute.files import write_file
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
 
 
 def with_table(page: str, name: str, table: str, command: str) -> str:
@@ -25,3 +28,9 @@ def with_table(page: str, name: str, table: str, command: str) -> str:
 def write_table(name: str, table: str, *, command: str, path: Path = README) -> None:
     """Put `table` between the markers of `name` in the page at `path`."""
     write_file(path, with_table(path.read_text(), name, table, command).encode())
+
+
+def write_results(name: str, results: dict[str, Any]) -> None:
+    """Write what was measured to `results/NAME.json`."""
+    content = json.dumps(results, indent=1, ensure_ascii=False)
+    write_file(ROOT / "results" / f"{name}.json", f"{content}\n".encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from dilute import launcher
 from dilute.environment import choose_device
 from dilute.errors import DiluteError, RankError, WorldError
 
@@ -151,7 +151,7 @@ def joined(device: str | None, silence_seconds: float = SILENCE_SECONDS) -> Iter
     Errors: `WorldError` if the ranks do not find each other, or for other devices; `RankError` if there is no GPU
         for this rank.
     """
-    size = _number("WORLD_SIZE", 1)
+    size = launcher.number("WORLD_SIZE", 1)
     if size <= 1:
         yield ALONE
         return
@@ -180,21 +180,16 @@ def joined(device: str | None, silence_seconds: float = SILENCE_SECONDS) -> Iter
 
 def _check_has_own_gpu(device: str | None) -> None:
     """Refuse a rank of which there are more on this machine than GPUs, unless all were given one by its number."""
-    number, gpus = _number("LOCAL_RANK", 0), torch.cuda.device_count()
+    number, gpus = launcher.number("LOCAL_RANK", 0), torch.cuda.device_count()
     if device in (None, "cuda") and number >= gpus:
         raise RankError(
-            f"rank {_number('RANK', 0)} is number {number} on its machine, counted from 0, which has {gpus} GPUs; "
+            f"rank {launcher.number('RANK', 0)} is number {number} on its machine, counted from 0, which has {gpus} GPUs; "
             f"take --nproc-per-node {gpus} or fewer, or --device cpu"
         )
-
-
-def _number(variable: str, default: int) -> int:
-    value = os.environ.get(variable, "")
-    return int(value) if value.isdigit() else default
 
 
 def own_device(device: str | None, size: int) -> str | None:
     """Return the device of one of `size` ranks: a GPU of its own on its machine, if GPUs are meant; else as it was given."""
     if size > 1 and device in (None, "cuda") and torch.cuda.is_available():
-        return f"cuda:{_number('LOCAL_RANK', 0)}"
+        return f"cuda:{launcher.number('LOCAL_RANK', 0)}"
     return device

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from dilute import launcher
 from dilute.errors import RankError, WorldError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def check_command(name: str | None) -> None:
 
     Errors: `WorldError`.
     """
-    size = _number("WORLD_SIZE", 1)
+    size = launcher.number("WORLD_SIZE", 1)
     if size > 1 and name not in (None, "run"):
         raise WorldError(
             f"dilute {name} was started as {size} ranks (WORLD_SIZE = {size}), but only dilute run is data-parallel; "
@@ -49,7 +49,7 @@ def may_say_why(error: BaseException | None = None) -> bool:
         return True
     if _world is not None and _world.size > 1:
         return _world.speaks_first()
-    return _number("RANK", 0) == 0
+    return launcher.number("RANK", 0) == 0
 
 
 def say_why(message: str, error: BaseException | None = None) -> None:
@@ -60,8 +60,3 @@ def say_why(message: str, error: BaseException | None = None) -> None:
     """
     if may_say_why(error):
         print(f"dilute: {message}", file=sys.stderr, flush=True)
-
-
-def _number(variable: str, default: int) -> int:
-    value = os.environ.get(variable, "")
-    return int(value) if value.isdigit() else default

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -59,6 +58,7 @@ def reproduce(
 
     Example: `dilute reproduce fig1 fig5 --scale smoke --store runs --out figures`
     """
+    from dilute.data import data_folder_at
     from dilute.paper import FIGURES, chosen_figures, missing_runs
     from dilute.paper import reproduce as reproduce_figures
     from dilute.store import Store
@@ -89,18 +89,16 @@ def reproduce(
                 f"{result.left:,} of {len(result.specs):,} runs are left; the same command goes on with them"
             )
 
-    if data_dir is not None:
-        os.environ["DILUTE_DATA"] = str(data_dir)  # where figure 3 looks for its data, too
     chosen = chosen_figures(names, {**FIGURES, **STUDIES})
     cluster = options.cluster(engine, address, gpus_per_run)
     kept = Store(store)
     if dry_run:
-        missing = missing_runs(chosen, scale, kept)  # type: ignore[arg-type]
-        there = kept.keys()
+        with data_folder_at(data_dir):
+            missing = missing_runs(chosen, scale, kept)  # type: ignore[arg-type]
         uncounted = [
             figure.name
             for figure in chosen
-            if any(spec.key() not in there for spec in figure.references(scale))  # type: ignore[arg-type]
+            if any(spec in missing[figure.name] for spec in figure.references(scale))  # type: ignore[arg-type]
         ]
         _show_missing(
             missing,
@@ -111,14 +109,15 @@ def reproduce(
             json=json,
         )
         return
-    found = reproduce_figures(
-        chosen,
-        scale,  # type: ignore[arg-type]
-        kept,
-        out,
-        None if draw_only else train,
-        retry_failed=retry_failed,
-    )
+    with data_folder_at(data_dir):
+        found = reproduce_figures(
+            chosen,
+            scale,  # type: ignore[arg-type]
+            kept,
+            out,
+            None if draw_only else train,
+            retry_failed=retry_failed,
+        )
     if json:
         console.print_json(
             {

@@ -9,7 +9,7 @@ from pathlib import Path
 from dilute.data import bundled, cifar, folder, hub, idx, imagenet, npz, parquet, shards
 from dilute.data.download import download as download_set
 from dilute.data.encoded import EncodedImages, OnCorrupt
-from dilute.data.home import data_folder
+from dilute.data.home import data_folder, data_folder_at
 from dilute.data.labelled import LabelledSet, Splits, check_alike
 from dilute.data.reading import Reading
 from dilute.data.sheet import contact_sheet, describe
@@ -30,6 +30,7 @@ __all__ = [
     "check_alike",
     "contact_sheet",
     "data_folder",
+    "data_folder_at",
     "describe",
     "fetch",
     "known",

@@ -36,9 +36,8 @@ def load(data_dir: Path, reading: Reading) -> Splits:
     assert found.test is not None
     if not found.train.is_streamed:
         return _named(parts.content_name("imagenet", found.train, found.test), found)
-    is_usual = reading.resize in (None, PIXELS) and reading.on_corrupt == "fail"
     is_whole = (len(found.train), len(found.test)) == _SIZES
-    return _named("imagenet", found) if is_usual and is_whole else found
+    return _named("imagenet", found) if is_whole and _is_usual(reading, PIXELS) else found
 
 
 def has_sample(data_dir: Path) -> bool:
@@ -65,13 +64,9 @@ def load_sample(data_dir: Path, reading: Reading) -> Splits:
     if found.test is not None:
         return found
     found = replace(found, test=found.train, cut_rows=None)
-    is_usual = reading.resize in (None, SAMPLE_PIXELS) and reading.on_corrupt == "fail"
     is_whole = len(found.train) == found.train.num_classes == _NUM_CLASSES
-    return (
-        _named("imagenet-sample", found)
-        if is_usual and is_whole and found.train.is_streamed
-        else found
-    )
+    is_usual = found.train.is_streamed and _is_usual(reading, SAMPLE_PIXELS)
+    return _named("imagenet-sample", found) if is_whole and is_usual else found
 
 
 def _named(name: str, found: Splits) -> Splits:
@@ -79,6 +74,11 @@ def _named(name: str, found: Splits) -> Splits:
     assert found.test is not None
     train, test = (replace(part, name="") for part in (found.train, found.test))
     return Splits(name, train, test, found.origin)
+
+
+def _is_usual(reading: Reading, pixels: int) -> bool:
+    """Return whether streamed images are read as everyone reads them."""
+    return reading.resize in (None, pixels) and reading.on_corrupt == "fail"
 
 
 def _streamed(reading: Reading, pixels: int) -> Reading:

@@ -168,6 +168,11 @@ class LabelledSet:
         assert isinstance(self.inputs, EncodedImages)
         self.inputs.unreadable.update(indices.tolist())
 
+    @property
+    def num_unreadable(self) -> int:
+        """How many streamed inputs could not be read so far."""
+        return len(self.inputs.unreadable) if isinstance(self.inputs, EncodedImages) else 0
+
     def unreadable_rows(self) -> list[int]:
         """Return the streamed inputs that could not be read so far, ascending."""
         return sorted(self.inputs.unreadable) if isinstance(self.inputs, EncodedImages) else []

@@ -22,6 +22,7 @@ from dilute.runs.record import Accuracy, RunRecord
 from dilute.runs.sets import fresh_model, judged_sets, noisy_set
 from dilute.runs.spec import RunSpec
 from dilute.training import Trained, train
+from dilute.training.unreadable import skipping
 from dilute.world import ALONE, World
 
 _log = logging.getLogger(__name__)
@@ -179,9 +180,8 @@ def failed_record(
 def _unreadable_images(splits: Splits, *noisy: NoisySet | None) -> int | None:
     """Return how many images were skipped as they do not decode, and warn of them; None if nothing is skipped."""
     blocks = [block for part in noisy if part is not None for block in part.blocks]
-    sources = [splits.train, splits.test, *(block.source for block in blocks)]
-    sets = list(dict.fromkeys(part for part in sources if isinstance(part, LabelledSet)))
-    if not any(part.skips_unreadable for part in sets):
+    sets = skipping([splits.train, splits.test, *(block.source for block in blocks)])
+    if not sets:
         return None
     names = [name for part in sets for name in part.unreadable_names()]
     if names:

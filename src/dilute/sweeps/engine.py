@@ -107,7 +107,7 @@ def run_sweep(
     else:
         device = device or ("cuda" if cluster.gpus_per_run else "cpu")
         one = Setting(folder, threads or 1, device, *common)
-        _work_on_cluster(sweep, cluster, one, workers, store, hang_seconds)
+        _work_on_cluster(sweep, cluster, one, workers, hang_seconds)
     return sweep.result()
 
 
@@ -116,7 +116,6 @@ def _work_on_cluster(
     cluster: Cluster,
     setting: Setting,
     workers: int | None,
-    store: Store,
     hang_seconds: float,
 ) -> None:
     gpus = cluster.gpus_per_run
@@ -128,7 +127,7 @@ def _work_on_cluster(
                 f"no node of the cluster has the {setting.cores} CPUs and {gpus:g} GPUs of a run; take fewer, or "
                 "say with workers how many runs to queue for nodes that are yet to come"
             )
-        write_file(store.folder / token, b"\0")
+        write_file(setting.store / token, b"\0")
         try:
             sweep.work(
                 lambda settings: RayCrew(
@@ -142,7 +141,7 @@ def _work_on_cluster(
                 [setting] * (workers or places),
             )
         finally:
-            (store.folder / token).unlink(missing_ok=True)
+            (setting.store / token).unlink(missing_ok=True)
 
 
 def check_space(store: Store) -> None:

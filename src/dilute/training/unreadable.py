@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 
 from dilute.data import LabelledSet
 from dilute.dilution import NoisySet
 from dilute.world import World
+
+
+def skipping(sources: Iterable[object]) -> list[LabelledSet]:
+    """Return those of `sources`, each once, whose unreadable images are left out."""
+    sets = dict.fromkeys(part for part in sources if isinstance(part, LabelledSet))
+    return [part for part in sets if part.skips_unreadable]
 
 
 class Unreadable:
@@ -18,9 +26,8 @@ class Unreadable:
     """
 
     def __init__(self, *sets: NoisySet | None) -> None:
-        sources = (block.source for part in sets if part is not None for block in part.blocks)
-        found = dict.fromkeys(part for part in sources if isinstance(part, LabelledSet))
-        self._sources = [part for part in found if part.skips_unreadable]
+        blocks = (block for part in sets if part is not None for block in part.blocks)
+        self._sources = skipping(block.source for block in blocks)
 
     def note(self, known: list[list[int]]) -> None:
         """Note what an earlier session found."""
@@ -35,7 +42,7 @@ class Unreadable:
         """
         if not self._sources:
             return known
-        number = sum(len(source.unreadable_rows()) for source in self._sources)
+        number = sum(source.num_unreadable for source in self._sources)
         if not world.any(number > sum(map(len, known))):
             return known
         if world.size > 1:
