@@ -16,6 +16,7 @@ ORDER = [
     "seeds",
     "interruption",
     "environment",
+    "launcher",
     "world",
     "data",
     "noise",
