@@ -22,8 +22,7 @@ import dilute
 from dilute.advice import Timing, advise
 from dilute.files import make_folder, write_file
 from dilute.paper.setup import SINGLE_DRAWS
-from dilute.runs import RunRecord, RunSpec, noisy_set
-from dilute.store import Store
+from dilute.runs import RunRecord, RunSpec, Store, noisy_set
 from dilute.sweeps import run_sweep
 
 ADVICE = ROOT / "results" / "advice"

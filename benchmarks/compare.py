@@ -18,8 +18,7 @@ from dilute.comparison import Contest, Standing, draw_comparison, in_percent, ou
 from dilute.figures import save
 from dilute.methods import METHODS
 from dilute.noise import Structured
-from dilute.runs import RunRecord, RunSpec
-from dilute.store import Store
+from dilute.runs import RunRecord, RunSpec, Store
 from dilute.sweeps import run_sweep
 
 STORE = ROOT / "results" / "compare"

@@ -36,8 +36,7 @@ def rests(shape: tuple[int, ...], num_classes: int) -> Any:
 
 def sweep(engine: str, runs: int, workers: int) -> dict[str, float]:
     """Do `runs` runs, `workers` at once, and return how long it all took."""
-    from dilute.runs import RunSpec
-    from dilute.store import Store
+    from dilute.runs import RunSpec, Store
     from dilute.sweeps import Cluster, run_sweep
 
     specs = [

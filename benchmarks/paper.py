@@ -22,7 +22,7 @@ from dilute.paper import (
     notes_markdown,
     reproduce,
 )
-from dilute.store import Store
+from dilute.runs import Store
 
 ROOT = Path(__file__).parent.parent
 STORE = ROOT / "results" / "paper"

@@ -25,7 +25,7 @@ from dilute.advice import AdviceLaw
 from dilute.files import write_file
 from dilute.paper import FIGURES, Reproduction, chosen_figures, reproduce
 from dilute.planning.recipe import recipe
-from dilute.store import Store
+from dilute.runs import Store
 from dilute.studies import STUDIES, advice_law
 
 STORE = ROOT / "results" / "gradients"

@@ -13,8 +13,7 @@ from typing import Any
 from run import machine, spread
 
 from dilute.files import write_file
-from dilute.runs import Accuracy, RunRecord, RunSpec
-from dilute.store import Store
+from dilute.runs import Accuracy, RunRecord, RunSpec, Store
 from dilute.sweeps import run_sweep
 from dilute.training import CurvePoint
 

@@ -16,7 +16,7 @@ import pytest
 
 import dilute
 from dilute.cli import app, main
-from dilute.store import Store
+from dilute.runs import Store
 
 QUICK = ["--steps", "5", "--batch-size", "16", "--curve-points", "1"]
 TRAIN = ["run", "digits", "--model", "perceptron", *QUICK]

@@ -11,7 +11,7 @@ from test_cli import assert_one_line, command
 from test_laws import record
 
 import dilute
-from dilute.store import Store
+from dilute.runs import Store
 
 assert command  # a fixture, which pytest finds by its name
 

@@ -25,8 +25,7 @@ from dilute.dilution import DilutedSet, NoisySet, Visits
 from dilute.errors import SpecError
 from dilute.methods import METHODS, Observed, make_method
 from dilute.models import build
-from dilute.runs import RunSpec
-from dilute.store import Store
+from dilute.runs import RunSpec, Store
 from dilute.training import Recipe, Scaled, load_weights, train
 from dilute.training.batches import batches as made_batches
 from dilute.training.parts import Division, backward

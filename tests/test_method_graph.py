@@ -13,12 +13,13 @@ from torch import nn
 from dilute.data import LabelledSet, Splits, WhiteNoise
 from dilute.dilution import DilutedSet, NoisySet, ReplacedSet
 from dilute.errors import SpecError
+from dilute.interruption import Interrupted
 from dilute.methods import METHODS, Observed, TensorBatch, cross_entropy, graph, make_method
 from dilute.methods.pooling import _regressing, pooled
 from dilute.models import build
 from dilute.noise import Pair, law_log_likelihood
 from dilute.runs import RunSpec
-from dilute.training import Interrupted, Recipe, Scaled, evaluate, load_weights, train
+from dilute.training import Recipe, Scaled, evaluate, load_weights, train
 
 CPU = torch.device("cpu")
 

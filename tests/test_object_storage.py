@@ -13,10 +13,9 @@ from moto.server import ThreadedMotoServer
 from dilute.data import Splits
 from dilute.errors import StoreError
 from dilute.files import as_path, is_local
-from dilute.runs import Execution, RunSpec
-from dilute.store import Store
+from dilute.interruption import Interrupted
+from dilute.runs import Execution, RunSpec, Store
 from dilute.sweeps import run_sweep
-from dilute.training import Interrupted
 
 SPEC = RunSpec(data="digits", model="perceptron", batch_size=32, budget_steps=20, curve_points=2)
 

@@ -21,8 +21,7 @@ from dilute.cli import main
 from dilute.data import known
 from dilute.errors import SpecError, StoreError
 from dilute.paper import FIGURES, SCALES, chosen_figures, claims_markdown, fig5, headline, reproduce
-from dilute.runs import RunRecord, RunSpec
-from dilute.store import Store
+from dilute.runs import RunRecord, RunSpec, Store
 
 # Of the page that states the paper's claims.
 CLAIMS = {

@@ -25,7 +25,7 @@ from dilute.planning import (
 )
 from dilute.planning.pilot import ladder, pilot_alphas, pilot_specs
 from dilute.planning.recipe import recipe
-from dilute.store import Store
+from dilute.runs import Store
 
 
 @pytest.fixture(scope="module")

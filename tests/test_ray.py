@@ -21,8 +21,7 @@ import pytest
 from test_sweep_faults import HERE, QUICK, SWEEP, faulty, results, start, wait_for
 
 from dilute.errors import SpecError
-from dilute.runs import RunSpec
-from dilute.store import Store
+from dilute.runs import RunSpec, Store
 from dilute.sweeps import Cluster, expand, ray_crew, run_sweep
 from dilute.sweeps.plan import Source
 from dilute.sweeps.ray_crew import Ground

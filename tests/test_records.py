@@ -13,9 +13,8 @@ from pandas.testing import assert_frame_equal
 
 from dilute.errors import StoreError
 from dilute.noise import Structured, Uniform
-from dilute.records import read_cache
-from dilute.runs import RECORD_FORMAT, Accuracy, RunRecord, RunSpec
-from dilute.store import Store
+from dilute.runs import RECORD_FORMAT, Accuracy, RunRecord, RunSpec, Store
+from dilute.runs.files import read_cache
 from dilute.training import CurvePoint
 
 CACHE = ".table.parquet"
@@ -62,11 +61,11 @@ def path_of(store: Store, seed: int) -> Path:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are read as records."""
     names: list[str] = []
-    from dilute import records, store
+    from dilute.runs import files, store
 
     def counted(path: Path) -> RunRecord | None:
         names.append(path.name)
-        return records.read_record(path)
+        return files.read_record(path)
 
     monkeypatch.setattr(store, "read_record", counted)
     return names
@@ -265,7 +264,7 @@ def test_a_cache_of_other_code_is_read_anew(
 ):
     store.table()
     reads.clear()
-    monkeypatch.setattr("dilute.records.code_hash", lambda: "other")
+    monkeypatch.setattr("dilute.runs.files.code_hash", lambda: "other")
     store.table()
     assert len(reads) == 7
 
@@ -274,7 +273,7 @@ def test_a_store_that_cannot_be_written_to_answers(store: Store, monkeypatch: py
     def refuse(path: Path, content: object) -> None:
         raise StoreError(f"cannot write {path}")
 
-    monkeypatch.setattr("dilute.records.write_file", refuse)
+    monkeypatch.setattr("dilute.runs.files.write_file", refuse)
     monkeypatch.setattr(os, "access", lambda *_: False)
     answering = Store(store.folder)
     assert sorted(answering.table()["spec.seed"]) == list(range(7))

@@ -10,8 +10,7 @@ import pytest
 
 from dilute.advice import read_law
 from dilute.paper import FIGURES, Reproduction, chosen_figures, reproduce
-from dilute.runs import RunSpec
-from dilute.store import Store
+from dilute.runs import RunSpec, Store
 from dilute.studies import STUDIES
 
 ROOT = Path(__file__).parent.parent

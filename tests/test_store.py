@@ -13,9 +13,9 @@ import torch
 
 from dilute.data import Splits
 from dilute.errors import StoreError
-from dilute.runs import Execution, RunSpec, run_one
-from dilute.store import Store
-from dilute.training import Interrupted, load_weights
+from dilute.interruption import Interrupted
+from dilute.runs import Execution, RunSpec, Store, run_one
+from dilute.training import load_weights
 
 SPEC = RunSpec(data="digits", model="mlp1", alpha=2, batch_size=32, budget_steps=30, curve_points=3)
 

@@ -30,9 +30,9 @@ from dilute.data import LabelledSet, Splits, imagenet, load
 from dilute.data.augmentation import crop_flip
 from dilute.dilution import DilutedSet, Visits
 from dilute.errors import DataError, SpecError
+from dilute.interruption import Interrupted
 from dilute.methods import Observed, TensorBatch, make_method
 from dilute.runs import Execution, RunSpec, run_one
-from dilute.training import Interrupted
 from dilute.training.batches import batches
 
 SIDE = 12

@@ -15,8 +15,7 @@ import psutil
 import pytest
 
 from dilute.errors import StoreError
-from dilute.runs import RunSpec
-from dilute.store import Store
+from dilute.runs import RunSpec, Store
 from dilute.sweeps import expand, run_sweep
 
 HERE = Path(__file__).parent

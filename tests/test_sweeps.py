@@ -20,8 +20,7 @@ import dilute
 from dilute.cli import main
 from dilute.dilution import Visits
 from dilute.errors import DiluteError, SpecError
-from dilute.runs import RunSpec, noisy_set
-from dilute.store import Store
+from dilute.runs import RunSpec, Store, noisy_set
 from dilute.sweeps import (
     Place,
     engine,
@@ -343,7 +342,7 @@ def test_stops_count_only_while_a_run_comes_no_further(
 def hold_claim(store: Path, key: str) -> subprocess.Popen:
     """Start a process that holds a claim, and wait until it does."""
     code = (
-        "import sys, time; from dilute.store import Store\n"
+        "import sys, time; from dilute.runs import Store\n"
         "with Store(sys.argv[1]).claim(sys.argv[2]) as ours: print(ours, flush=True); time.sleep(600)"
     )
     holder = subprocess.Popen(

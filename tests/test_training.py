@@ -13,8 +13,9 @@ from dilute import seeds
 from dilute.data import LabelledSet, Splits
 from dilute.dilution import DilutedSet, NoisySet
 from dilute.errors import ModelError, StoreError
+from dilute.interruption import Interrupted
 from dilute.models import build
-from dilute.training import Interrupted, Recipe, Scaled, Trained, evaluate, load_weights, train
+from dilute.training import Recipe, Scaled, Trained, evaluate, load_weights, train
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(batch_size=16, budget_steps=12, curve_points=3, warmup_steps=2)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from dilute.estimation import estimate_from_annotators as estimate_from_annotators
     from dilute.estimation import estimate_from_labels as estimate_from_labels
     from dilute.estimation import estimate_from_trusted as estimate_from_trusted
-    from dilute.fitting import fit as fit
     from dilute.gradients import measure_gradients as measure_gradients
     from dilute.laws import evidence_of as evidence_of
     from dilute.laws import fit_law as fit_law
@@ -38,8 +37,9 @@ if TYPE_CHECKING:
     from dilute.runs import Execution as Execution
     from dilute.runs import RunRecord as RunRecord
     from dilute.runs import RunSpec as RunSpec
+    from dilute.runs import Store as Store
+    from dilute.runs import fit as fit
     from dilute.runs import run_one as run_one
-    from dilute.store import Store as Store
     from dilute.sweeps import read_sweep as read_sweep
     from dilute.sweeps import run_sweep as run_sweep
 
@@ -55,14 +55,12 @@ _HOMES = {
         "estimate_from_labels",
         "estimate_from_trusted",
     ),
-    "dilute.fitting": ("fit",),
     "dilute.gradients": ("measure_gradients",),
     "dilute.laws": ("evidence_of", "fit_law"),
     "dilute.methods": ("METHODS", "Method"),
     "dilute.noise": ("Asymmetric", "Confusion", "Pair", "Structured", "Uniform", "UniformOther"),
     "dilute.planning": ("Prices", "plan_collection"),
-    "dilute.runs": ("Execution", "RunRecord", "RunSpec", "run_one"),
-    "dilute.store": ("Store",),
+    "dilute.runs": ("Execution", "RunRecord", "RunSpec", "Store", "fit", "run_one"),
     "dilute.sweeps": ("read_sweep", "run_sweep"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -10,8 +10,7 @@ from pathlib import Path
 from dilute.advice.method import POOLED
 from dilute.figures import draw_curves, draw_labels
 from dilute.methods import PLAIN
-from dilute.runs import Execution, RunRecord, RunSpec, noisy_set
-from dilute.store import Store
+from dilute.runs import Execution, RunRecord, RunSpec, Store, noisy_set
 from dilute.training import Trained
 
 ALPHAS = (0.0, 10.0, 20.0)

@@ -11,6 +11,10 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+class Interrupted(KeyboardInterrupt):
+    """Work was asked to stop and did, after it had saved what it needs to go on. The one exception for stopping."""
+
+
 @contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
     """Yield a function that tells whether the process was asked to stop; a second Ctrl-C stops at once.

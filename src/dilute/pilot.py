@@ -15,7 +15,8 @@ from torch import nn
 from dilute.dilution import Copies, NoisySet
 from dilute.errors import SpecError
 from dilute.gradients import GradientReport, Sampling, measure_gradients
-from dilute.training import Interrupted, Recipe, Trained, train
+from dilute.interruption import Interrupted
+from dilute.training import Recipe, Trained, train
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def advise(
     from dilute.advice import advise as find_advice
     from dilute.advice import like
     from dilute.environment import choose_device
-    from dilute.store import Store
+    from dilute.runs import Store
 
     if threads is not None:
         torch.set_num_threads(threads)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dilute.cli import console, options
+from dilute.interruption import Interrupted
 
 if TYPE_CHECKING:
     from dilute.comparison import Standing
@@ -85,7 +86,7 @@ def compare(
     import dilute.data
     from dilute.comparison import Contest, draw_comparison, entries_of, outcomes, ranking
     from dilute.figures import save
-    from dilute.store import Store
+    from dilute.runs import Store
     from dilute.sweeps import make_plan, run_sweep
 
     chosen = entries_of(options.words(methods))
@@ -120,7 +121,7 @@ def compare(
             on_progress=on_progress,
         )
     if result.interrupted:
-        raise KeyboardInterrupt(
+        raise Interrupted(
             f"{result.left:,} of {len(result.specs):,} runs are left; the same command goes on with them"
         )
     records = [record for key in result.specs if (record := kept.get(key)) is not None]

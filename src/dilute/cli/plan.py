@@ -101,7 +101,7 @@ def plan(
     pattern = options.pattern(noise, delta, order, order_seed, class_order, class_map, confusion)
     from dilute.laws import evidence_of, fit_law
     from dilute.planning import draw_plan, plan_collection, run_pilot
-    from dilute.store import Store
+    from dilute.runs import Store
 
     cluster = options.cluster(engine, address, gpus_per_run)
     is_store = "://" in source or Path(source).is_dir()

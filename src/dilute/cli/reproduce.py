@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dilute.cli import console, options
+from dilute.interruption import Interrupted
 
 if TYPE_CHECKING:
     from dilute.paper import Reproduction
@@ -61,7 +62,7 @@ def reproduce(
     from dilute.data import data_folder_at
     from dilute.paper import FIGURES, chosen_figures, missing_runs
     from dilute.paper import reproduce as reproduce_figures
-    from dilute.store import Store
+    from dilute.runs import Store
     from dilute.studies import STUDIES
     from dilute.sweeps import make_plan, run_sweep, share
 
@@ -85,7 +86,7 @@ def reproduce(
         for key, message in result.failures.items():
             console.say(f"failed: run {key}: {message}")
         if result.interrupted:
-            raise KeyboardInterrupt(
+            raise Interrupted(
                 f"{result.left:,} of {len(result.specs):,} runs are left; the same command goes on with them"
             )
 

@@ -162,9 +162,8 @@ def run(
         white_noise_size,
     )
     from dilute.dilution import read_labels
-    from dilute.fitting import judged_by, spec_for
-    from dilute.runs import Execution, RunSpec, noisy_set
-    from dilute.store import Store
+    from dilute.runs import Execution, RunSpec, Store, noisy_set
+    from dilute.runs.fitting import judged_by, spec_for
     from dilute.world import own_device
 
     recipe: dict[str, Any] = {

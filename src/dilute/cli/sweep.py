@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dilute.cli import console, options
+from dilute.interruption import Interrupted
 
 if TYPE_CHECKING:
-    from dilute.runs import RunRecord, RunSpec
-    from dilute.store import Store
+    from dilute.runs import RunRecord, RunSpec, Store
     from dilute.sweeps import Plan, SweepResult
 
 _MOST_ROWS = 40
@@ -57,7 +57,7 @@ def sweep(
 
     Example: `dilute sweep sweep.yaml --store runs --workers 2`
     """
-    from dilute.store import Store
+    from dilute.runs import Store
     from dilute.sweeps import make_plan, part_of, read_sweep, run_sweep, share, standing
 
     cluster = options.cluster(engine, address, gpus_per_run)
@@ -86,7 +86,7 @@ def sweep(
         )
     _show_result(result, kept, json=json)
     if result.interrupted:
-        raise KeyboardInterrupt(
+        raise Interrupted(
             f"{result.left:,} of {len(result.specs):,} runs are left ({result.checkpointed} with a "
             "checkpoint); the same command goes on with them"
         )

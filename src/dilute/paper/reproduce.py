@@ -15,8 +15,7 @@ from dilute.files import make_folder, write_file
 from dilute.paper.claims import Claim, Judgement, not_run
 from dilute.paper.drawing import paper_style
 from dilute.paper.figure import SCALES, PaperFigure, Scale
-from dilute.runs import RunRecord, RunSpec
-from dilute.store import Store
+from dilute.runs import RunRecord, RunSpec, Store
 
 Train = Callable[[Sequence[RunSpec]], object]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from dilute.data import Splits
 from dilute.errors import LawError
+from dilute.interruption import Interrupted
 from dilute.noise import NoisePattern, Structured, noise_rate
 from dilute.planning.recipe import recipe
-from dilute.runs import RunRecord, RunSpec
-from dilute.store import Store
+from dilute.runs import RunRecord, RunSpec, Store
 from dilute.sweeps import Cluster, SweepProgress, estimate, make_plan, run_sweep, share, standing
 
 _SMALLEST_PER_CLASS = 5
@@ -155,7 +155,7 @@ def run_pilot(
             **plan_options,
         )
         if result.interrupted:
-            raise KeyboardInterrupt("the same command goes on with what is left of the pilot")
+            raise Interrupted("the same command goes on with what is left of the pilot")
         return [record for spec in specs if (record := store.get(spec.key())) is not None]
 
     plan = make_plan(specs_of(sizes), **plan_options)

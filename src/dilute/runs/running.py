@@ -18,8 +18,8 @@ from dilute.data import LabelledSet, Splits
 from dilute.dilution import DilutedSet, ImageSource, NoisySet
 from dilute.environment import choose_device, code_hash, hardware, peak_memory_bytes, versions
 from dilute.errors import DiluteError, WorldError, one_line
+from dilute.runs.material import fresh_model, judged_sets, noisy_set
 from dilute.runs.record import Accuracy, RunRecord
-from dilute.runs.sets import fresh_model, judged_sets, noisy_set
 from dilute.runs.spec import RunSpec
 from dilute.training import Trained, train
 from dilute.training.unreadable import skipping

@@ -12,8 +12,7 @@ from pathlib import Path
 from dilute.errors import DiluteError, SpecError, StoreError
 from dilute.files import is_local, write_file
 from dilute.interruption import stop_requests
-from dilute.runs import Execution, RunRecord, RunSpec, failed_record
-from dilute.store import Store
+from dilute.runs import Execution, RunRecord, RunSpec, Store, failed_record
 from dilute.sweeps.calibration import Outlook
 from dilute.sweeps.crew import Crew, Lost, Member
 from dilute.sweeps.grid import label, varied_fields

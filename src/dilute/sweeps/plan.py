@@ -10,8 +10,7 @@ from pathlib import Path
 import dilute.data
 from dilute.data import LabelledSet, can_resize, white_noise_size
 from dilute.errors import DiluteError, SpecError
-from dilute.runs import RunRecord, RunSpec, check, num_taken
-from dilute.store import Store
+from dilute.runs import RunRecord, RunSpec, Store, check, num_taken
 from dilute.sweeps.grid import label, varied_fields
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from dilute.environment import code_hash, versions
 from dilute.errors import DiluteError, SpecError, one_line
-from dilute.store import Store
+from dilute.runs import Store
 from dilute.sweeps.crew import Lost, Member
 from dilute.sweeps.workers import (
     HeldData,

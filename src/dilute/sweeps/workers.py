@@ -15,10 +15,9 @@ from pathlib import Path
 import dilute.data
 from dilute.data import Splits
 from dilute.errors import DataError, DiluteError, StoreError, one_line
-from dilute.runs import Execution, RunSpec
-from dilute.store import Store
+from dilute.runs import Execution, RunSpec, Store
 from dilute.sweeps.plan import Source, answers
-from dilute.training import Interrupted, Trained
+from dilute.training import Trained
 
 _TELL_EVERY_SECONDS = 0.5
 _SETS_HELD = 2
@@ -187,7 +186,7 @@ def _run(
         _, was_there = store.run(
             spec, execution, splits=splits, pool=pool, keep_weights=keep_weights
         )
-    except (Interrupted, KeyboardInterrupt):
+    except KeyboardInterrupt:  # Interrupted, or a second Ctrl-C
         record = store.get(task.key)
         if record is None or not answers(record, setting.sources[spec.data]):
             return Stopped()

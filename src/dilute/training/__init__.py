@@ -2,14 +2,13 @@
 
 from dilute.training.checkpoints import load_weights, save_weights
 from dilute.training.evaluation import Score, evaluate
-from dilute.training.loop import Interrupted, train
+from dilute.training.loop import train
 from dilute.training.recipe import Recipe
 from dilute.training.scaling import Scaled
 from dilute.training.state import CurvePoint, Trained
 
 __all__ = [
     "CurvePoint",
-    "Interrupted",
     "Recipe",
     "Scaled",
     "Score",

@@ -16,6 +16,7 @@ from torch import nn
 from dilute import seeds
 from dilute.dilution import NoisySet, Visits
 from dilute.gradients import glance
+from dilute.interruption import Interrupted
 from dilute.methods import LossMethod, Method, Observed, look_steps
 from dilute.training import checkpoints
 from dilute.training.batches import batches
@@ -31,10 +32,6 @@ from dilute.world import ALONE, World
 _CHECK_LOSS_EVERY_STEPS = 20
 _CHECKPOINT_EVERY_SECONDS = 60.0
 _LOOK_EVERY_STEPS, _LOOK_EVERY_IMAGES, _LOOK_SHARE = 250, 32_000, 0.02
-
-
-class Interrupted(KeyboardInterrupt):
-    """Training was asked to stop, and did, after writing its checkpoint."""
 
 
 def train(

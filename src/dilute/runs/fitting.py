@@ -12,8 +12,10 @@ from torch import nn
 from dilute.data import LabelledSet, Splits
 from dilute.dilution import NoisySet
 from dilute.errors import ModelError, SpecError, validation_line
-from dilute.runs import Execution, RunRecord, RunSpec, run_one
-from dilute.store import Store
+from dilute.runs.record import RunRecord
+from dilute.runs.running import Execution, run_one
+from dilute.runs.spec import RunSpec
+from dilute.runs.store import Store
 
 _OF_THE_SET = {"data", "num_clean", "alpha", "rate", "noise", "noisy_images", "labels_hash"}
 

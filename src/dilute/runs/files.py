@@ -15,7 +15,8 @@ from pydantic_core import from_json
 from dilute.environment import code_hash
 from dilute.errors import StoreError, one_line
 from dilute.files import in_storage, is_local, read_file, write_file
-from dilute.runs import RECORD_FORMAT, Accuracy, RunRecord, RunSpec
+from dilute.runs.record import RECORD_FORMAT, Accuracy, RunRecord
+from dilute.runs.spec import RunSpec
 
 _ROWS_OF_NUMBERS = re.compile(rb"\[\n[\s\d,]+\]")  # in strings, JSON has no line breaks
 _LEFT_OUT = {"curve", "heldout_confusion"}

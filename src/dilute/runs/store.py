@@ -15,8 +15,8 @@ from dilute.data import LabelledSet, Splits
 from dilute.dilution import ImageSource, NoisySet
 from dilute.errors import StoreError
 from dilute.files import as_path, check_folder, check_writable, is_local, make_folder, write_error
-from dilute.interruption import stop_requests
-from dilute.records import (
+from dilute.interruption import Interrupted, stop_requests
+from dilute.runs.files import (
     Row,
     file_states,
     frame,
@@ -27,8 +27,11 @@ from dilute.records import (
     write_cache,
     write_record,
 )
-from dilute.runs import Execution, Outcome, RunRecord, RunSpec, run_one, scaled_model
-from dilute.training import Interrupted, Scaled, load_weights, save_weights
+from dilute.runs.material import scaled_model
+from dilute.runs.record import RunRecord
+from dilute.runs.running import Execution, Outcome, run_one
+from dilute.runs.spec import RunSpec
+from dilute.training import Scaled, load_weights, save_weights
 from dilute.training.checkpoints import put_weights
 
 _log = logging.getLogger(__name__)
