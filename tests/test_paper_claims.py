@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from dilute.paper import FIGURES, claims, fig1, fig2, fig3, fig5, fig6, fig8, fig9, fig10, fig11
-from dilute.paper.need import crossing, needed, per_seed
+from dilute.study.needs import crossing, needed, per_seed
 
 SEEDS = (0, 1, 2)
 

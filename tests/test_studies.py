@@ -9,7 +9,7 @@ import pytest
 
 from dilute.gradients import GradientPoint, Interval
 from dilute.paper import FIGURES, chosen_figures, reproduce
-from dilute.paper.noise_scale import exponent, exponents, judge
+from dilute.studies.noise_scale import exponent, exponents, judge
 from dilute.runs import RunRecord, RunSpec, Store
 from dilute.studies import STUDIES, advice_law, critical_batch, curves, grouping
 from dilute.sweeps import run_sweep

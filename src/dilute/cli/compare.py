@@ -12,7 +12,7 @@ from dilute.cli import console, options
 from dilute.interruption import Interrupted
 
 if TYPE_CHECKING:
-    from dilute.comparison import Standing
+    from dilute.study import MethodResult
 
 _USUAL = "cross_entropy,gce,elr,forward_estimated,em_estimated,neighbours_estimated"
 
@@ -84,7 +84,9 @@ def compare(
     rates = options.numbers("learning rates", learning_rates)
     pattern = options.pattern(noise, delta, order, order_seed, class_order, class_map, confusion)
     import dilute.data
-    from dilute.comparison import Contest, draw_comparison, entries_of, outcomes, ranking
+    from dilute.study import outcomes, ranking
+    from dilute.study.contest import Contest, entries_of
+    from dilute.study.ranking_picture import draw_comparison
     from dilute.figures import save
     from dilute.runs import Store
     from dilute.sweeps import make_plan, run_sweep
@@ -140,7 +142,7 @@ def compare(
         raise typer.Exit(1)
 
 
-def _text(found: list[Standing]) -> str:
+def _text(found: list[MethodResult]) -> str:
     lines: list[str] = []
     for setting, amount in dict.fromkeys((one.setting, one.amount) for one in found):
         here = [one for one in found if (one.setting, one.amount) == (setting, amount)]
@@ -151,8 +153,8 @@ def _text(found: list[Standing]) -> str:
     return "\n".join(lines)
 
 
-def _cells(one: Standing) -> list[str]:
-    from dilute.comparison import in_percent
+def _cells(one: MethodResult) -> list[str]:
+    from dilute.study import in_percent
 
     failed = f", {one.num_failed} failed" if one.num_failed else ""
     return [

@@ -12,7 +12,7 @@ from dilute.cli import console, options
 from dilute.interruption import Interrupted
 
 if TYPE_CHECKING:
-    from dilute.paper import Reproduction
+    from dilute.study import Reproduction
     from dilute.runs import RunSpec
     from dilute.sweeps import Place, Plan
 
@@ -60,8 +60,8 @@ def reproduce(
     Example: `dilute reproduce fig1 fig5 --scale smoke --store runs --out figures`
     """
     from dilute.data import data_folder_at
-    from dilute.paper import FIGURES, chosen_figures, missing_runs
-    from dilute.paper import reproduce as reproduce_figures
+    from dilute.study import missing_runs
+    from dilute.study import reproduce_studies
     from dilute.runs import Store
     from dilute.studies import STUDIES
     from dilute.sweeps import make_plan, run_sweep, share

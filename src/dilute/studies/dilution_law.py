@@ -10,8 +10,8 @@ import numpy as np
 from dilute.laws import Evidence, evidence_of, fit_law, kappa
 from dilute.laws.forms import DILUTIONS
 from dilute.noise import NoisePattern, Pair, Structured, Uniform, noise_rate
-from dilute.paper.drawing import line_style, new_figure, plain_ticks
-from dilute.paper.figure import PaperFigure, Scale
+from dilute.study.style import line_style, new_figure, plain_ticks
+from dilute.study.study import Study, Scale
 from dilute.planning.recipe import recipe
 from dilute.runs import RunRecord, RunSpec
 
@@ -239,7 +239,7 @@ def short_name(setting: str) -> str:
     return setting.replace(" noise", "").replace(" by dilution", "").replace(" of delta", "")
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="dilution-law",
     in_all=False,
     title="Test error against what clean examples are worth among noisy ones",

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dilute.paper import claims, headline
-from dilute.paper.claims import Claim, Judgement
-from dilute.paper.drawing import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
-from dilute.paper.figure import PaperFigure, Scale
-from dilute.paper.setup import MNIST_EPOCHS, PAPER_NOTE, SMOKE, paper_recipes, seeds_of
+from dilute.studies.paper import headline
+from dilute.study import claims
+from dilute.study.claims import Claim, Judgement
+from dilute.study.style import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
+from dilute.study.study import Study, Scale
+from dilute.studies.paper.setup import MNIST_EPOCHS, PAPER_NOTE, SMOKE, paper_recipes, seeds_of
 from dilute.runs import RunRecord, RunSpec
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def judge_order(data: Any) -> Judgement:
     )
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="fig1",
     title="MNIST under uniform noise: perceptron, MLPs and Conv4",
     source="Figure 1 of the paper. Our reading: the networks' widths, and the budget of the runs.",

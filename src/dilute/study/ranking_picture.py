@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dilute.comparison.results import Standing
+from dilute.study.ranking import MethodResult
 from dilute.methods import PLAIN
-from dilute.paper.drawing import line_style, new_figure, paper_style
+from dilute.study.style import line_style, new_figure, paper_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ _TICKS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995
 _KNOWS_LINES = {"known matrix": "-", "estimated matrix": "--"}
 
 
-def draw_comparison(standings: Sequence[Standing], title: str) -> Figure:
+def draw_comparison(standings: Sequence[MethodResult], title: str) -> Figure:
     """Return the picture of one setting's standings.
 
     Arguments:
@@ -44,13 +44,13 @@ def draw_comparison(standings: Sequence[Standing], title: str) -> Figure:
         return figure
 
 
-def full_name(one: Standing) -> str:
+def full_name(one: MethodResult) -> str:
     """Return the method's title with what it knows."""
     return f"{one.title} ({one.knows})"
 
 
-def _lines(axes: Axes, standings: Sequence[Standing], amounts: Sequence[float]) -> None:
-    methods: dict[str, list[Standing]] = {}
+def _lines(axes: Axes, standings: Sequence[MethodResult], amounts: Sequence[float]) -> None:
+    methods: dict[str, list[MethodResult]] = {}
     for one in standings:
         if one.accuracy is not None:
             methods.setdefault(one.method, []).append(one)
@@ -115,11 +115,11 @@ def _within(accuracy: float | None) -> float:
     return min(max(accuracy or 0.0, 0.01), 0.999)
 
 
-def _mean(found: Sequence[Standing], amounts: Sequence[float]) -> float:
+def _mean(found: Sequence[MethodResult], amounts: Sequence[float]) -> float:
     return sum(one.accuracy or 0.0 for one in found) / len(amounts)
 
 
-def _rows(axes: Axes, standings: Sequence[Standing]) -> None:
+def _rows(axes: Axes, standings: Sequence[MethodResult]) -> None:
     shown = [one for one in standings if one.accuracy is not None][::-1]
     for place, one in enumerate(shown):
         assert one.accuracy is not None

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from dilute.paper import claims
-from dilute.paper.claims import Claim, Judgement
-from dilute.paper.drawing import finish_logarithmic, line_style, new_figure
-from dilute.paper.figure import PaperFigure, Scale
+from dilute.study import claims
+from dilute.study.claims import Claim, Judgement
+from dilute.study.style import finish_logarithmic, line_style, new_figure
+from dilute.study.study import Study, Scale
 from dilute.runs import RunRecord, RunSpec
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def judge(data: Any) -> Judgement:
     )
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="noise-scale",
     title="MNIST: the noise scale of the gradient",
     source="Abstract and section 5 of the paper, which measures no gradients. Ours throughout.",

@@ -13,7 +13,7 @@ from dilute.runs import RunRecord
 
 
 @dataclass(frozen=True)
-class Standing:
+class MethodResult:
     """What a method reached at one setting.
 
     Attributes:
@@ -88,7 +88,7 @@ def outcomes(records: Iterable[RunRecord]) -> Any:
     return pd.DataFrame(rows, columns=columns)
 
 
-def ranking(chosen: Any) -> list[Standing]:
+def ranking(chosen: Any) -> list[MethodResult]:
     """Return what each method reached, by setting and the best first.
 
     Arguments:
@@ -98,7 +98,7 @@ def ranking(chosen: Any) -> list[Standing]:
     for place, here in chosen.groupby(["setting", "amount_name", "amount"], sort=True):
         base = here[here["method"] == PLAIN].set_index("seed")["accuracy"]
         found = [
-            _standing(str(method), place, own, base)
+            _result(str(method), place, own, base)
             for method, own in here.groupby("method", sort=False)
         ]
         answer += sorted(found, key=lambda one: -(one.accuracy or 0.0))
@@ -128,14 +128,14 @@ def in_percent(mean: float | None, low: float | None, high: float | None, sign: 
     return f"{100 * mean:{sign}.1f} ({100 * low:{sign}.1f} to {100 * high:{sign}.1f})"
 
 
-def _standing(method: str, place: tuple[str, str, float], own: Any, base: Any) -> Standing:
+def _result(method: str, place: tuple[str, str, float], own: Any, base: Any) -> MethodResult:
     setting, amount_name, amount = place
     done = own.dropna(subset=["accuracy"])
     gains = (done.set_index("seed")["accuracy"] - base).dropna()
     if method == PLAIN:
         gains = gains[:0]
     kind = METHODS.get(method)
-    return Standing(
+    return MethodResult(
         method=method,
         title=kind.title if kind else method,
         knows=kind.knows if kind else "unknown",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dilute.noise import NoisePattern, Structured, Uniform
-from dilute.paper.drawing import COLUMN_INCHES
-from dilute.paper.figure import PaperFigure, Scale
+from dilute.study.style import COLUMN_INCHES
+from dilute.study.study import Study, Scale
 from dilute.runs import RunRecord, RunSpec
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
     return figure
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="fig4",
     title="The noise patterns",
     source="Figure 4 of the paper, as an illustration. Our reading: the ramp between the wrong classes.",

@@ -14,7 +14,7 @@ from typing import Any
 from paper import ROOT
 from readme import write_table
 
-from dilute.comparison import Contest, Standing, draw_comparison, in_percent, outcomes, ranking
+from dilute.comparison import Contest, MethodResult, draw_comparison, in_percent, outcomes, ranking
 from dilute.figures import save
 from dilute.methods import METHODS
 from dilute.noise import Structured
@@ -190,7 +190,7 @@ def records_of(part: Part, store: Store) -> list[RunRecord]:
     return [record for spec in specs_of(part) if (record := store.get(spec.key())) is not None]
 
 
-def table(standings: Sequence[Standing]) -> str:
+def table(standings: Sequence[MethodResult]) -> str:
     """Return a Markdown table: a row per method, a column per amount of noise."""
     amounts = sorted({one.amount for one in standings})
     cells = {(one.method, one.amount): one for one in standings}
@@ -212,12 +212,12 @@ def table(standings: Sequence[Standing]) -> str:
     return "\n".join(lines)
 
 
-def _mean(cells: dict[tuple[str, float], Standing], name: str, amounts: Sequence[float]) -> float:
+def _mean(cells: dict[tuple[str, float], MethodResult], name: str, amounts: Sequence[float]) -> float:
     found = [one for amount in amounts if (one := cells.get((name, amount)))]
     return sum(one.accuracy or 0.0 for one in found) / len(found)
 
 
-def _cell(one: Standing | None) -> str:
+def _cell(one: MethodResult | None) -> str:
     if one is None:
         return "not run"
     if one.accuracy is None:
@@ -253,7 +253,7 @@ def text_of_goals(store: Store) -> str:
     return "\n".join(lines)
 
 
-def pictures(part: Part, store: Store) -> Iterator[tuple[str, str, list[Standing]]]:
+def pictures(part: Part, store: Store) -> Iterator[tuple[str, str, list[MethodResult]]]:
     """Yield name, setting and standings of each picture of the part."""
     standings = ranking(outcomes(records_of(part, store)))
     for number, setting in enumerate(dict.fromkeys(one.setting for one in standings)):

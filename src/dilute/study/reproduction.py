@@ -12,9 +12,9 @@ from typing import Any
 from dilute import figures
 from dilute.errors import SpecError, StoreError, unknown_name
 from dilute.files import make_folder, write_file
-from dilute.paper.claims import Claim, Judgement, not_run
-from dilute.paper.drawing import paper_style
-from dilute.paper.figure import SCALES, PaperFigure, Scale
+from dilute.study.claims import Claim, Judgement, not_run
+from dilute.study.style import paper_style
+from dilute.study.study import SCALES, Study, Scale
 from dilute.runs import RunRecord, RunSpec, Store
 
 Train = Callable[[Sequence[RunSpec]], object]
@@ -43,7 +43,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class FigureRuns:
+class StudyRuns:
     """A figure with what became of its runs.
 
     Attributes:
@@ -53,7 +53,7 @@ class FigureRuns:
         lacks_reference: its reference run failed, so that its runs are not known.
     """
 
-    figure: PaperFigure
+    figure: Study
     scale: Scale
     records: list[RunRecord]
     extras: list[RunRecord] = field(default_factory=list)
@@ -98,12 +98,12 @@ class Reproduction:
     """
 
     claims: list[Judged]
-    figures: list[FigureRuns]
+    figures: list[StudyRuns]
     summaries: dict[str, str]
     files: list[Path]
 
 
-def chosen_figures(names: Sequence[str], known: dict[str, PaperFigure]) -> list[PaperFigure]:
+def chosen_figures(names: Sequence[str], known: dict[str, Study]) -> list[Study]:
     """Return the figures named; `all` is every figure of the paper, without `headline`, which takes hours, and our studies.
 
     Errors: `SpecError` for a name that is not known.
@@ -116,8 +116,8 @@ def chosen_figures(names: Sequence[str], known: dict[str, PaperFigure]) -> list[
     return [known[name] for name in dict.fromkeys(wanted)]
 
 
-def reproduce(
-    chosen: Sequence[PaperFigure],
+def reproduce_studies(
+    chosen: Sequence[Study],
     scale: Scale,
     store: Store,
     out: Path,
@@ -183,7 +183,7 @@ def _check_scale(scale: str) -> None:
 
 
 def missing_runs(
-    chosen: Sequence[PaperFigure], scale: Scale, store: Store
+    chosen: Sequence[Study], scale: Scale, store: Store
 ) -> dict[str, list[RunSpec]]:
     """Return the runs of each figure that the store lacks; of one whose reference is missing, that alone.
 
@@ -235,23 +235,23 @@ def _plain(spec: Mapping[str, Any]) -> str:
 
 
 def _gathered(
-    figure: PaperFigure, specs: Sequence[RunSpec] | None, scale: Scale, store: Store
-) -> FigureRuns:
+    figure: Study, specs: Sequence[RunSpec] | None, scale: Scale, store: Store
+) -> StudyRuns:
     if specs is None:
-        return FigureRuns(figure, scale, [], lacks_reference=True)
+        return StudyRuns(figure, scale, [], lacks_reference=True)
     records = _records(figure.name, specs, scale, store)
     extras = [record for record in _found(figure.extras(scale), store) if record is not None]
-    return FigureRuns(figure, scale, records, extras)
+    return StudyRuns(figure, scale, records, extras)
 
 
-def _data(one: FigureRuns) -> Any:
+def _data(one: StudyRuns) -> Any:
     """Return what the figure shows, or None if there is nothing to show."""
     if not one.records and not one.figure.illustrates:
         return None
     return one.figure.select(one.figure.table([*one.records, *one.extras]), one.scale)
 
 
-def _write(one: FigureRuns, data: Any, out: Path) -> list[Path]:
+def _write(one: StudyRuns, data: Any, out: Path) -> list[Path]:
     """Write the figure's table and pictures, and return their paths."""
     if data is None:
         return []
@@ -263,7 +263,7 @@ def _write(one: FigureRuns, data: Any, out: Path) -> list[Path]:
     return [csv, *pictures]
 
 
-def _judge(claim: Claim, data: Any, one: FigureRuns) -> Judgement:
+def _judge(claim: Claim, data: Any, one: StudyRuns) -> Judgement:
     if one.scale == "smoke":
         return not_run("smoke runs prove the path alone")
     if one.lacks_reference:
@@ -272,7 +272,7 @@ def _judge(claim: Claim, data: Any, one: FigureRuns) -> Judgement:
 
 
 def _write_claims(
-    judged: Sequence[Judged], gathered: Sequence[FigureRuns], out: Path
+    judged: Sequence[Judged], gathered: Sequence[StudyRuns], out: Path
 ) -> list[Path]:
     """Write the tables of claims; rows that are there of other claims and scales stay."""
     if not judged:
@@ -304,7 +304,7 @@ def claims_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def notes_markdown(gathered: Sequence[FigureRuns]) -> str:
+def notes_markdown(gathered: Sequence[StudyRuns]) -> str:
     """Return what each figure's runs are, where they depart from the paper's, and what is left out, in Markdown."""
     lines = []
     for one in gathered:

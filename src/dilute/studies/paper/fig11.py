@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from dilute.paper import claims
-from dilute.paper.claims import Claim, Judgement
-from dilute.paper.drawing import draw_means, finish_accuracy, new_figure, spread_note
-from dilute.paper.fig10 import LAPTOP_EXAMPLES
-from dilute.paper.figure import PaperFigure, Scale
-from dilute.paper.setup import MNIST_EPOCHS, SINGLE_DRAWS, SMOKE, seeds_of
+from dilute.study import claims
+from dilute.study.claims import Claim, Judgement
+from dilute.study.style import draw_means, finish_accuracy, new_figure, spread_note
+from dilute.studies.paper.fig10 import LAPTOP_EXAMPLES
+from dilute.study.study import Study, Scale
+from dilute.studies.paper.setup import MNIST_EPOCHS, SINGLE_DRAWS, SMOKE, seeds_of
 from dilute.runs import RunRecord, RunSpec
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def judge(data: Any) -> Judgement:
     )
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="fig11",
     title="MNIST: learning rate against noise",
     source="Figure 11 of the paper. Our reading: the rates tried, and the budget of the runs.",

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dilute.paper import claims
-from dilute.paper.claims import Claim, Judgement
-from dilute.paper.drawing import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
-from dilute.paper.figure import PaperFigure, Scale
-from dilute.paper.setup import (
+from dilute.study import claims
+from dilute.study.claims import Claim, Judgement
+from dilute.study.style import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
+from dilute.study.study import Study, Scale
+from dilute.studies.paper.setup import (
     CIFAR_EPOCHS,
     GROUPED,
     PAPER_NOTE,
@@ -115,7 +115,7 @@ def judge(data: Any) -> Judgement:
     )
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="fig2",
     title="CIFAR-10 under uniform noise: Conv4, Conv6 and ResNet-18",
     source="Figure 2 of the paper. Our reading: Conv6's widths, no augmentation, and the budget of the runs.",

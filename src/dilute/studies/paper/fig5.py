@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from dilute.errors import SpecError
 from dilute.noise import Structured
-from dilute.paper import claims
-from dilute.paper.claims import Claim, Judgement, Verdict
-from dilute.paper.drawing import draw_means, finish_accuracy, new_figure, spread_note
-from dilute.paper.figure import PaperFigure, Scale
-from dilute.paper.setup import (
+from dilute.study import claims
+from dilute.study.claims import Claim, Judgement, Verdict
+from dilute.study.style import draw_means, finish_accuracy, new_figure, spread_note
+from dilute.study.study import Study, Scale
+from dilute.studies.paper.setup import (
     GROUPED,
     MNIST_EPOCHS,
     PAPER_NOTE,
@@ -190,7 +190,7 @@ def judge_order(data: Any) -> Judgement:
     )
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="fig5",
     title="MNIST, Conv4, alpha = 20: structured noise in three orders",
     source="Figure 5 of the paper. Our reading: the linear ramp over the wrong classes, and the reference network.",

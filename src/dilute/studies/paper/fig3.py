@@ -9,11 +9,11 @@ import numpy as np
 
 from dilute.data import data_folder
 from dilute.data.imagenet import has_sample
-from dilute.paper import claims
-from dilute.paper.claims import Claim, Judgement
-from dilute.paper.drawing import alpha_ticks, draw_means, finish_accuracy, new_figure
-from dilute.paper.figure import PaperFigure, Scale
-from dilute.paper.setup import SMOKE, seeds_of
+from dilute.study import claims
+from dilute.study.claims import Claim, Judgement
+from dilute.study.style import alpha_ticks, draw_means, finish_accuracy, new_figure
+from dilute.study.study import Study, Scale
+from dilute.studies.paper.setup import SMOKE, seeds_of
 from dilute.runs import RunRecord, RunSpec
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def judge(data: Any) -> Judgement:
     )
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="fig3",
     title="ImageNet under uniform noise: ResNet-18",
     source="Figure 3 of the paper. Our reading: the budget of the runs, and ImageNet's standard augmentation.",

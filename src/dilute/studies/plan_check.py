@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dilute.laws import Evidence, evidence_of, fit_law
-from dilute.paper.drawing import line_style, new_figure, plain_ticks
-from dilute.paper.figure import PaperFigure, Scale
-from dilute.paper.need import crossing
+from dilute.study.style import line_style, new_figure, plain_ticks
+from dilute.study.study import Study, Scale
+from dilute.study.needs import crossing
 from dilute.runs import RunRecord, RunSpec
 from dilute.studies import dilution_law
 
@@ -223,13 +223,13 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:
     return dilution_law.specs(scale, references)
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="plan-test",
     in_all=False,
     title="Plans from small pilots, against large runs",
     source="Ours; the runs are those of `dilution-law`.",
     notes={
-        **dilution_law.FIGURE.notes,
+        **dilution_law.STUDY.notes,
         "laptop": "Laws are fitted to runs on at most a tenth of the images with alpha up to 20, and asked for larger runs and "
         "alpha = 50.",
     },

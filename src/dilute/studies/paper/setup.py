@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dilute.paper.figure import Scale
+from dilute.study.study import Scale
 
 SINGLE_DRAWS: dict[str, Any] = {
     "copies": 1,

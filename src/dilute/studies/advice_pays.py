@@ -21,7 +21,7 @@ from studies import PAGE, STORE
 import dilute
 from dilute.advice import Timing, advise
 from dilute.files import make_folder, write_file
-from dilute.paper.setup import SINGLE_DRAWS
+from dilute.studies.paper.setup import SINGLE_DRAWS
 from dilute.runs import RunRecord, RunSpec, Store, noisy_set
 from dilute.sweeps import run_sweep
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dilute.paper import claims, fig8
-from dilute.paper.claims import Claim, Judgement
-from dilute.paper.drawing import alpha_ticks, line_style, new_figure
-from dilute.paper.figure import PaperFigure, Scale
-from dilute.paper.need import needed, per_seed
+from dilute.studies.paper import fig8
+from dilute.study import claims
+from dilute.study.claims import Claim, Judgement
+from dilute.study.style import alpha_ticks, line_style, new_figure
+from dilute.study.study import Study, Scale
+from dilute.study.needs import needed, per_seed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -152,11 +153,11 @@ def judge(data: Any) -> Judgement:
     )
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="fig9",
     title="MNIST, Conv4: clean examples needed against alpha",
     source="Figure 9 of the paper; the runs are those of figure 8. Our reading: the interpolation.",
-    notes=fig8.FIGURE.notes,
+    notes=fig8.STUDY.notes,
     specs=fig8.specs,
     select=select,
     draw=draw,

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from dilute.paper import claims
-from dilute.paper.claims import Claim, Judgement
-from dilute.paper.drawing import draw_means, finish_accuracy, new_figure, spread_note
-from dilute.paper.figure import PaperFigure, Scale
-from dilute.paper.need import needed, per_seed
-from dilute.paper.setup import (
+from dilute.study import claims
+from dilute.study.claims import Claim, Judgement
+from dilute.study.style import draw_means, finish_accuracy, new_figure, spread_note
+from dilute.study.study import Study, Scale
+from dilute.study.needs import needed, per_seed
+from dilute.studies.paper.setup import (
     GROUPED,
     MNIST_EPOCHS,
     PAPER_NOTE,
@@ -118,7 +118,7 @@ def draw(data: Any, scale: Scale) -> Figure:
 def judge(data: Any) -> Judgement:
     """`threshold`: the number of clean examples needed for 90 % rises with `alpha`, and is the paper's within a factor of 2.
 
-    The need is interpolated between runs, seed by seed (see `dilute.paper.need`); it must rise from each
+    The need is interpolated between runs, seed by seed (see `dilute.study.needs`); it must rise from each
     `alpha` to the next, and be within a factor of 2 of about 2,000 at `alpha = 10` and of about 10,000 at 50.
     """
     needs = {alpha: needed(values) for alpha, values in per_seed(data, TARGET).items() if alpha}
@@ -146,7 +146,7 @@ def judge(data: Any) -> Judgement:
     )
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="fig8",
     title="MNIST, Conv4: accuracy against the number of clean examples",
     source="Figure 8 of the paper. Our reading: the sizes and the budget of the runs.",

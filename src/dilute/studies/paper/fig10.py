@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dilute.paper import claims
-from dilute.paper.claims import Claim, Judgement
-from dilute.paper.drawing import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
-from dilute.paper.figure import PaperFigure, Scale
-from dilute.paper.setup import MNIST_EPOCHS, SINGLE_DRAWS, SMOKE, paper_recipes, seeds_of
+from dilute.study import claims
+from dilute.study.claims import Claim, Judgement
+from dilute.study.style import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
+from dilute.study.study import Study, Scale
+from dilute.studies.paper.setup import MNIST_EPOCHS, SINGLE_DRAWS, SMOKE, paper_recipes, seeds_of
 from dilute.runs import RunRecord, RunSpec
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def judge_infinite(data: Any) -> Judgement:
     )
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="fig10",
     title="MNIST: batch size, and the expected loss as the limit of an infinite batch",
     source="Figure 10 of the paper. Our reading: as many examples for each batch size.",

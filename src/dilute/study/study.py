@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from dilute.paper.claims import Claim
+from dilute.study.claims import Claim
 from dilute.runs import RunRecord, RunSpec
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _no_runs(scale: Scale) -> list[RunSpec]:  # noqa: ARG001
 
 
 @dataclass(frozen=True)
-class PaperFigure:
+class Study:
     """One figure of the paper.
 
     Attributes:

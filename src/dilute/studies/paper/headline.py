@@ -7,9 +7,9 @@ from itertools import product
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
-from dilute.paper.drawing import finish_accuracy, line_style, new_figure
-from dilute.paper.figure import PaperFigure, Scale
-from dilute.paper.setup import GROUPED, SINGLE_DRAWS, SMOKE
+from dilute.study.style import finish_accuracy, line_style, new_figure
+from dilute.study.study import Study, Scale
+from dilute.studies.paper.setup import GROUPED, SINGLE_DRAWS, SMOKE
 from dilute.runs import RunRecord, RunSpec
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
     return "\n".join(lines)
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="headline",
     in_all=False,
     title="MNIST, Conv4: the paper's own sampling beside grouped copies",

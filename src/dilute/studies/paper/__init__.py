@@ -1,0 +1,1 @@
+"""The figures of the paper, a file each, with its claims."""
