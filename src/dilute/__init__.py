@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from dilute.runs import Store as Store
     from dilute.runs import fit as fit
     from dilute.runs import run_one as run_one
+    from dilute.studies import reproduce as reproduce
+    from dilute.study import Comparison as Comparison
+    from dilute.study import Study as Study
+    from dilute.study import compare as compare
     from dilute.sweeps import read_sweep as read_sweep
     from dilute.sweeps import run_sweep as run_sweep
 
@@ -61,6 +65,8 @@ _HOMES = {
     "dilute.noise": ("Asymmetric", "Confusion", "Pair", "Structured", "Uniform", "UniformOther"),
     "dilute.planning": ("Prices", "plan_collection"),
     "dilute.runs": ("Execution", "RunRecord", "RunSpec", "Store", "fit", "run_one"),
+    "dilute.studies": ("reproduce",),
+    "dilute.study": ("Comparison", "Study", "compare"),
     "dilute.sweeps": ("read_sweep", "run_sweep"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dilute.advice import AdviceLaw, PowerLaw, power_law, warmup_steps
-from dilute.study.style import finish_logarithmic, line_style, new_figure
-from dilute.study.study import Study, Scale
-from dilute.study.needs import crossing
 from dilute.runs import RunRecord, RunSpec
+from dilute.study.needs import crossing
+from dilute.study.study import Scale, Study
+from dilute.study.style import finish_logarithmic, line_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -256,7 +256,6 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
 
 STUDY = Study(
     name="advice-law",
-    in_all=False,
     title="MNIST and CIFAR-10: learning rate and length of training against the noise scale",
     source="Ours.",
     notes={

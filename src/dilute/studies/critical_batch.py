@@ -12,11 +12,11 @@ from scipy import optimize, stats
 
 from dilute.advice import power_law
 from dilute.gradients import clean_examples, signal_over_noise
-from dilute.study.style import finish_logarithmic, line_style, new_figure
-from dilute.study.study import Study, Scale
-from dilute.studies.noise_scale import exponent
 from dilute.runs import RunRecord, RunSpec
+from dilute.studies.noise_scale import exponent
 from dilute.studies.races import TARGET, fastest, race_table
+from dilute.study.study import Scale, Study
+from dilute.study.style import finish_logarithmic, line_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -253,7 +253,6 @@ def _span(value: float, interval: tuple[float, float]) -> str:
 
 STUDY = Study(
     name="critical-batch",
-    in_all=False,
     title="MNIST: images to a fixed accuracy against batch size and noise",
     source="Ours, after McCandlish et al. 2018.",
     notes={

@@ -10,10 +10,10 @@ import numpy as np
 from dilute.laws import Evidence, evidence_of, fit_law, kappa
 from dilute.laws.forms import DILUTIONS
 from dilute.noise import NoisePattern, Pair, Structured, Uniform, noise_rate
-from dilute.study.style import line_style, new_figure, plain_ticks
-from dilute.study.study import Study, Scale
 from dilute.planning.recipe import recipe
 from dilute.runs import RunRecord, RunSpec
+from dilute.study.study import Scale, Study
+from dilute.study.style import line_style, new_figure, plain_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -170,11 +170,6 @@ def _law_rows(evidence: Evidence) -> Any:
     )
 
 
-def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
-    """Return the table: a row per run."""
-    return table
-
-
 def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
     """Draw test error against effective clean examples, a panel per setting, a mark per `alpha`, the law as a line."""
     settings = list(data["setting"].unique())
@@ -241,7 +236,6 @@ def short_name(setting: str) -> str:
 
 STUDY = Study(
     name="dilution-law",
-    in_all=False,
     title="Test error against what clean examples are worth among noisy ones",
     source="Ours.",
     notes={
@@ -252,7 +246,6 @@ STUDY = Study(
     },
     specs=specs,
     table=law_table,
-    select=select,
     draw=draw,
     summary=summary,
 )

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dilute.study.style import finish_logarithmic, line_style, new_figure
-from dilute.study.study import Study, Scale
 from dilute.runs import RunRecord, RunSpec
 from dilute.studies.races import TARGET, fastest, race_table
+from dilute.study.study import Scale, Study
+from dilute.study.style import finish_logarithmic, line_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -143,7 +143,6 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
 
 STUDY = Study(
     name="grouping",
-    in_all=False,
     title="MNIST: images to a fixed accuracy against labels per visit",
     source="Ours.",
     notes={

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
+from dilute.runs import RunRecord, RunSpec
 from dilute.study import claims
 from dilute.study.claims import Claim, Judgement
+from dilute.study.study import Scale, Study
 from dilute.study.style import finish_logarithmic, line_style, new_figure
-from dilute.study.study import Study, Scale
-from dilute.runs import RunRecord, RunSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

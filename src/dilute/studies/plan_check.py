@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dilute.laws import Evidence, evidence_of, fit_law
-from dilute.study.style import line_style, new_figure, plain_ticks
-from dilute.study.study import Study, Scale
-from dilute.study.needs import crossing
 from dilute.runs import RunRecord, RunSpec
 from dilute.studies import dilution_law
+from dilute.study.needs import crossing
+from dilute.study.study import Scale, Study
+from dilute.study.style import line_style, new_figure, plain_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,11 +97,6 @@ def held(value: float, low: float | None, high: float | None) -> bool:
     return (low is None or np.isnan(low) or low <= value) and (
         high is None or np.isnan(high) or value <= high
     )
-
-
-def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
-    """Return the table: a row per setting and `alpha`."""
-    return table
 
 
 def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
@@ -225,7 +220,6 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:
 
 STUDY = Study(
     name="plan-test",
-    in_all=False,
     title="Plans from small pilots, against large runs",
     source="Ours; the runs are those of `dilution-law`.",
     notes={
@@ -235,7 +229,6 @@ STUDY = Study(
     },
     specs=specs,
     table=plan_table,
-    select=select,
     draw=draw,
     summary=summary,
 )

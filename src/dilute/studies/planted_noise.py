@@ -1,23 +1,17 @@
-"""How well `dilute estimate` finds noise that was planted, by pattern and amount; writes results/estimate.json and the table of docs/estimate.md.
-
-Run by `make estimate`; takes a quarter of an hour on two cores. With `--draw-only` it writes the table from the
-stored numbers.
-"""
+"""How well `dilute estimate` finds noise that was planted, by pattern and amount."""
 
 from __future__ import annotations
 
-import argparse
-import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from readme import write_table
 
-import dilute
+import dilute.data
 from dilute.data import LabelledSet
+from dilute.dilution import ReplacedSet
 from dilute.errors import NoiseError
 from dilute.estimation import (
     Annotations,
@@ -40,13 +34,12 @@ from dilute.noise import (
     majority_is_true,
     noise_rate,
 )
+from dilute.study import Scale, Study
 
-ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "results"
-PAGE = ROOT / "docs" / "estimate.md"
+log = logging.getLogger(__name__)
 NUM_ITEMS, NUM_TRUSTED, NUM_ANNOTATORS, LABELS_PER_ITEM = 5000, 200, 20, 5
 WRONG = (0.2, 0.4, 0.6, 0.8, 0.95)
-SETS = {
+SETS: dict[str, tuple[str, tuple[str, ...]]] = {
     "mnist": (
         "mlp1",
         ("uniform", "uniform_other", "pair", "asymmetric", "structured", "confusion"),
@@ -78,16 +71,29 @@ def patterns(clean: LabelledSet) -> dict[str, NoisePattern]:
     }
 
 
-def cases() -> Iterator[tuple[str, str, str, LabelledSet, NoisePattern, float]]:
-    """Yield data set, model, pattern's name, clean items, pattern and share of wrong labels, where that can be."""
-    for name, (model, chosen) in SETS.items():
-        train = dilute.load(name).train
+class Case(NamedTuple):
+    """Clean items, and the noise to plant in them: a pattern with its name, and the share of wrong labels."""
+
+    data: str
+    model: str
+    pattern: str
+    clean: LabelledSet
+    noise: NoisePattern
+    wrong: float
+
+
+def cases(scale: Scale) -> Iterator[Case]:
+    """Yield what is planted."""
+    chosen_sets = {"digits": ("mlp1", ("uniform",))} if scale == "smoke" else SETS
+    amounts = WRONG[1:2] if scale == "smoke" else WRONG
+    for name, (model, chosen) in chosen_sets.items():
+        train = dilute.data.load(name).train
         rows = np.arange(min(NUM_ITEMS, len(train)))
         clean = LabelledSet(train.inputs[rows], train.labels[rows], train.class_names)
         known = patterns(clean)
         for pattern in chosen:
-            for wrong in WRONG:
-                yield name, model, pattern, clean, known[pattern], wrong
+            for wrong in amounts:
+                yield Case(name, model, pattern, clean, known[pattern], wrong)
 
 
 def planted(
@@ -104,7 +110,7 @@ def planted(
         matrix = noise.matrix(10, alpha)
     except NoiseError:
         return None
-    noisy = dilute.ReplacedSet(clean, noise_rate(alpha), noise, seed=1)
+    noisy = ReplacedSet(clean, noise_rate(alpha), noise, seed=1)
     labels = noisy.blocks[0].labels[:, 0].astype(np.int64)
     return LabelledSet(clean.inputs, labels, clean.class_names), matrix, noise_rate(alpha)
 
@@ -123,7 +129,7 @@ def annotated(clean: LabelledSet, matrix: np.ndarray, rate: float) -> Annotation
     return Annotations(items, who, np.where(is_noisy, drawn, truth), len(clean), NUM_ANNOTATORS, 10)
 
 
-def judged(
+def against_truth(
     found: NoiseEstimate, given: np.ndarray, truth: np.ndarray, per_item: int, rows_of: np.ndarray
 ) -> dict[str, Any]:
     """Return an estimate beside what was planted.
@@ -140,13 +146,15 @@ def judged(
     assert found.rows is not None
     flagged = found.rows.wrong > 0.5
     is_wrong = found.rows.given != rows_of
-    interval = [found.wrong_rate.low, found.wrong_rate.high]
+    low, high = found.wrong_rate.low, found.wrong_rate.high
+    assert low is not None
+    assert high is not None
     return {
         "planted_wrong": wrong,
         "is_majority": is_majority,
         "wrong": found.wrong_rate.value,
-        "interval": interval,
-        "holds": interval[0] <= wrong <= interval[1],
+        "interval": [low, high],
+        "holds": low <= wrong <= high,
         "matrix_error": float(np.abs(found.laws - laws).sum(axis=1).mean() / 2),
         "alpha": found.alpha.value,
         "worth": found.worth.value,
@@ -157,47 +165,50 @@ def judged(
     }
 
 
-def measure() -> list[dict[str, Any]]:
-    """Return an entry per data set, pattern and share of wrong labels."""
+def measure(scale: Scale) -> list[dict[str, Any]]:
+    """Return an entry per data set, pattern and share of wrong labels, where that can be."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    entries = []
-    for name, model, pattern, clean, noise, wrong in cases():
-        made = planted(clean, noise, wrong)
-        if made is None:
-            continue
-        noisy, matrix, rate = made
-        truth = clean.labels
-        predictions = cross_validated(noisy, model)
-        generator = np.random.default_rng(3)
-        rows = np.sort(generator.choice(len(clean), NUM_TRUSTED, replace=False))
-        table = annotated(clean, matrix, rate)
-        found = {
-            "trusted": (
-                estimate_from_trusted(noisy, rows, truth[rows], predictions=predictions),
-                noisy.labels,
-                truth,
-                1,
-            ),
-            "annotators": (
-                estimate_from_annotators(table, clean.class_names),
-                table.labels,
-                truth[table.items],
-                LABELS_PER_ITEM,
-            ),
-            "labels": (estimate_from_labels(noisy, predictions), noisy.labels, truth, 1),
-        }
-        entry: dict[str, Any] = {"data": name, "model": model, "pattern": pattern, "wrong": wrong}
-        entry["accuracy"] = float((predictions.argmax(axis=1) == truth).mean())
-        for source, (estimate, given, true, per_item) in found.items():
-            entry[source] = judged(estimate, given, true, per_item, truth)
-        entries.append(entry)
-        shown = {s: (round(entry[s]["wrong"], 3), entry[s]["is_doubtful"]) for s in SOURCES}
-        print(name, pattern, wrong, shown, flush=True)
-    return entries
+    try:
+        return [entry for case in cases(scale) if (entry := _entry(case)) is not None]
+    finally:
+        torch.set_num_threads(threads)
 
 
-def table(entries: list[dict[str, Any]]) -> str:
-    """Return the entries in Markdown: for each source the estimated share of wrong labels, and the matrix's error."""
+def _entry(case: Case) -> dict[str, Any] | None:
+    """Return what each source of knowledge says of a case; None if the noise cannot be planted."""
+    made = planted(case.clean, case.noise, case.wrong)
+    if made is None:
+        return None
+    noisy, matrix, rate = made
+    truth = case.clean.labels
+    predictions = cross_validated(noisy, case.model)
+    generator = np.random.default_rng(3)
+    rows = np.sort(generator.choice(len(truth), NUM_TRUSTED, replace=False))
+    table = annotated(case.clean, matrix, rate)
+    trusted = estimate_from_trusted(noisy, rows, truth[rows], predictions=predictions)
+    annotators = estimate_from_annotators(table, case.clean.class_names)
+    labels = estimate_from_labels(noisy, predictions)
+    log.info("%s %s %g", case.data, case.pattern, case.wrong)
+    return {
+        "data": case.data,
+        "model": case.model,
+        "pattern": case.pattern,
+        "wrong": case.wrong,
+        "accuracy": float((predictions.argmax(axis=1) == truth).mean()),
+        "trusted": against_truth(trusted, noisy.labels, truth, 1, truth),
+        "annotators": against_truth(
+            annotators, table.labels, truth[table.items], LABELS_PER_ITEM, truth
+        ),
+        "labels": against_truth(labels, noisy.labels, truth, 1, truth),
+    }
+
+
+def summary(entries: Sequence[Mapping[str, Any]], scale: Scale) -> str:  # noqa: ARG001
+    """Return the entries in Markdown.
+
+    For each source: the estimated share of wrong labels, and the matrix's error.
+    """
     lines = [
         f"Up to {NUM_ITEMS:,} items; share of wrong labels with its 90 % interval, and (in brackets) how far the matrix is off, in "
         "percent of a row's labels. ✗: outside the interval. **?**: `dilute estimate` says not to trust it. †: the right label is not the most frequent one of every class, which "
@@ -224,9 +235,9 @@ def table(entries: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, "", *counts(entries)])
 
 
-def counts(entries: list[dict[str, Any]]) -> list[str]:
-    """Return in sentences how far estimates were off, apart for those that are said to be trusted and not."""
-    kinds = {
+def counts(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return in sentences how far estimates were off, apart for those that are not to be trusted."""
+    kinds: dict[str, Callable[[Mapping[str, Any]], bool]] = {
         "": lambda one: one["is_majority"] and not one["is_doubtful"],
         ", said not to be trusted": lambda one: one["is_majority"] and one["is_doubtful"],
         ", the right label not the most frequent": lambda one: not one["is_majority"],
@@ -246,16 +257,15 @@ def counts(entries: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--draw-only", action="store_true")
-    path = RESULTS / "estimate.json"
-    if not parser.parse_args().draw_only:
-        path.write_text(json.dumps(measure(), indent=1) + "\n")
-    text = table(json.loads(path.read_text()))
-    write_table("estimate", text, command="make estimate", path=PAGE)
-    print(text)
-
-
-if __name__ == "__main__":
-    main()
+STUDY = Study(
+    name="planted-noise",
+    title="Estimates of noise against the noise that was planted",
+    source="Ours.",
+    notes={
+        "smoke": "One pattern at one amount of noise, on digits.",
+        "laptop": "Six patterns at five amounts on MNIST, two patterns on CIFAR-10 and digits.",
+        "paper": "As on a laptop.",
+    },
+    measure=measure,
+    summary=summary,
+)

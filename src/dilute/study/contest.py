@@ -1,44 +1,90 @@
-"""What a comparison runs: every method on the same noisy sets, within the same budget of images."""
+"""What a comparison runs: every method on the same noisy labels, within the same budget of images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dilute.dilution import NoisySet
 from dilute.errors import SpecError, unknown_name
-from dilute.methods import METHODS, Method, make_method
+from dilute.methods import METHODS, make_method
 from dilute.runs import RunSpec, num_taken
+from dilute.runs.fitting import spec_for
 
 BATCH_SIZE = 128
 DEFAULT_PASSES = 4.0
 DEFAULT_RATES = (1e-3,)
+USUAL = (
+    "cross_entropy",
+    "gce",
+    "elr",
+    "forward_estimated",
+    "em_estimated",
+    "neighbours_estimated",
+)
+"""The methods that are compared if none are named."""
 _LOOK_COST = 1 / 3  # a pass without gradients, of one with them
-_JUDGED = 5
+_CURVE_POINTS = 5
 
 
 @dataclass(frozen=True)
-class Contest:
-    """Methods, and what they are compared on.
+class Entries:
+    """What is compared, whatever it is compared on: methods, budget, learning rates and seeds.
 
     Attributes:
-        data, model, num_clean: as in `RunSpec`.
-        noise: fields of `RunSpec` that say which noise: one of `alpha` and `rate`, and the pattern.
-        methods: keys of `METHODS`.
-        passes: budget: how often every training image may go through a network, forward and backward. A look at
-            all images without gradients counts as a third of a pass, each of two networks as one.
+        methods: names of methods, as `RunSpec` takes them.
+        passes: budget: how often every training image may go through a network, forward and
+            backward. A look at all images without gradients counts as a third of a pass, each of
+            two networks as one.
         learning_rates: peak rates of AdamW that each method tries; held-out noisy labels choose.
         seeds: each of subset, noise, held-out images, initialisation and order.
     """
 
-    data: str
-    model: str
-    noise: dict[str, Any]
-    methods: tuple[str, ...]
-    num_clean: int | None = None
+    methods: tuple[str, ...] = USUAL
     passes: float = DEFAULT_PASSES
     learning_rates: tuple[float, ...] = DEFAULT_RATES
     seeds: tuple[int, ...] = (0, 1, 2)
+
+    def recipes(self) -> list[dict[str, Any]]:
+        """Return method, seed and recipe of each run, but for the budget, the seed varying slowest.
+
+        Errors: `SpecError` for an unknown method, or none.
+        """
+        if not self.methods or not self.seeds or not self.learning_rates:
+            raise SpecError(
+                "a comparison needs a method, a seed and a learning rate; give one each"
+            )
+        return [
+            {
+                "seed": seed,
+                "method": name,
+                "copies": make_method(name).copies,
+                "batch_size": BATCH_SIZE,
+                "learning_rate": rate,
+                "curve_points": _CURVE_POINTS,
+            }
+            for seed in self.seeds
+            for name in self.methods
+            for rate in self.learning_rates
+        ]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Entries, and the data, model and noise that they are compared on.
+
+    Attributes:
+        data, model, num_clean: as in `RunSpec`.
+        noise: fields of `RunSpec` that say which noise: one of `alpha` and `rate`, and the pattern.
+        entries: the methods, with budget, learning rates and seeds.
+    """
+
+    data: str
+    model: str
+    noise: Mapping[str, Any]
+    entries: Entries
+    num_clean: int | None = None
 
     def specs(self, num_train: int) -> list[RunSpec]:
         """Return the runs, the seed varying slowest.
@@ -46,65 +92,70 @@ class Contest:
         Arguments:
             num_train: images in the data's training set.
 
-        Errors: `SpecError` for an unknown method, or a budget too small for one; what `RunSpec` raises.
+        Errors: `SpecError` for an unknown method, or a budget too small for one; what `RunSpec`
+            raises.
         """
-        if not self.methods or not self.seeds or not self.learning_rates:
-            raise SpecError(
-                "a comparison needs a method, a seed and a learning rate; give one each"
-            )
-        for name in self.methods:
-            if name not in METHODS:
-                raise SpecError(unknown_name("method", name, METHODS))
-        return [
-            self._spec(name, rate, seed, num_train)
-            for seed in self.seeds
-            for name in self.methods
-            for rate in self.learning_rates
-        ]
+        here = {"data": self.data, "model": self.model, "num_clean": self.num_clean, **self.noise}
+        specs = [RunSpec(**here, **recipe) for recipe in self.entries.recipes()]
+        passes = self.entries.passes
+        return [_within_budget(spec, passes, num_taken(spec, num_train)) for spec in specs]
 
-    def _spec(self, name: str, rate: float, seed: int, num_train: int) -> RunSpec:
-        method = make_method(name)
-        blank = RunSpec(
-            data=self.data,
-            model=self.model,
-            num_clean=self.num_clean,
-            seed=seed,
-            method=name,
-            copies=method.copies,
-            batch_size=BATCH_SIZE,
-            learning_rate=rate,
-            curve_points=_JUDGED,
-            **self.noise,
+
+def specs_on_set(entries: Entries, noisy: NoisySet, data: str, model: str) -> list[RunSpec]:
+    """Return the runs on a noisy set in hand, the seed varying slowest.
+
+    Arguments:
+        data: the name of the data that it was made from.
+
+    Errors: `SpecError` for an unknown method, or a budget too small for one.
+    """
+    specs = [spec_for(noisy, data, model=model, **recipe) for recipe in entries.recipes()]
+    return [_within_budget(spec, entries.passes, noisy.n) for spec in specs]
+
+
+def _within_budget(spec: RunSpec, passes: float, num_taken: int) -> RunSpec:
+    """Return the run with as many steps as the budget allows.
+
+    Arguments:
+        num_taken: its images, held-out ones included.
+    """
+    method = spec.make_method()
+    num_images = num_taken - round(spec.heldout_fraction * num_taken)
+    own_passes = (passes - _LOOK_COST * method.looks) / method.networks
+    steps = int(own_passes * num_images / BATCH_SIZE)
+    if steps < _CURVE_POINTS:
+        fewest = method.networks * _CURVE_POINTS * BATCH_SIZE / num_images
+        raise SpecError(
+            f"{passes:g} passes over {num_images:,} images are too few for {spec.method}, which "
+            f"needs {_LOOK_COST * method.looks + fewest:.2g}; raise passes, or leave it out"
         )
-        taken = num_taken(blank, num_train)
-        num_images = taken - round(blank.heldout_fraction * taken)
-        return blank.model_copy(update={"budget_steps": self._steps(name, method, num_images)})
-
-    def _steps(self, name: str, method: Method, num_images: int) -> int:
-        passes = (self.passes - _LOOK_COST * method.looks) / method.networks
-        steps = int(passes * num_images / BATCH_SIZE)
-        if steps < _JUDGED:
-            least = _LOOK_COST * method.looks + method.networks * _JUDGED * BATCH_SIZE / num_images
-            raise SpecError(
-                f"{self.passes:g} passes over {num_images:,} images are too few for {name}, which needs {least:.2g}; "
-                "raise passes, or leave it out"
-            )
-        return steps
+    return spec.model_copy(update={"budget_steps": steps})
 
 
 def entries_of(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the methods that names stand for: `all`, `known` (all that know the matrix), `estimated`, or names as they are.
+    """Return the methods that names stand for, each once.
+
+    Arguments:
+        names: names of methods; `all`; `known` (those that are given the matrix of the noise) or
+            `estimated` (those that estimate it).
 
     Errors: `SpecError` for an unknown one.
     """
     kinds: dict[str, tuple[str, ...]] = {
         "all": tuple(METHODS),
-        "known": tuple(name for name, kind in METHODS.items() if "known" in kind.knows),
-        "estimated": tuple(name for name, kind in METHODS.items() if "estimated" in kind.knows),
+        "known": _with_matrix("known"),
+        "estimated": _with_matrix("estimated"),
     }
     chosen: list[str] = []
     for name in names:
-        if name not in METHODS and name not in kinds:
+        if name not in METHODS and name not in kinds and ":" not in name:
             raise SpecError(unknown_name("method", name, [*kinds, *METHODS]))
         chosen += kinds.get(name, (name,))
     return tuple(dict.fromkeys(chosen))
+
+
+def _with_matrix(kind: str) -> tuple[str, ...]:
+    """Return the methods whose matrix of the noise is `known` or `estimated`."""
+    return tuple(
+        name for name, method in METHODS.items() if method.knows.split(",")[0] == f"{kind} matrix"
+    )

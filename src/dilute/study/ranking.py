@@ -1,7 +1,11 @@
-"""From the runs of a comparison to what each method reached: chosen by held-out noisy labels, judged on the test set."""
+"""From the runs of a comparison to what each method reached.
+
+Held-out noisy labels choose, and the test set evaluates.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +24,16 @@ class MethodResult:
         method: its key; title, knows: as of the method.
         setting: noise and data in words.
         amount: how much noise, of the kind `amount_name`: `"alpha"`, or the `"rate"` of replacement.
-        accuracy: mean test accuracy over seeds, 0 to 1; low, high: the lowest and highest of them.
-        gain: mean over seeds of the accuracy less that of cross-entropy on the same labels; None without it.
+        accuracy: mean test accuracy over seeds, 0 to 1; low, high: the lowest and highest of them;
+            None without a test set.
+        gain: mean over seeds of the accuracy less that of cross-entropy on the same labels; None
+            without it.
         gain_low, gain_high: the lowest and highest of these.
         num_seeds: seeds that it is over; num_failed: seeds all of whose runs failed or diverged.
-        images, seconds: mean over seeds of the chosen runs: images through networks, and all of their time.
+        images, seconds: mean over seeds of the chosen runs: images through networks, and all of
+            their time.
+        heldout_nll: mean over seeds of the negative log likelihood of held-out noisy labels, by
+            which runs were chosen; the lower the better.
     """
 
     method: str
@@ -43,13 +52,15 @@ class MethodResult:
     num_failed: int
     images: float | None
     seconds: float | None
+    heldout_nll: float | None = None
 
 
 def outcomes(records: Iterable[RunRecord]) -> Any:
-    """Return a pandas data frame with a row per setting, method and seed: the run and the point of it that held-out labels choose.
+    """Return a pandas data frame with a row per setting, method and seed: the run that is chosen.
 
-    Among a method's runs on the same labels, and the points at which they were judged, the one with the
-    lowest `heldout_mixed_nll` is chosen, a measure that is the same for all methods. `accuracy` is NaN where no run ended well.
+    Among a method's runs on the same labels, and the points at which they were evaluated, the one
+    with the lowest `heldout_mixed_nll` is chosen, a measure that is the same for all methods.
+    `accuracy` is NaN where no run ended well, or there is no test set.
     """
     import pandas as pd
 
@@ -68,7 +79,8 @@ def outcomes(records: Iterable[RunRecord]) -> Any:
             for number, run in enumerate(runs)
             if run.status == "done"
             for point in run.curve
-            if point.heldout_mixed_nll is not None and point.test_accuracy is not None
+            if point.heldout_mixed_nll is not None
+            and (point.test_accuracy is not None or run.num_test is None)
         ]
         if points:
             nll, number, point = min(points, key=lambda found: found[:2])
@@ -101,8 +113,15 @@ def ranking(chosen: Any) -> list[MethodResult]:
             _result(str(method), place, own, base)
             for method, own in here.groupby("method", sort=False)
         ]
-        answer += sorted(found, key=lambda one: -(one.accuracy or 0.0))
+        answer += sorted(found, key=_place)
     return answer
+
+
+def _place(one: MethodResult) -> tuple[float, float]:
+    """Return what a ranking sorts by: accuracy, or held-out likelihood where there is no test set."""
+    if one.accuracy is not None:
+        return -one.accuracy, 0.0
+    return 0.0, math.inf if one.heldout_nll is None else one.heldout_nll
 
 
 def setting_of(spec: dict[str, Any]) -> str:
@@ -130,7 +149,7 @@ def in_percent(mean: float | None, low: float | None, high: float | None, sign: 
 
 def _result(method: str, place: tuple[str, str, float], own: Any, base: Any) -> MethodResult:
     setting, amount_name, amount = place
-    done = own.dropna(subset=["accuracy"])
+    done = own.dropna(subset=["heldout_mixed_nll"])
     gains = (done.set_index("seed")["accuracy"] - base).dropna()
     if method == PLAIN:
         gains = gains[:0]
@@ -152,6 +171,7 @@ def _result(method: str, place: tuple[str, str, float], own: Any, base: Any) -> 
         num_failed=len(own) - len(done),
         images=_of(done["images"], np.mean),
         seconds=_of(done["seconds"], np.mean),
+        heldout_nll=_of(done["heldout_mixed_nll"], np.mean),
     )
 
 

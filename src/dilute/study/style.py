@@ -1,4 +1,4 @@
-"""One style for all figures of the paper: legible at column width, told apart in greyscale."""
+"""One style for the pictures of all studies: legible at column width, distinct in greyscale."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _STYLE: Any = {
 
 
 @contextmanager
-def paper_style() -> Iterator[None]:
+def common_style() -> Iterator[None]:
     """Draw in the figures' common style inside this context."""
     import matplotlib
 

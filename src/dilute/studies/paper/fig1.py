@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dilute.runs import RunRecord, RunSpec
 from dilute.studies.paper import headline
+from dilute.studies.paper.setup import MNIST_EPOCHS, PAPER_NOTE, SMOKE, paper_recipes, seeds_of
 from dilute.study import claims
 from dilute.study.claims import Claim, Judgement
+from dilute.study.study import Scale, Study
 from dilute.study.style import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
-from dilute.study.study import Study, Scale
-from dilute.studies.paper.setup import MNIST_EPOCHS, PAPER_NOTE, SMOKE, paper_recipes, seeds_of
-from dilute.runs import RunRecord, RunSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from dilute.runs import RunRecord, RunSpec
+from dilute.studies.paper.fig10 import LAPTOP_EXAMPLES
+from dilute.studies.paper.setup import MNIST_EPOCHS, SINGLE_DRAWS, SMOKE, seeds_of
 from dilute.study import claims
 from dilute.study.claims import Claim, Judgement
+from dilute.study.study import Scale, Study
 from dilute.study.style import draw_means, finish_accuracy, new_figure, spread_note
-from dilute.studies.paper.fig10 import LAPTOP_EXAMPLES
-from dilute.study.study import Study, Scale
-from dilute.studies.paper.setup import MNIST_EPOCHS, SINGLE_DRAWS, SMOKE, seeds_of
-from dilute.runs import RunRecord, RunSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dilute.study import claims
-from dilute.study.claims import Claim, Judgement
-from dilute.study.style import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
-from dilute.study.study import Study, Scale
+from dilute.runs import RunRecord, RunSpec
 from dilute.studies.paper.setup import (
     CIFAR_EPOCHS,
     GROUPED,
@@ -19,7 +16,10 @@ from dilute.studies.paper.setup import (
     paper_recipes,
     seeds_of,
 )
-from dilute.runs import RunRecord, RunSpec
+from dilute.study import claims
+from dilute.study.claims import Claim, Judgement
+from dilute.study.study import Scale, Study
+from dilute.study.style import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

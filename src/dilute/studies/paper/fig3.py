@@ -9,12 +9,12 @@ import numpy as np
 
 from dilute.data import data_folder
 from dilute.data.imagenet import has_sample
+from dilute.runs import RunRecord, RunSpec
+from dilute.studies.paper.setup import SMOKE, seeds_of
 from dilute.study import claims
 from dilute.study.claims import Claim, Judgement
+from dilute.study.study import Scale, Study
 from dilute.study.style import alpha_ticks, draw_means, finish_accuracy, new_figure
-from dilute.study.study import Study, Scale
-from dilute.studies.paper.setup import SMOKE, seeds_of
-from dilute.runs import RunRecord, RunSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dilute.noise import NoisePattern, Structured, Uniform
-from dilute.study.style import COLUMN_INCHES
-from dilute.study.study import Study, Scale
 from dilute.runs import RunRecord, RunSpec
+from dilute.study.study import Scale, Study
+from dilute.study.style import COLUMN_INCHES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,10 +10,7 @@ from numpy.typing import NDArray
 
 from dilute.errors import SpecError
 from dilute.noise import Structured
-from dilute.study import claims
-from dilute.study.claims import Claim, Judgement, Verdict
-from dilute.study.style import draw_means, finish_accuracy, new_figure, spread_note
-from dilute.study.study import Study, Scale
+from dilute.runs import RunRecord, RunSpec
 from dilute.studies.paper.setup import (
     GROUPED,
     MNIST_EPOCHS,
@@ -22,7 +19,10 @@ from dilute.studies.paper.setup import (
     paper_recipes,
     seeds_of,
 )
-from dilute.runs import RunRecord, RunSpec
+from dilute.study import claims
+from dilute.study.claims import Claim, Judgement, Verdict
+from dilute.study.study import Scale, Study
+from dilute.study.style import draw_means, finish_accuracy, new_figure, spread_note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

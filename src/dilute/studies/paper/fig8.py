@@ -7,11 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from dilute.study import claims
-from dilute.study.claims import Claim, Judgement
-from dilute.study.style import draw_means, finish_accuracy, new_figure, spread_note
-from dilute.study.study import Study, Scale
-from dilute.study.needs import needed, per_seed
+from dilute.runs import RunRecord, RunSpec
 from dilute.studies.paper.setup import (
     GROUPED,
     MNIST_EPOCHS,
@@ -20,7 +16,11 @@ from dilute.studies.paper.setup import (
     paper_recipes,
     seeds_of,
 )
-from dilute.runs import RunRecord, RunSpec
+from dilute.study import claims
+from dilute.study.claims import Claim, Judgement
+from dilute.study.needs import needed, per_seed
+from dilute.study.study import Scale, Study
+from dilute.study.style import draw_means, finish_accuracy, new_figure, spread_note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

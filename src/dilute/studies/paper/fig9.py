@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from dilute.studies.paper import fig8
 from dilute.study import claims
 from dilute.study.claims import Claim, Judgement
-from dilute.study.style import alpha_ticks, line_style, new_figure
-from dilute.study.study import Study, Scale
 from dilute.study.needs import needed, per_seed
+from dilute.study.study import Scale, Study
+from dilute.study.style import alpha_ticks, line_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,10 +7,10 @@ from itertools import product
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
-from dilute.study.style import finish_accuracy, line_style, new_figure
-from dilute.study.study import Study, Scale
-from dilute.studies.paper.setup import GROUPED, SINGLE_DRAWS, SMOKE
 from dilute.runs import RunRecord, RunSpec
+from dilute.studies.paper.setup import GROUPED, SINGLE_DRAWS, SMOKE
+from dilute.study.study import Scale, Study
+from dilute.study.style import finish_accuracy, line_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -214,7 +214,6 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
 
 STUDY = Study(
     name="headline",
-    in_all=False,
     title="MNIST, Conv4: the paper's own sampling beside grouped copies",
     source="Section 4 of the paper, MNIST. Our reading: the learning rate, that it falls linearly to zero, "
     "and the budget of the runs.",

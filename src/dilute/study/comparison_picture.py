@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dilute.study.ranking import MethodResult
 from dilute.methods import PLAIN
-from dilute.study.style import line_style, new_figure, paper_style
+from dilute.study.ranking import MethodResult
+from dilute.study.style import common_style, line_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,32 +15,32 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 _TICKS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995)
-_KNOWS_LINES = {"known matrix": "-", "estimated matrix": "--"}
 
 
-def draw_comparison(standings: Sequence[MethodResult], title: str) -> Figure:
-    """Return the picture of one setting's standings.
+def draw_comparison(results: Sequence[MethodResult], title: str) -> Figure:
+    """Return the picture of one setting's results.
 
     Arguments:
-        standings: of one setting, at one or several amounts of noise.
+        results: of one setting, at one or several amounts of noise.
         title: above it; where there is one amount, that is added.
 
-    At several amounts: a line per method, of which the best few and cross-entropy are named. At one: a row per method.
+    At several amounts: a line per method, of which the best few and cross-entropy are named.
+    At one: a row per method.
     """
-    amounts = sorted({one.amount for one in standings})
-    seeds = max(one.num_seeds for one in standings)
+    amounts = sorted({one.amount for one in results})
+    seeds = max(one.num_seeds for one in results)
     note = (
         f"mean, lowest and highest of {seeds} seeds" if seeds > 1 else "one seed"
     ) + "; run and stopping point chosen by held-out noisy labels; equal images through networks"
-    with paper_style():
+    with common_style():
         if len(amounts) > 1:
             figure, axes = new_figure(title, note, inches=(5.2, 3.6))
-            _lines(axes[0], standings, amounts)
+            _lines(axes[0], results, amounts)
         else:
-            rows = len(standings)
-            title = f"{title}, {standings[0].amount_name} = {amounts[0]:g}"
+            rows = len(results)
+            title = f"{title}, {results[0].amount_name} = {amounts[0]:g}"
             figure, axes = new_figure(title, note, inches=(5.2, 1.3 + 0.2 * rows))
-            _rows(axes[0], standings)
+            _rows(axes[0], results)
         return figure
 
 
@@ -49,9 +49,9 @@ def full_name(one: MethodResult) -> str:
     return f"{one.title} ({one.knows})"
 
 
-def _lines(axes: Axes, standings: Sequence[MethodResult], amounts: Sequence[float]) -> None:
+def _lines(axes: Axes, results: Sequence[MethodResult], amounts: Sequence[float]) -> None:
     methods: dict[str, list[MethodResult]] = {}
-    for one in standings:
+    for one in results:
         if one.accuracy is not None:
             methods.setdefault(one.method, []).append(one)
     by_mean = sorted(methods, key=lambda name: -_mean(methods[name], amounts))
@@ -82,7 +82,7 @@ def _lines(axes: Axes, standings: Sequence[MethodResult], amounts: Sequence[floa
             label=full_name(found[0]),
             **line_style(number),
         )
-    is_rate = standings[0].amount_name == "rate"
+    is_rate = results[0].amount_name == "rate"
     if not is_rate:
         axes.set_xscale("log")
     axes.set_xticks(amounts, [f"{amount:g}" for amount in amounts], minor=False)
@@ -95,7 +95,7 @@ def _lines(axes: Axes, standings: Sequence[MethodResult], amounts: Sequence[floa
     axes.set_yticks(_TICKS, [f"{100 * tick:g}" for tick in _TICKS])
     axes.minorticks_off()
     axes.set_ylabel("test accuracy, % (logit scale)")
-    seen = [_within(a) for one in standings for a in (one.low, one.high) if a is not None]
+    seen = [_within(a) for one in results for a in (one.low, one.high) if a is not None]
     axes.grid(alpha=0.3, linewidth=0.5)
     if not seen:  # every run failed
         return
@@ -119,8 +119,8 @@ def _mean(found: Sequence[MethodResult], amounts: Sequence[float]) -> float:
     return sum(one.accuracy or 0.0 for one in found) / len(amounts)
 
 
-def _rows(axes: Axes, standings: Sequence[MethodResult]) -> None:
-    shown = [one for one in standings if one.accuracy is not None][::-1]
+def _rows(axes: Axes, results: Sequence[MethodResult]) -> None:
+    shown = [one for one in results if one.accuracy is not None][::-1]
     for place, one in enumerate(shown):
         assert one.accuracy is not None
         style: Any = {"color": "#D55E00" if one.method == PLAIN else "#0072B2", "marker": "o"}
