@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -164,6 +166,19 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
         ]
         cells = [_MODELS[model], f"{step:,}", *(f"{end:,.0f}" for end in ends), str(value)]
         lines.append(f"| {' | '.join([*cells, str(grouped.get((model, step), '–'))])} |")
+    return "\n".join(lines)
+
+
+def cost_markdown(records: Sequence[RunRecord]) -> str:
+    """Return in Markdown what looking at gradients cost the runs."""
+    lines = ["| network | share of the time in steps, % | runs |", "| --- | --- | --- |"]
+    shares: dict[str, list[float]] = {}
+    for record in records:
+        share = (record.gradient_seconds or 0.0) / (record.training_seconds or math.nan)
+        shares.setdefault(record.spec["model"], []).append(share)
+    for model, values in shares.items():
+        median, low, high = (100 * of(values) for of in (statistics.median, min, max))
+        lines.append(f"| {model} | {median:.1f} ({low:.1f} to {high:.1f}) | {len(values)} |")
     return "\n".join(lines)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SHOWN = 5
+_TICK_POINTS = 30
 _TICKS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995)
 
 
@@ -41,6 +42,7 @@ def draw_comparison(results: Sequence[MethodResult], title: str) -> Figure:
             title = f"{title}, {results[0].amount_name} = {amounts[0]:g}"
             figure, axes = new_figure(title, note, inches=(5.2, 1.3 + 0.2 * rows))
             _rows(axes[0], results)
+            _spread_ticks(figure, axes[0])
         return figure
 
 
@@ -117,6 +119,16 @@ def _within(accuracy: float | None) -> float:
 
 def _mean(found: Sequence[MethodResult], amounts: Sequence[float]) -> float:
     return sum(one.accuracy or 0.0 for one in found) / len(amounts)
+
+
+def _spread_ticks(figure: Figure, axes: Axes) -> None:
+    """Give the horizontal axis as many ticks as it has room for, whatever style is in force later."""
+    from matplotlib.ticker import MaxNLocator
+
+    figure.draw_without_rendering()  # which finds how wide the axes are
+    points = 72 * axes.get_window_extent().width / figure.dpi
+    most = max(1, min(9, int(points / _TICK_POINTS)))
+    axes.xaxis.set_major_locator(MaxNLocator(most, steps=(1, 2, 2.5, 5, 10)))
 
 
 def _rows(axes: Axes, results: Sequence[MethodResult]) -> None:
