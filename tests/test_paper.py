@@ -20,9 +20,12 @@ from PIL import Image
 from dilute.cli import main
 from dilute.data import known
 from dilute.errors import SpecError, StoreError
-from dilute.paper import FIGURES, SCALES, chosen_figures, claims_markdown, fig5, headline, reproduce
 from dilute.runs import RunRecord, RunSpec, Store
+from dilute.studies import ALL, STUDIES, chosen_studies
+from dilute.studies.paper import fig5, headline
+from dilute.study import SCALES, claims_markdown, reproduce_studies
 
+FIGURES = {name: STUDIES[name] for name in (*ALL, "headline")}
 # Of the page that states the paper's claims.
 CLAIMS = {
     "mnist-alpha100",
@@ -109,10 +112,10 @@ def test_every_figure_states_what_it_is(name):
 
 
 def test_all_is_every_figure_of_the_paper():
-    assert [figure.name for figure in chosen_figures(["all"], FIGURES)] == NUMBERED
-    assert [f.name for f in chosen_figures(["fig5", "fig1", "fig5"], FIGURES)] == ["fig5", "fig1"]
-    with pytest.raises(SpecError, match=r"unknown figure 'fig7'; did you mean fig\d"):
-        chosen_figures(["fig7"], FIGURES)
+    assert [figure.name for figure in chosen_studies(["all"])] == NUMBERED
+    assert [f.name for f in chosen_studies(["fig5", "fig1", "fig5"])] == ["fig5", "fig1"]
+    with pytest.raises(SpecError, match=r"unknown study 'fig7'; did you mean fig\d"):
+        chosen_studies(["fig7"])
 
 
 def test_smoke_needs_no_data_but_the_bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -232,7 +235,7 @@ def test_every_figure_is_drawn_at_every_scale(tmp_path: Path, scale):
     store = Store(tmp_path / "runs")
     trainer = Trainer(store)
     chosen = list(FIGURES.values())
-    found = reproduce(chosen, scale, store, tmp_path / "out", trainer)
+    found = reproduce_studies(chosen, scale, store, tmp_path / "out", trainer)
     assert len(trainer.done) == len(set(trainer.done))
     assert {one.claim.id for one in found.claims} == CLAIMS
     for figure in chosen:
@@ -252,7 +255,7 @@ def test_every_figure_is_drawn_at_every_scale(tmp_path: Path, scale):
 
     before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     trained = len(trainer.done)
-    reproduce(chosen, scale, store, tmp_path / "out", None)
+    reproduce_studies(chosen, scale, store, tmp_path / "out", None)
     assert len(trainer.done) == trained
     assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
@@ -264,9 +267,9 @@ def test_a_part_of_a_public_set_counts_as_the_set(tmp_path: Path):
         if spec.noisy_images == "cifar100":
             spec = spec.model_copy(update={"noisy_images": "cifar100@0123456789abcdef"})
         store.put(made_record(spec))
-    found = reproduce([FIGURES["fig6"]], "laptop", store, tmp_path / "out")
-    assert found.figures[0].num_runs == 4
-    assert found.figures[0].parts == ["cifar100@0123456789abcdef"]
+    found = reproduce_studies([FIGURES["fig6"]], "laptop", store, tmp_path / "out")
+    assert found.studies[0].num_runs == 4
+    assert found.studies[0].parts == ["cifar100@0123456789abcdef"]
     rows = pd.read_csv(tmp_path / "out" / "fig6.csv")
     assert (rows["source"] == "CIFAR-100").sum() == 2
     assert rows["source"].notna().all()
@@ -280,7 +283,7 @@ def test_a_failed_run_of_another_figure_is_counted_and_costs_nothing(tmp_path: P
     first, *others = map(made_record, headline.single_draws("laptop"))
     for record in (first.model_copy(update={"status": "failed"}), *others):
         store.put(record)
-    found = reproduce([FIGURES["fig1"]], "laptop", store, tmp_path / "out").figures[0]
+    found = reproduce_studies([FIGURES["fig1"]], "laptop", store, tmp_path / "out").studies[0]
     assert (found.num_runs, found.num_unfinished) == (60, 1)
     assert found.core_seconds == 60
 
@@ -291,8 +294,8 @@ def test_failed_runs_are_left_out_and_counted(tmp_path: Path):
     for spec in specs:
         store.put(made_record(spec))
     store.put(made_record(specs[0]).model_copy(update={"status": "diverged"}))
-    found = reproduce([FIGURES["fig11"]], "laptop", store, tmp_path / "out")
-    (figure,) = found.figures
+    found = reproduce_studies([FIGURES["fig11"]], "laptop", store, tmp_path / "out")
+    (figure,) = found.studies
     assert (figure.num_runs, figure.num_unfinished) == (len(specs) - 1, 1)
     assert "1 runs failed or diverged" in (tmp_path / "out" / "claims.md").read_text()
     rows = pd.read_csv(tmp_path / "out" / "fig11.csv")
@@ -309,7 +312,7 @@ def test_a_whole_store_is_drawn_without_training(tmp_path: Path):
     def train(specs) -> None:
         raise AssertionError("nothing is missing")
 
-    reproduce([FIGURES["fig11"]], "laptop", store, tmp_path / "out", train)
+    reproduce_studies([FIGURES["fig11"]], "laptop", store, tmp_path / "out", train)
 
 
 def test_failed_runs_are_trained_again_if_asked(tmp_path: Path):
@@ -324,10 +327,10 @@ def test_failed_runs_are_trained_again_if_asked(tmp_path: Path):
             store.put(made_record(spec))
 
     chosen = [FIGURES["fig11"]]
-    found = reproduce(chosen, "smoke", store, tmp_path / "out", train)
+    found = reproduce_studies(chosen, "smoke", store, tmp_path / "out", train)
     assert set(trained) == {spec.key() for spec in others}
-    assert found.figures[0].num_unfinished == 1
-    reproduce(chosen, "smoke", store, tmp_path / "out", train, retry_failed=True)
+    assert found.studies[0].num_unfinished == 1
+    reproduce_studies(chosen, "smoke", store, tmp_path / "out", train, retry_failed=True)
     assert trained[-1] == first.key()
 
 
@@ -336,7 +339,7 @@ def test_a_failed_reference_costs_its_figure_alone(tmp_path: Path):
     (reference,) = FIGURES["fig5"].references("laptop")
     store.put(made_record(reference).model_copy(update={"status": "failed"}))
     chosen = [FIGURES["fig5"], FIGURES["fig4"]]
-    found = reproduce(chosen, "laptop", store, tmp_path / "out")
+    found = reproduce_studies(chosen, "laptop", store, tmp_path / "out")
     assert (tmp_path / "out" / "fig4.png").exists()
     assert {one.judgement.verdict for one in found.claims} == {"not run at this scale"}
     assert all("--retry-failed" in one.judgement.finding for one in found.claims)
@@ -347,7 +350,7 @@ def test_claims_of_other_figures_stay_in_the_table(tmp_path: Path):
     for name in ("fig11", "fig1"):
         for spec in specs_of(name, "laptop"):
             store.put(made_record(spec))
-        reproduce([FIGURES[name]], "laptop", store, tmp_path / "out")
+        reproduce_studies([FIGURES[name]], "laptop", store, tmp_path / "out")
     rows = json.loads((tmp_path / "out" / "claims.json").read_text())
     assert [row["id"] for row in rows] == ["learning-rate", "mnist-alpha100", "mnist-order"]
 
@@ -367,7 +370,7 @@ def test_a_part_of_the_data_is_refused(tmp_path: Path, capsys):
 
 def test_a_store_without_the_runs_says_so(tmp_path: Path, capsys):
     with pytest.raises(StoreError, match=r"lacks 4 of the 4 runs of fig11 at smoke scale; leave"):
-        reproduce([FIGURES["fig11"]], "smoke", Store(tmp_path), tmp_path / "out")
+        reproduce_studies([FIGURES["fig11"]], "smoke", Store(tmp_path), tmp_path / "out")
     command = ["reproduce", "fig11", "--scale", "smoke", "--draw-only", "--store", str(tmp_path)]
     assert main([*command, "--out", str(tmp_path / "out")]) == 1
     assert "lacks 4 of the 4 runs" in capsys.readouterr().err
@@ -387,13 +390,13 @@ def test_dry_run_counts_and_runs_nothing(tmp_path: Path, capsys):
     out = capsys.readouterr().out
     assert "fig5    4" in out
     assert "8 runs to do at smoke scale, about" in out
-    assert len(list(store.glob("*.json"))) == 1
+    assert len(Store(store).keys()) == 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["fig7"], ["unknown figure 'fig7'", "did you mean"]),
+        (["fig7"], ["unknown study 'fig7'", "did you mean"]),
         (["fig1", "--scale", "lapop"], ["unknown scale 'lapop'", "did you mean laptop"]),
         (["fig1", "--scale", "Paper", "--dry-run"], ["unknown scale 'Paper'"]),
         (["fig4", "--out", "/dev/null/x"], ["cannot write /dev/null/x"]),
@@ -416,7 +419,7 @@ def test_interrupted_it_says_what_is_left(tmp_path: Path, number: signal.Signals
     command += ["--store", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
-    while not list((tmp_path / "runs").glob("*.json")):
+    while not Store(tmp_path / "runs").keys():
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.05)
@@ -435,7 +438,7 @@ def test_the_smoke_scale_of_all_figures_survives_a_kill(tmp_path: Path):
     first = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     wanted = random.Random(0).randint(3, 12)
     deadline = time.monotonic() + 240
-    while len(list((tmp_path / "runs").glob("*.json"))) < wanted:
+    while len(Store(tmp_path / "runs").keys()) < wanted:
         assert time.monotonic() < deadline
         assert first.poll() is None
         time.sleep(0.05)

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dilute.paper import FIGURES, claims, fig1, fig2, fig3, fig5, fig6, fig8, fig9, fig10, fig11
+from dilute.studies.paper import FIGURES, fig1, fig2, fig3, fig5, fig6, fig8, fig9, fig10, fig11
+from dilute.study import claims
 from dilute.study.needs import crossing, needed, per_seed
 
 SEEDS = (0, 1, 2)

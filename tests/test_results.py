@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from dilute.paper import FIGURES, Reproduction, chosen_figures, reproduce
 
 from dilute.advice import read_law
-from dilute.paper import FIGURES, Reproduction, chosen_figures, reproduce
 from dilute.runs import RunSpec, Store
 from dilute.studies import STUDIES
 
