@@ -213,7 +213,7 @@ def summary(entries: Sequence[Mapping[str, Any]], scale: Scale) -> str:  # noqa:
         f"Up to {NUM_ITEMS:,} items; share of wrong labels with its 90 % interval, and (in brackets) how far the matrix is off, in "
         "percent of a row's labels. ✗: outside the interval. **?**: `dilute estimate` says not to trust it. †: the right label is not the most frequent one of every class, which "
         "only trusted labels can tell. Right: share of "
-        "the cross-validated predictions that are the true class. Written by `make estimate`.",
+        "the cross-validated predictions that are the true class. Written by `make docs-tables`.",
         "",
         f"| data | pattern | wrong | {' | '.join(TITLES[s] for s in SOURCES)} | right |",
         "| --- " * (4 + len(SOURCES)) + "|",
