@@ -161,12 +161,20 @@ def predictions(model: nn.Module, inputs: np.ndarray) -> torch.Tensor:
 def test_the_model_has_the_selected_weights(tmp_path: Path, digits: dilute.Splits):
     """Trained now or known to a store, with the file of weights or by `load_model`."""
     noisy = dilute.DilutedSet(digits.train, alpha=2)
-    recipe = dilute.Recipe(batch_size=32, budget_steps=40, curve_points=8, learning_rate=0.05)
+    recipe = dilute.Recipe(
+        copies=1,
+        batch_size=64,
+        optimizer="sgd",
+        schedule="constant",
+        learning_rate=1.5,
+        budget_steps=60,
+        curve_points=6,
+    )
     options = {"model": "mlp1", "recipe": recipe, "test": digits.test, "store": tmp_path}
     fits = [dilute.fit(noisy, **options) for _ in range(2)]
     assert [fit.was_known for fit in fits] == [False, True]
     key = fits[0].record.key
-    assert fits[0].record.selected_step < 40, "else it would show nothing"
+    assert fits[0].record.selected_step < 60, "else it would show nothing"
     kept, _ = load_weights(tmp_path / f"{key}.selected.safetensors")
     for model in (*(fit.model for fit in fits), dilute.load_model(tmp_path, key)):
         assert not model.training
