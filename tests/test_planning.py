@@ -24,7 +24,7 @@ from dilute.planning import (
     run_pilot,
 )
 from dilute.planning.pilot import ladder, pilot_alphas, pilot_specs
-from dilute.planning.recipe import recipe
+from dilute.planning.pilot_recipe import pilot_recipe
 from dilute.runs import Store
 
 
@@ -184,11 +184,11 @@ def test_without_a_test_set_a_fifth_judges():
 
 
 def test_noise_is_met_by_fewer_passes_and_then_by_smaller_steps():
-    steps = [recipe(10_000, alpha)["budget_steps"] for alpha in (0, 5, 20, 50)]
+    steps = [pilot_recipe(10_000, alpha)["budget_steps"] for alpha in (0, 5, 20, 50)]
     assert steps[0] > steps[1] > steps[2] == steps[3]
-    rates = [recipe(10_000, alpha)["learning_rate"] for alpha in (0, 20, 50, 100)]
+    rates = [pilot_recipe(10_000, alpha)["learning_rate"] for alpha in (0, 20, 50, 100)]
     assert rates[0] == rates[1] > rates[2] > rates[3]
-    assert recipe(10_000, 5, patience=2)["budget_steps"] == pytest.approx(2 * steps[1], abs=1)
+    assert pilot_recipe(10_000, 5, patience=2)["budget_steps"] == pytest.approx(2 * steps[1], abs=1)
 
 
 def test_a_pilot_fits_its_time_and_is_answered_from_the_store(tmp_path):

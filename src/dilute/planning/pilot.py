@@ -12,7 +12,7 @@ from dilute.data import Splits
 from dilute.errors import LawError
 from dilute.interruption import Interrupted
 from dilute.noise import NoisePattern, Structured, noise_rate
-from dilute.planning.recipe import recipe
+from dilute.planning.pilot_recipe import pilot_recipe
 from dilute.runs import RunRecord, RunSpec, Store
 from dilute.sweeps import Cluster, SweepProgress, estimate, make_plan, run_sweep, share, standing
 
@@ -88,7 +88,7 @@ def pilot_specs(
                     num_clean=size,
                     seed=seed + repeat,
                     **amount,
-                    **{**recipe(size, alpha), **judged},
+                    **{**pilot_recipe(size, alpha), **judged},
                 )
                 for repeat in range(_SEEDS)
             ]

@@ -12,7 +12,7 @@ _LEARNING_RATE = 1e-3
 _MOST_ALPHA = 20
 
 
-def recipe(
+def pilot_recipe(
     num_images: int, alpha: float, *, patience: float = 1.0, rate_power: float = 0.0
 ) -> dict[str, Any]:
     """Return the fields of a `RunSpec` that train on so many images with so much noise: the last model counts, nothing is held out.
