@@ -25,7 +25,6 @@ from dilute.planning import (
 )
 from dilute.planning.pilot import ladder, pilot_alphas, pilot_specs
 from dilute.planning.pilot_recipe import pilot_recipe
-from dilute.runs import Store
 
 
 @pytest.fixture(scope="module")
@@ -172,14 +171,14 @@ def test_sizes_double_up_to_all():
         ladder(300, 10)
 
 
-def test_without_a_test_set_a_fifth_judges():
+def test_without_a_test_set_a_fifth_is_held_out():
     digits = dilute.load("digits")
     blind = dataclasses.replace(digits, test=None)
-    specs = pilot_specs(blind, "mlp1", Uniform(), (0, 5), (100, 200))
+    specs = pilot_specs(blind, "mlp1", (0, 5), Uniform(), (100, 200))
     assert len(specs) == 8
     assert all(spec.heldout_labels == "clean" and spec.heldout_fraction == 0.2 for spec in specs)
-    assert pilot_specs(digits, "mlp1", Uniform(), (0,), (100,))[0].heldout_fraction == 0
-    replaced = pilot_specs(digits, "mlp1", Uniform(), (4,), (100,), is_replacement=True)
+    assert pilot_specs(digits, "mlp1", (0,), Uniform(), (100,))[0].heldout_fraction == 0
+    replaced = pilot_specs(digits, "mlp1", (4,), Uniform(), (100,), is_replacement=True)
     assert replaced[0].rate == 0.8
 
 
@@ -200,11 +199,9 @@ def test_a_pilot_fits_its_time_and_is_answered_from_the_store(tmp_path):
     def pilot(minutes):
         return run_pilot(
             "digits",
-            digits,
             "perceptron",
-            Uniform(),
             [4],
-            Store(tmp_path / "pilot"),
+            store=str(tmp_path / "pilot"),
             minutes=minutes,
             on_note=notes.append,
             on_progress=lambda now: ended.append(now.ended) if now.ended else None,

@@ -1,9 +1,9 @@
-"""How the runs behind a plan are trained: one recipe for all sizes and amounts of noise, nothing tuned."""
+"""How the runs of a pilot are trained: one recipe for all sizes and amounts of noise, not tuned."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Literal, TypedDict
 
 BATCH_SIZE = 128
 _LEAST_STEPS = 40
@@ -12,20 +12,34 @@ _LEARNING_RATE = 1e-3
 _MOST_ALPHA = 20
 
 
+class PilotRecipe(TypedDict):
+    """The fields of a `RunSpec` that say how a run of a pilot is trained."""
+
+    copies: Literal["all"]
+    batch_size: int
+    budget_steps: int
+    learning_rate: float
+    curve_points: int
+    heldout_fraction: float
+
+
 def pilot_recipe(
     num_images: int, alpha: float, *, patience: float = 1.0, rate_power: float = 0.0
-) -> dict[str, Any]:
-    """Return the fields of a `RunSpec` that train on so many images with so much noise: the last model counts, nothing is held out.
+) -> PilotRecipe:
+    """Return how to train on so many images with so much noise.
 
-    AdamW, its rate falling to zero over `16 / √(1 + alpha)` passes and 40 steps more: later passes memorise
-    the noise. Beyond `alpha = 20` there are no fewer passes, and the rate falls with `√(1 + alpha)` instead. Held-out
-    clean labels chose all this, for MLPs and Conv4 on MNIST (docs/laws.md).
+    The model after the last step counts, and no images are held out. The optimiser is AdamW. Its
+    rate falls to zero over `16 / √(1 + alpha)` passes and 40 steps more, because later passes
+    memorise the noise. Above `alpha = 20` the passes stay the same, and the rate falls with
+    `√(1 + alpha)` instead. All this was chosen by held-out clean labels, for MLPs and Conv4 on
+    MNIST (docs/laws.md).
 
     Arguments:
-        num_images: to train on.
-        alpha: noisy examples per clean one.
-        patience: times as many steps; more for networks that are slow to begin.
-        rate_power: how the rate falls with noise, as `(1 + alpha)` to minus this power; a half for a perceptron.
+        num_images: images to train on, ≥ 1.
+        alpha: noisy examples per clean one, ≥ 0.
+        patience: how many times as many steps to take; above 1 for networks that start slowly.
+        rate_power: the rate is multiplied by `(1 + alpha)` to minus this power; 0.5 for a
+            perceptron.
     """
     passes = _CLEAN_PASSES / math.sqrt(1 + min(alpha, _MOST_ALPHA))
     rate = _LEARNING_RATE * (1 + alpha) ** -rate_power
