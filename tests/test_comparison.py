@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from commands import assert_one_line
 
-from dilute.advice.method import choose_method, preparation_seconds
+from dilute.advice.method_choice import choose_method, preparation_seconds
 from dilute.comparison import Contest, Standing, draw_comparison, entries_of, outcomes, ranking
 from dilute.data import Splits
 from dilute.dilution import DilutedSet, ReplacedSet
