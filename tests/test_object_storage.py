@@ -73,7 +73,7 @@ def test_it_is_a_store_like_any_other(address: str, tmp_path: Path, digits: Spli
     record = fit.record
     assert not fit.was_known
     assert there.run(Material.of(SPEC, splits=digits)).was_known
-    own, _ = here.run(SPEC, splits=digits)
+    own = here.run(Material.of(SPEC, splits=digits)).record
     assert record.accuracy == own.accuracy
     assert there.keys() == {SPEC.key()}
     for which in ("last", "selected"):
@@ -94,7 +94,7 @@ def test_the_table_follows_what_others_write(address: str, digits: Splits):
     Store(address).put(record.model_copy(update={"seconds": 7.0}))
     assert list(store.table()["seconds"]) == [7.0]
     other = SPEC.model_copy(update={"seed": 1})
-    Store(address).run(other, splits=digits)
+    Store(address).run(Material.of(other, splits=digits))
     assert set(store.table()["key"]) == {SPEC.key(), other.key()}
     (store.folder / f"{other.key()}.json").write_bytes(b"{")
     assert store.table().attrs["unreadable"]

@@ -177,6 +177,8 @@ class Store:
             found = world.from_first(lambda: self.get(named.key()))
             if found is not None and _answers(found, material.may_have_test):
                 return self._known(found, material)
+        if named is not None:  # before the data are read
+            world.from_first(lambda: check_writable(self.folder))
         key = material.spec.key()
         found = world.from_first(lambda: self.get(key))
         if may_answer and found is not None and _answers(found, material.test_set is not None):
