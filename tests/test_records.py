@@ -14,7 +14,7 @@ from pandas.testing import assert_frame_equal
 from dilute.errors import StoreError
 from dilute.noise import Structured, Uniform
 from dilute.runs import RECORD_FORMAT, Accuracy, RunRecord, RunSpec, Store
-from dilute.runs.files import read_cache
+from dilute.runs.table import read_cache
 from dilute.training import CurvePoint
 
 CACHE = ".table.parquet"
@@ -264,7 +264,7 @@ def test_a_cache_of_other_code_is_read_anew(
 ):
     store.table()
     reads.clear()
-    monkeypatch.setattr("dilute.runs.files.code_hash", lambda: "other")
+    monkeypatch.setattr("dilute.runs.table.cache_version", lambda: "other")
     store.table()
     assert len(reads) == 7
 
@@ -273,7 +273,7 @@ def test_a_store_that_cannot_be_written_to_answers(store: Store, monkeypatch: py
     def refuse(path: Path, content: object) -> None:
         raise StoreError(f"cannot write {path}")
 
-    monkeypatch.setattr("dilute.runs.files.write_file", refuse)
+    monkeypatch.setattr("dilute.runs.table.write_file", refuse)
     monkeypatch.setattr(os, "access", lambda *_: False)
     answering = Store(store.folder)
     assert sorted(answering.table()["spec.seed"]) == list(range(7))

@@ -16,7 +16,14 @@ from torch import Tensor
 import dilute.data
 from dilute.data import LabelledSet, Splits
 from dilute.dilution import DilutedSet, ImageSource, NoisySet
-from dilute.environment import choose_device, code_hash, hardware, peak_memory_bytes, versions
+from dilute.environment import (
+    choose_device,
+    code_hash,
+    hardware,
+    peak_memory_bytes,
+    source_commit,
+    versions,
+)
 from dilute.errors import DiluteError, WorldError, one_line
 from dilute.runs.material import fresh_model, judged_sets, noisy_set
 from dilute.runs.record import Accuracy, RunRecord
@@ -87,6 +94,7 @@ def run_one(
         training gives a record with status `failed`, and on ranks other than 0 a `WorldError`.
     """
     started, clock, code = datetime.now(UTC), time.perf_counter(), code_hash()
+    commit = source_commit()
     if execution.threads is not None:
         torch.set_num_threads(execution.threads)
     device = choose_device(execution.device)
@@ -142,6 +150,7 @@ def run_one(
         },
         versions=versions(),
         code=code,
+        commit=commit,
         hardware=hardware(device, execution.world.size),
         started=started.isoformat(timespec="seconds"),
         unreadable_images=_unreadable_images(splits, noisy, judges),
@@ -172,6 +181,7 @@ def failed_record(
         seconds=seconds,
         versions=versions(),
         code=code_hash(),
+        commit=source_commit(),
         hardware={"device": str(choose_device(execution.device)), "threads": execution.threads},
         started=(now - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
     )
