@@ -126,9 +126,9 @@ def _kept(found: re.Match[bytes]) -> bytes:
 def source_commit() -> str | None:
     """Return the git commit of this package's source: 40 hex digits, or None outside a repository.
 
-    `+changes` follows if files of the package differ from the commit, new files included. A copy that
-    was installed into `site-packages` has no commit, even inside someone's repository. Git is asked
-    once per process (about 10 ms).
+    `+changes` follows if files of the package differ from the commit, new files included. A copy
+    in `site-packages` has no commit, even inside someone's repository. Git is asked once per process
+    (about 10 ms).
     """
     root = _PACKAGE.parent.parent
     if _PACKAGE.parent.name != "src" or not (root / ".git").exists():

@@ -15,8 +15,8 @@ from dilute.files import is_local, make_folder, write_error
 def claimed(folder: Path, name: str) -> Iterator[bool]:
     """Yield whether `name` is ours; it is not while another process on this machine has claimed it.
 
-    The operating system releases the claim when the process dies, however it dies. Where files cannot
-    be locked the answer is always true.
+    The operating system releases the claim when the process dies, however it dies. Where files
+    cannot be locked, the answer is always true.
 
     Errors: `StoreError` if the claim's file `.NAME.claim` cannot be written.
     """
@@ -37,7 +37,7 @@ def claimed(folder: Path, name: str) -> Iterator[bool]:
 
 
 def _locked(path: Path) -> int | None:
-    """Return the descriptor of `path`, created and locked; None if another process holds the lock."""
+    """Return the descriptor of `path`, created and locked; None if another process has it."""
     import fcntl
 
     while True:

@@ -91,9 +91,9 @@ def _unreadable(name: str, reason: str) -> StoreError:
 
 
 def file_states(folder: Path) -> dict[str, str]:
-    """Return the state of each file of a record in `folder`, by name: it differs once the file does.
+    """Return the state of each file of a record in `folder`, by name.
 
-    It is made of time, size and inode: a file put in the place of another is a new one, even within
+    A file that has changed has another state. It is made of time, size and inode: a file put in the place of another is a new one, even within
     one tick of the file system's clock. In object storage it is made of what a listing gives: time,
     size and checksum.
 

@@ -1,8 +1,8 @@
 """Many records in one file, as sorted JSON lines.
 
 The first line has the format, the number of records and the SHA-256 of the bytes after it. Each
-further line is a record's JSON as it was, without line breaks and indentation. Lines are in the order
-of their keys, so that the same records give the same bytes.
+further line is a record's JSON as it was, without line breaks and indentation. Lines are sorted by
+key, so that the same records give the same bytes.
 
 Why lines that are not compressed: measured with the 2,344 records of this project's own stores
 (6 stores, 9 to 796 records each; 8.7 MB in single files), on two cores.
@@ -16,11 +16,16 @@ Why lines that are not compressed: measured with the 2,344 records of this proje
 | JSON lines, zstd (level 19) | 0.82 | 0.82 | – |
 | Parquet, JSON in a column, zstd | 0.92 | 0.92 | – |
 
-Git compresses what it stores, and keeps of a changed text only what changed; of a compressed file it
-keeps each version whole. (Ten versions: from 46 to all of 100 % of the records, `git gc`.) A diff of
+Git compresses what it stores. Of a changed text it keeps only what changed; of a compressed file it
+keeps each version whole. (Ten versions: from 46 to 100 % of the records, then `git gc`.) A diff of
 lines shows each new or changed record as one line, and `grep KEY` finds one; of a compressed file or
-of Parquet a diff shows that it changed. Parquet with a column per field could not hold four of the
-six stores: some columns have values of several types.
+of Parquet, a diff only says that it changed. Parquet with a column per field could not hold three of
+the six stores: some columns have values of several types.
+
+Reading, all six stores in turn (single files → packed): all records 0.43 → 0.28 s, the table without
+its cache 1.8 → 1.3 s. One record by key takes 0.4 to 12 ms the first time, which reads and checks the
+pack (0.06 to 3.1 MB), and 0.1 ms from then on, as from a file of its own. Decompression would add at
+most 23 ms (xz).
 """
 
 from __future__ import annotations
@@ -115,7 +120,7 @@ def read_pack(path: Path) -> dict[str, bytes]:
 
 
 def _key_of(line: bytes) -> str:
-    """Return a record's key, without parsing the whole line if the key comes first, as we write it."""
+    """Return a record's key, without parsing the whole line if the key comes first, as usual."""
     found = _KEY.match(line)
     return found[1].decode() if found else from_json(line)["key"]
 

@@ -12,12 +12,12 @@ RECORD_FORMAT = 1
 
 
 class Accuracy(BaseModel):
-    """Test accuracy, 0 to 1, of the run's last model and of the selected one; None where there is none.
+    """Test accuracy, 0 to 1, of the last model and of the selected one; None where there is none.
 
     Attributes:
         last, selected: share of test labels predicted.
-        top5_last, top5_selected: share of test labels among the five likeliest classes; None for up to
-            10 classes.
+        top5_last, top5_selected: share of test labels among the five likeliest classes; None for
+            up to 10 classes.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,7 +34,7 @@ class RunRecord(BaseModel):
     Attributes:
         format: of the record itself; one that does not say is of format 1.
         key, spec: what was run.
-        status: `done`, `diverged` (the loss left the finite numbers) or `failed` (`message` says why).
+        status: `done`, `diverged` (the loss is no finite number) or `failed` (`message` says why).
         accuracy: on the test set, which chose nothing.
         selected_by: `heldout_noisy_nll` or `heldout_clean_nll`, with `mixed_nll` for methods whose
             network predicts true labels; None if nothing was held out.
@@ -50,17 +50,19 @@ class RunRecord(BaseModel):
         training_seconds: the part of `seconds` that was spent in steps.
         gradient_seconds: the part spent in measuring gradients; None if they were not logged.
         images_per_second, examples_per_second: over `training_seconds`.
-        peak_memory_bytes: of the process since it started, earlier runs in it included, as far as it
-            is known. (That of the GPU is in `hardware`.)
+        peak_memory_bytes: of the process since it started, earlier runs in it included; None where
+            unknown. (That of the GPU is in `hardware`.)
         num_clean, num_noisy: training examples with their own label, and with a drawn one.
         num_heldout: images held out. num_test: test images. num_classes: K.
-        unreadable_images: streamed images that did not decode and so counted for nothing, among those
-            that any rank looked at, before an interruption too; None where such an image is an error.
+        unreadable_images: streamed images that did not decode and so counted for nothing, among
+            those that any rank looked at, before an interruption too; None where such an image is
+            an error.
         noise_rate: share of training examples that were added or replaced as noise, the true class
             included.
         wrong_rate: share of training examples whose label is in fact wrong.
         labels_hash: content hash of all the labels, held-out ones included.
-        data: content hashes of what was found under the spec's name (never where: records are shared).
+        data: content hashes of what was found under the spec's name. (Never where it was found:
+            records are shared.)
         versions, hardware: what it ran on.
         code: hash of the code that can change numbers, as of `dilute.environment.code_hash`.
         commit: of this package's source, 40 hex digits, with `+changes` behind it if files differed

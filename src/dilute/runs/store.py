@@ -41,18 +41,18 @@ class Store:
 
     Files are written under a temporary name and renamed, so that no lock is needed and stores merge
     by copying. Beside `KEY.json` there may be `KEY.last.safetensors` and `KEY.selected.safetensors`
-    (weights) and, while a run is unfinished, `KEY.checkpoint.safetensors`. The hidden `.table.parquet`
-    makes `table` fast and can be deleted at any time.
+    (weights) and, while a run is unfinished, `KEY.checkpoint.safetensors`. The hidden
+    `.table.parquet` makes `table` fast and can be deleted at any time.
 
     `pack` puts all records into the one file `records.jsonl`, which is read like the files that it
     replaces. A record that has a file of its own as well is the one in its file.
 
     Arguments:
-        folder: created, if missing, when the first file is written; one that cannot be written to can
-            be read.
+        folder: created, if missing, when the first file is written; one that cannot be written to
+            can be read.
 
-    Errors: `StoreError` if a file is in the way of the folder. What reads records gives one for a pack
-        that is damaged, or that a newer version has written.
+    Errors: `StoreError` if a file is in the way of the folder. Whatever reads records raises one for
+        a pack that is damaged, or that a newer version has written.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -64,7 +64,7 @@ class Store:
     def get(self, key: str) -> RunRecord | None:
         """Return the record of `key`, or None.
 
-        Errors: `StoreError` if there is one that cannot be read, or that a newer version has written.
+        Errors: `StoreError` if it cannot be read, or if a newer version has written it.
         """
         # First its file: what is packed meanwhile is in the pack before its file goes.
         record = read_record(self._record(key))
@@ -95,13 +95,13 @@ class Store:
     def pack(self) -> int:
         """Put all records into the one file `records.jsonl`, and return how many it has.
 
-        The same records give the same bytes. A record's file is removed once the pack is written and
-        has been read back, and only if it is still the file that was packed; so nothing is lost if
-        the process is killed. Weights and checkpoints stay as they are. On a file system without
+        The same records give the same bytes. A record's file is removed once the pack is written
+        and has been read back, and only if it is still the file that was packed; so nothing is lost
+        if the process is killed. Weights and checkpoints stay as they are. On a file system without
         locks, and in object storage, pack a store from one process at a time.
 
-        Errors: `StoreError` for a record that cannot be read, and then nothing is changed; or if the
-            store cannot be written to or another process is packing it.
+        Errors: `StoreError` for a record that cannot be read, and then nothing is changed; or if
+            the store cannot be written to or another process is packing it.
         """
         states = file_states(self.folder)
         if not states:
@@ -139,7 +139,7 @@ class Store:
 
     @contextmanager
     def claim(self, key: str) -> Iterator[bool]:
-        """Yield whether run `key` is ours to do, and not claimed by another process of this machine.
+        """Yield whether run `key` is ours to do; not if another process here has claimed it.
 
         A claim only saves work: a record is written whole, and two runs of one spec give the same.
 
@@ -162,9 +162,9 @@ class Store:
         """Return a pandas data frame: a row per record, by key, and a column per field.
 
         Nested fields are columns as `spec.alpha`; `curve` and `heldout_confusion` are left out. The
-        columns are in the order of `RunRecord`'s and `RunSpec`'s fields, which are always there. Records
-        that cannot be read have no row: `attrs["unreadable"]` is a list of lines that say which and
-        why, each logged as a warning, too.
+        columns are in the order of `RunRecord`'s and `RunSpec`'s fields, which are always there.
+        Records that cannot be read have no row: `attrs["unreadable"]` is a list of lines that say
+        which and why, each logged as a warning, too.
 
         Only records that are new or changed since the last time are read; the others come from the
         hidden file `.table.parquet`, which is written anew where the folder allows it.

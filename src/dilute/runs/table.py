@@ -1,4 +1,4 @@
-"""A store's table: a row of flat values per record, behind a cache that can be deleted at any time."""
+"""A store's table: a row of flat values per record, and its cache, which can be deleted."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def _flat(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
 def frame(rows: Iterable[str]) -> Any:
     """Return the pandas data frame of `rows`, what is missing as None or NaN.
 
-    Columns are in the order of the fields of `RunRecord`, `RunSpec` and `Accuracy`, which are always
-    there; within a field, what only some records have comes last, by name.
+    Columns are in the order of the fields of `RunRecord`, `RunSpec` and `Accuracy`, which are
+    always there. Within a field, what only some records have comes last, by name.
     """
     import pandas as pd
 
