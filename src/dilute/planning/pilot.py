@@ -34,10 +34,11 @@ def pilot_alphas(
     They go up to the largest asked for, and not beyond 20, where small sets teach nothing.
     """
     most = min(max(alphas), _MOST_ALPHA) or 5.0
-    least = num_classes * noise.delta if isinstance(noise, Structured) else 0.0
+    delta = noise.delta if isinstance(noise, Structured) else 0.0
+    least = num_classes * delta
     if least > most:
         raise LawError(
-            f"structured noise of delta {noise.delta:g} needs alpha ≥ {least:g}; ask for one of at least that"  # type: ignore[union-attr]
+            f"structured noise of delta {delta:g} needs alpha ≥ {least:g}; ask for one of at least that"
         )
     return tuple(sorted({0.0, max(least, math.sqrt(1 + most) - 1), most}))
 

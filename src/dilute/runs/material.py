@@ -17,7 +17,7 @@ from dilute.dilution import DilutedSet, ImageSource, NoisySet, ReplacedSet
 from dilute.dilution.blocks import check_memory
 from dilute.errors import DataError, SpecError
 from dilute.models import build
-from dilute.noise import alpha_from_rate
+from dilute.noise import alpha_from_rate, checked_matrix
 from dilute.runs.spec import RunSpec
 from dilute.training import Scaled
 
@@ -95,7 +95,7 @@ def check(
         check_memory(taken, spec.alpha, clean.num_classes, tables)
     alpha = spec.alpha if spec.rate is None else alpha_from_rate(spec.rate)
     if alpha:
-        spec.noise.matrix(clean.num_classes, alpha)
+        checked_matrix(spec.noise, clean.num_classes, alpha)
     if pool is not None and pool.input_shape != clean.input_shape:
         raise DataError(
             f"images of {spec.noisy_images} have shape {pool.input_shape}, those of {spec.data} "
