@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from functools import cache
 
@@ -91,6 +93,23 @@ def test_the_remembered_walk_is_that_of_the_same_images_alone(digits: Splits):
     others = [walk(rows + 1), walk(rows[::-1]), walk(rows, dimensions=2), walk(rows, neighbours=6)]
     assert all((other != first).nnz for other in others)
     assert not (walk(rows) != first).nnz
+
+
+def test_remembered_walks_do_not_hold_the_images():
+    images = np.random.default_rng(0).integers(0, 256, (40, 1, 4, 4), dtype=np.uint8)
+    clean = LabelledSet(images, np.arange(40) % 2, ("a", "b"))
+    kept = weakref.ref(clean)
+    graph.basis_of(Observed(DilutedSet(clean, 1.0)), "pixels", 5, 3, 0)
+    del clean
+    gc.collect()
+    assert kept() is None
+
+
+def test_few_bases_are_remembered(digits: Splits):
+    for start in range(4):
+        noisy = DilutedSet(digits.train, 1.0, rows=np.arange(start, start + 20))
+        graph.basis_of(Observed(noisy), "pixels", 5, 3, 0)
+    assert len(graph._KEPT) == 2
 
 
 @pytest.mark.parametrize("size", [3, 60])
@@ -331,6 +350,21 @@ def test_what_no_method_can_be_is_said():
         ("elr", {"memory": 1.0}, "memory = 1.0: it should be less than 1"),
         ("mixup", {"concentration": float("inf")}, "concentration = inf"),
         ("em_estimated", {"rounds": "many"}, "rounds = 'many'"),
+        (
+            "em_known",
+            {"rounds": 2},
+            "rounds has no meaning for method em_known, which takes matrix",
+        ),
+        ("em", {"matrix": "known", "rounds": 2}, "rounds has no meaning with a known matrix"),
+        ("forward_known", {"quantile": 0.9}, "quantile has no meaning for method forward_known"),
+        ("forward_known", {"matrix": "estimated"}, "forward_known has a known matrix"),
+        ("forward_estimated", {"matrix": [[1]]}, "matrix has no meaning for method forward_est"),
+        ("forward", {"matrix": [[1]], "quantile": 0.9}, "quantile has no meaning with a known"),
+        (
+            "forward",
+            {"matrix": "knwon"},
+            "matrix = 'knwon': it must be known, estimated, or K rows",
+        ),
     ]:
         with pytest.raises(SpecError, match=rf"^[^\n]*{said}[^\n]*$"):
             make_method(name, **options)
@@ -338,7 +372,9 @@ def test_what_no_method_can_be_is_said():
 
 @pytest.mark.parametrize("name", METHOD_NAMES)
 def test_defaults_that_are_given_change_nothing(name: str):
-    defaults = make_method(name).model_dump(mode="json")
+    method = make_method(name)
+    unused = method.only_estimated if method.uses == "known matrix" else {"matrix"}
+    defaults = method.model_dump(mode="json", exclude=unused)
     base = {"data": "mnist", "model": "mlp1", "method": name}
     plain, given = RunSpec(**base), RunSpec(**base, method_options=defaults)
     assert (plain, plain.canonical(), plain.key()) == (given, given.canonical(), given.key())

@@ -19,6 +19,7 @@ GRADIENTS = ROOT / "results" / "gradients"
 LAWS = ROOT / "results" / "laws"
 RECIPE = ROOT / "results" / "recipe"
 COMPARE = ROOT / "results" / "compare"
+HEADLINE_RATES = ROOT / "results" / "headline-rates"
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,17 @@ def test_every_stored_record_is_readable():
     records = list(Store(STORE).records())
     assert len(records) == len(list(STORE.glob("*.json")))
     assert all(record.status == "done" for record in records)
+
+
+def test_the_spec_of_every_stored_record_has_its_key():
+    """Whatever was renamed since: runs that were paid for are never done again."""
+    num_records = 0
+    for folder in (STORE, GRADIENTS, LAWS, RECIPE, COMPARE, HEADLINE_RATES):
+        for record in Store(folder).records():
+            spec = RunSpec.model_validate(record.spec)
+            assert (spec.key(), spec.canonical()) == (record.key, record.spec)
+            num_records += 1
+    assert num_records >= 2344
 
 
 def test_the_readme_quotes_the_stored_results(tables, found):

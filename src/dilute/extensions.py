@@ -64,7 +64,7 @@ def name_of(kind: str, thing: Any, error: type[DiluteError]) -> str:
     is_at_top = isinstance(name, str) and name.isidentifier()
     if not (module and is_at_top) or module in ("__main__", "__mp_main__"):
         raise error(
-            f"{kind} {name or thing!r} cannot be named in a record; define it at the top of a module "
-            "that other processes can import"
+            f"{kind} {name or thing!r} cannot be named in a record; "
+            "define it at the top of a module that other processes can import"
         )
     return f"{module}:{name}"

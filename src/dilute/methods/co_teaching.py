@@ -18,16 +18,16 @@ from dilute.methods.observed import Observed
 class CoTeaching(Method):
     """Two networks, each trained on the visits whose labels the other finds likeliest.
 
-    It knows the noise rate, and assumes that wrong labels have large losses before they are learnt by
-    heart. A label is chosen or not, so that visits should show one label each (`copies = 1`). The first
-    network is the one that is evaluated. The second is a copy of it whose layers are drawn anew by their
-    own `reset_parameters`.
+    It knows the noise rate, and assumes that wrong labels have large losses before they are
+    learnt by heart. A label is chosen or not, so that visits should show one label each
+    (`copies = 1`). The first network is the one that is evaluated. The second is a copy of it
+    whose layers are drawn anew by their own `reset_parameters`.
 
-    Networks that choose before they have learnt anything collapse: the ramp must be long where training
-    is short (docs/methods.md). At least one visit of a batch is kept.
+    Networks that choose before they have learnt anything collapse: the ramp must be long where
+    training is short (docs/methods.md). At least one visit of a batch is kept.
 
-    Source: Han et al. 2018, *Co-teaching: Robust Training of Deep Neural Networks with Extremely Noisy
-        Labels*, algorithm 1, where the rate rises for 10 of 200 epochs.
+    Source: Han et al. 2018, *Co-teaching: Robust Training of Deep Neural Networks with Extremely
+        Noisy Labels*, algorithm 1, where the rate rises for 10 of 200 epochs.
     """
 
     title: ClassVar[str] = "Co-teaching"
@@ -73,7 +73,7 @@ class _TwoNetworks(Objective):
         self._forgotten = self._forget_rate * min(1.0, step / ramp_steps if ramp_steps else 1.0)
 
     def forward(self, model: nn.Module, batch: TensorBatch) -> Tensor:
-        """Return the sum of each network's mean loss on the readable visits that the other chose."""
+        """Return the sum of each network's mean loss on readable visits that the other chose."""
         batch = readable_rows(batch)
         is_seen = (batch.weights > 0).float()  # no row, or every row
         losses = [

@@ -48,16 +48,17 @@ class _Correction(MatrixMethod):
 class Forward(_Correction):
     """Cross-entropy of the noisy labels that the predicted class would give.
 
-    The network predicts true labels, and the matrix turns them into noisy ones: with the true matrix
-    the minimum over all functions is that of clean labels.
+    The network predicts true labels, and the matrix turns them into noisy ones: with the true
+    matrix the minimum over all functions is that of clean labels.
 
     An estimated matrix needs nothing but labels. Half of the training is cross-entropy; then each
-    class's row is what the network predicts for an image that it is nearly surest of, and training
-    goes on with the correction. It assumes that every class has images whose noisy labels the network
-    predicts well.
+    class's row is what the network predicts for an image that it is nearly surest of, and
+    training goes on with the correction. It assumes that every class has images whose noisy
+    labels the network predicts well.
 
-    Source: Patrini et al. 2017, *Making Deep Neural Networks Robust to Label Noise: a Loss Correction
-        Approach*, theorem 2; estimation: section 3.3, which trains anew, where here training goes on.
+    Source: Patrini et al. 2017, *Making Deep Neural Networks Robust to Label Noise: a Loss
+        Correction Approach*, theorem 2; estimation: section 3.3, which trains anew, where here
+        training goes on.
     """
 
     title: ClassVar[str] = "forward correction"
@@ -67,8 +68,8 @@ class Forward(_Correction):
 class Backward(_Correction):
     """The combination of losses whose mean over noisy labels is the clean loss.
 
-    It is unbiased, and its variance grows as the matrix becomes hard to invert; losses can be negative
-    without bound. A known matrix must have an inverse; it is estimated as in `Forward`.
+    It is unbiased, and its variance grows as the matrix becomes hard to invert; losses can be
+    negative without bound. A known matrix must have an inverse; it is estimated as in `Forward`.
 
     Source: Patrini et al. 2017, theorem 1 and sections 3.1 and 3.3; Natarajan et al. 2013.
     """

@@ -16,9 +16,9 @@ from dilute.methods.observed import Observed
 class ELR(Method):
     """Early-learning regularisation: hold the network to what it said of an image before.
 
-    Needs nothing but labels, and visits that come back. It assumes that networks learn what is right
-    first: a running mean of the predictions for each image is the target of a regulariser, which keeps
-    later steps from fitting that image's noise.
+    Needs nothing but labels, and visits that come back. It assumes that networks learn what is
+    right first: a running mean of the predictions for each image is the target of a regulariser,
+    which keeps later steps from fitting that image's noise.
 
     Source: Liu et al. 2020, *Early-Learning Regularization Prevents Memorization of Noisy Labels*,
         equation 6, with its values for CIFAR-10.

@@ -23,19 +23,20 @@ _M_STEPS = 5
 class EM(MatrixMethod):
     """Maximise the likelihood of every image's label counts, its true class being unknown.
 
-    It gains from many labels per image. The loss of an image is `−log Σ_k p_k · P(counts | k)`. Its
-    gradient is that of cross-entropy against the posterior `∝ p_k · P(counts | k)` at the current
-    weights: every step is an E-step for its own batch and a part of the M-step. Of a dilution with
-    a known matrix it knows that one label of each image is its own; of rows that are given, all labels
-    of an image are drawn from them alike.
+    It gains from many labels per image. The loss of an image is `−log Σ_k p_k · P(counts | k)`.
+    Its gradient is that of cross-entropy against the posterior `∝ p_k · P(counts | k)` at the
+    current weights: every step is an E-step for its own batch and a part of the M-step. Of a
+    dilution with a known matrix it knows that one label of each image is its own; of rows that
+    are given, all labels of an image are drawn from them alike.
 
-    An estimated matrix needs nothing but labels. Training starts with cross-entropy. At evenly spaced
-    looks at all images the M-step sets each class's law to the mean distribution of the labels of its
-    images, by the posterior (at the first look: by the predicted class). It assumes that all labels of
-    an image are drawn from its class's law, and that cross-entropy finds the classes.
+    An estimated matrix needs nothing but labels. Training starts with cross-entropy. At evenly
+    spaced looks at all images the M-step sets each class's law to the mean distribution of the
+    labels of its images, by the posterior (at the first look: by the predicted class). It assumes
+    that all labels of an image are drawn from its class's law, and that cross-entropy finds the
+    classes.
 
-    Source: ours; for several annotators with matrices of their own, Raykar et al. 2010, *Learning from
-        Crowds*.
+    Source: ours; for several annotators with matrices of their own, Raykar et al. 2010, *Learning
+        from Crowds*.
     """
 
     title: ClassVar[str] = "EM"
@@ -106,7 +107,7 @@ class _EstimatedLikelihood(_CountLikelihood):
         counts[~self._observed.readable()] = 0
         if self.has_law:
             law = fitted_law(counts, predicted, self.law.double().cpu().numpy())
-        else:  # the network has learnt to predict noisy labels, whose likeliest is taken for the class
+        else:  # the network predicts noisy labels: the likeliest is taken for the class
             law = counted_law(np.eye(predicted.shape[1])[predicted.argmax(axis=1)], counts)
         self.law.copy_(as_tensor(law))
         self.put(law_log_likelihood(counts, law))

@@ -15,8 +15,8 @@ class GCE(LossMethod):
 
     Needs nothing but labels.
 
-    Source: Zhang and Sabuncu 2018, *Generalized Cross Entropy Loss for Training Deep Neural Networks
-        with Noisy Labels*, equation 6, without truncation.
+    Source: Zhang and Sabuncu 2018, *Generalized Cross Entropy Loss for Training Deep Neural
+        Networks with Noisy Labels*, equation 6, without truncation.
     """
 
     title: ClassVar[str] = "GCE"

@@ -42,13 +42,14 @@ def principal(features: NDArray[np.float32], dimensions: int) -> NDArray[np.floa
 
 
 def walk_between(features: NDArray[np.float32], neighbours: int) -> Walk:
-    """Return the walk on the graph in which each image is joined to itself and to its nearest neighbours.
+    """Return the walk on the graph that joins each image to itself and its nearest neighbours.
 
     Arguments:
         features: float32 `[N, D]`, compared by Euclidean distance.
         neighbours: how many, ≥ 1; fewer of fewer images.
 
-    An edge has weight 2 if each is among the other's nearest, else 1. Exact search, whose time goes as N².
+    An edge has weight 2 if each is among the other's nearest, else 1. Exact search, whose time
+    goes as N².
     """
     size = len(features)
     found = min(neighbours, size - 1)
@@ -111,8 +112,8 @@ def _make_basis(
 def pooled_classes(walk: Walk, counts: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     """Return int64 `[N]`: each image's class, by the most frequent label around it.
 
-    What is frequent everywhere is subtracted. The number of hops is the one at which classes that are
-    predicted from other folds say most of an image's labels.
+    What is frequent everywhere is subtracted. The number of hops is the one at which classes that
+    are predicted from other folds say most of an image's labels.
     """
     totals = counts.sum(axis=1, keepdims=True)
     centred = (counts - totals * counts.sum(axis=0) / counts.sum()).astype(np.float32)

@@ -16,8 +16,8 @@ class LabelSmoothing(LossMethod):
 
     It predicts noisy labels, smoothed.
 
-    Source: Szegedy et al. 2016, *Rethinking the Inception Architecture*, section 7; for noisy labels
-        Lukasik et al. 2020, *Does Label Smoothing Mitigate Label Noise?*
+    Source: Szegedy et al. 2016, *Rethinking the Inception Architecture*, section 7; for noisy
+        labels Lukasik et al. 2020, *Does Label Smoothing Mitigate Label Noise?*
     """
 
     title: ClassVar[str] = "label smoothing"

@@ -13,8 +13,8 @@ class MAE(LossMethod):
     """Mean absolute error between label and prediction, over classes. Needs nothing but labels.
 
     Its sum over all possible labels is the same whatever the prediction: under uniform noise its
-    minimum is that of clean labels. Images that the network is wrong about hardly move it, so that it
-    learns slowly.
+    minimum is that of clean labels. Images that the network is wrong about hardly move it, so
+    that it learns slowly.
 
     Source: Ghosh, Kumar and Sastry 2017, *Robust Loss Functions under Label Noise for Deep Neural
         Networks*.

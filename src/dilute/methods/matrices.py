@@ -114,8 +114,8 @@ def counted_law(posterior: NDArray[Any], counts: NDArray[np.int64]) -> NDArray[n
         posterior: `[N, K]`, the probability of each class for each image.
         counts: int64 `[N, K]`, how often each label stands beside it.
 
-    One label, distributed as all labels are, is added to every class, so that an empty one has a law
-    too.
+    One label, distributed as all labels are, is added to every class, so that an empty one has a
+    law too.
     """
     total = counts.sum(axis=0)
     joint = posterior.T.astype(np.float64) @ counts + _PSEUDO_LABELS * total / total.sum()

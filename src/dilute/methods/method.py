@@ -124,8 +124,8 @@ class Method(BaseModel):
 class LossMethod(Method):
     """A method that is a loss per visit, linear in the target distribution.
 
-    The loss against an image's label counts is then the mean of the losses against its single labels:
-    whatever the grouping, the method sees labels one by one.
+    The loss against an image's label counts is then the mean of the losses against its single
+    labels: whatever the grouping, the method sees labels one by one.
     """
 
     is_sum_over_rows: ClassVar[bool] = True

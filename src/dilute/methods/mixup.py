@@ -18,8 +18,8 @@ class Mixup(Method):
 
     It predicts noisy labels.
 
-    Source: Zhang et al. 2018, *mixup: Beyond Empirical Risk Minimization*. Raw inputs are mixed, which
-        is the same as mixing scaled ones, in float32.
+    Source: Zhang et al. 2018, *mixup: Beyond Empirical Risk Minimization*. Raw inputs are mixed,
+        which is the same as mixing scaled ones, in float32.
     """
 
     title: ClassVar[str] = "mixup"
@@ -39,7 +39,7 @@ class _Mixed(Objective):
         self._share = torch.distributions.Beta(concentration, concentration)
 
     def forward(self, model: nn.Module, batch: TensorBatch) -> Tensor:
-        """Return the cross-entropy of a batch mixed with itself in another order; of what can be read."""
+        """Return the cross-entropy of a batch's readable rows, mixed with themselves."""
         batch = readable_rows(batch)
         share = float(self._share.sample())
         other = torch.randperm(len(batch.targets)).to(batch.targets.device)

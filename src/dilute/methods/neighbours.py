@@ -29,12 +29,12 @@ class Neighbours(MatrixMethod):
 
     It gains from many labels per image. A graph joins each image to its nearest ones by principal
     components of the pixels, which no label enters. The log-likelihoods of the images' labels are
-    averaged along walks on it, whose length and weight are chosen by the likelihood of labels that were
-    left out. It assumes that images near each other have the same class.
+    averaged along walks on it, whose length and weight are chosen by the likelihood of labels
+    that were left out. It assumes that images near each other have the same class.
 
-    With an estimated matrix the first classes are the most frequent labels around each image, beyond
-    what is frequent everywhere; then laws and posteriors follow in turn. It assumes that the right
-    label is more frequent among a class's labels than elsewhere.
+    With an estimated matrix the first classes are the most frequent labels around each image,
+    beyond what is frequent everywhere; then laws and posteriors follow in turn. It assumes that
+    the right label is more frequent among a class's labels than elsewhere.
 
     Source: ours; walks as in Zhou et al. 2004, *Learning with Local and Global Consistency*.
     """
@@ -67,9 +67,9 @@ class Neighbours(MatrixMethod):
 class Patches(Neighbours):
     """Pooling by features that are learnt from the images alone: small patches of them.
 
-    Neighbours are found by patch features, and ridge regression on these is a second expert beside the
-    walks; see `Neighbours` and `dilute.methods.patches`. It is for images; of other inputs it takes the
-    inputs themselves.
+    Neighbours are found by patch features, and ridge regression on these is a second expert
+    beside the walks; see `Neighbours` and `dilute.methods.patches`. It is for images; of other
+    inputs it takes the inputs themselves.
     """
 
     title: ClassVar[str] = "patch pooling"
@@ -81,9 +81,9 @@ class Patches(Neighbours):
 class Rounds(Patches):
     """Patch pooling and training in rounds; see `Patches`.
 
-    In each round, neighbours by the network's own features are one expert more. A round costs a look at
-    all images and a search for neighbours. It pays where the network's features come to be better than
-    the patches'.
+    In each round, neighbours by the network's own features are one expert more. A round costs a
+    look at all images and a search for neighbours. It pays where the network's features come to
+    be better than the patches'.
     """
 
     title: ClassVar[str] = "pooling in rounds"

@@ -19,8 +19,8 @@ _IMAGES_AT_ONCE = 500
 class Observed:
     """Images and the labels that stand beside them; never which labels are right, nor the test set.
 
-    What the set knows of its noise (its pattern and amount) is for methods whose `uses` says that they
-    know it.
+    What the set knows of its noise (its pattern and amount) is for methods whose `uses` says that
+    they know it.
 
     Attributes:
         num_images: distinct images N, of whatever source.

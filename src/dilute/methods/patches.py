@@ -52,7 +52,7 @@ def patch_features(observed: Observed, seed: int) -> NDArray[np.float32]:
 
 
 def standardised(features: NDArray[Any]) -> NDArray[np.float32]:
-    """Return float32 `[N, D]` with mean 0 and variance near 1; columns that hardly vary stay small."""
+    """Return float32 `[N, D]` with mean 0 and variance near 1; what hardly varies stays small."""
     values = features.astype(np.float32)
     variance = values.var(axis=0)
     floor = 0.01 * float(variance.mean()) + 1e-12
@@ -97,7 +97,7 @@ def _learn_filters(patches: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def _respond(inputs: Tensor, kernels: Tensor, offsets: Tensor) -> Tensor:
-    """Return float32 `[B, F·pools²]`: responses above a threshold, averaged over parts of the image."""
+    """Return float32 `[B, F·pools²]`: responses over a threshold, averaged over the image's parts."""
     size = kernels.shape[-1]
     mean = functional.avg_pool2d(inputs, size, 1).mean(dim=1, keepdim=True)
     square = functional.avg_pool2d(inputs.square(), size, 1).mean(dim=1, keepdim=True)

@@ -33,11 +33,13 @@ def pooled(
     Arguments:
         scores: float64 `[N, K]`, the log-likelihood of each image's labels by class.
         seed: of the folds.
-        walks: on graphs of the images; the mean of scores over where a walk leads is one expert each.
+        walks: on graphs of the images; the mean of scores over where a walk leads is one expert
+            each.
         features: float32 `[N, D]`, standardised; ridge regression on them is another expert.
 
-    Each expert predicts an image from the images of other folds alone. So the likelihood of the image's
-    own labels chooses hops, regularisation, and the weights with which experts are joined.
+    Each expert predicts an image from the images of other folds alone. So the likelihood of the
+    image's own labels chooses hops, regularisation, and the weights with which experts are
+    joined.
     """
     relative = np.maximum(scores - scores.max(axis=1, keepdims=True), -100.0)
     experts = [_best(_walking(walk, relative, seed), relative) for walk in walks]

@@ -72,8 +72,8 @@ def make_method(name: str, /, **options: Any) -> Method:
             with `matrix = "known"`; or `module:Class` for a subclass of `Method` of your own.
         options: fields of the method; what is not given has its default.
 
-    Errors: `SpecError` for an unknown name, an option that has no meaning for the method, or a value
-        out of range.
+    Errors: `SpecError` for an unknown name, an option that has no meaning for the method, or a
+        value out of range.
     """
     kind, matrix = _found(name)
     fields = _meaningful(kind, matrix)

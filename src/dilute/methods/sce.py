@@ -16,8 +16,8 @@ class SCE(LossMethod):
 
     Reverse cross-entropy, of the label against the prediction, is robust.
 
-    Source: Wang et al. 2019, *Symmetric Cross Entropy for Robust Learning with Noisy Labels*, with its
-        values for CIFAR-10.
+    Source: Wang et al. 2019, *Symmetric Cross Entropy for Robust Learning with Noisy Labels*,
+        with its values for CIFAR-10.
     """
 
     title: ClassVar[str] = "SCE"

@@ -14,14 +14,14 @@ from dilute.noise.patterns import Matrix
 def noise_rate(alpha: float) -> float:
     """Return the share of examples that were added as noise, `alpha / (1 + alpha)`, 0 to 1.
 
-    Some of them carry the true label by chance: for uniform noise this is the literature's symmetric
-    noise rate *with the true class included*.
+    Some of them carry the true label by chance: for uniform noise this is the literature's
+    symmetric noise rate *with the true class included*.
     """
     return 1.0 if math.isinf(alpha) else alpha / (1 + alpha)
 
 
 def alpha_from_rate(rate: float) -> float:
-    """Return noisy examples per clean one, `rate / (1 − rate)`, for a share `rate` of noisy examples.
+    """Return noisy examples per clean one, `rate / (1 − rate)`, for a share `rate` of noise.
 
     Errors: `NoiseError` outside 0 to 1. A rate of 1 gives infinity.
     """
@@ -47,7 +47,7 @@ def wrong_rate(
 
 
 def label_laws(alpha: float, matrix: Matrix) -> Matrix:
-    """Return float64 `[K, K]`: by true class, the distribution of all labels, own and noisy together.
+    """Return float64 `[K, K]`: by true class, the distribution of all labels, own and noisy.
 
     Arguments:
         alpha: noisy examples per clean one, ≥ 0, or infinite.
@@ -58,7 +58,7 @@ def label_laws(alpha: float, matrix: Matrix) -> Matrix:
 
 
 def majority_is_true(laws: Matrix) -> NDArray[np.bool_]:
-    """Return bool `[K]`: whether the true class is the single most frequent label, given `label_laws`.
+    """Return bool `[K]`: whether the true class is the single most frequent label, by `label_laws`.
 
     Where it is not, no amount of data lets plain training recover the class.
     """

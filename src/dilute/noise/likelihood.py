@@ -19,8 +19,8 @@ def count_log_likelihood(counts: NDArray[np.int64], matrix: Matrix) -> NDArray[n
         counts: int64 `[N, K]`, how often each label stands beside each image.
         matrix: float64 `[K, K]`, the distribution of the other labels by true class.
 
-    With y the class, the other labels are multinomial with counts less one at y: their probability goes
-    as `c_y / T_yy · ∏ T_yl^c_l`.
+    With y the class, the other labels are multinomial with counts less one at y: their
+    probability goes as `c_y / T_yy · ∏ T_yl^c_l`.
     """
     with np.errstate(divide="ignore"):
         logs = np.maximum(np.log(matrix), _NEVER)

@@ -45,9 +45,9 @@ def _any_pattern(value: Any) -> NoisePattern:
 class NoisePattern(BaseModel):
     """Which labels noisy copies get; its fields are its options.
 
-    A pattern of your own is a subclass that has `matrix` and perhaps options. In a spec it is written as
-    a mapping of its options and of `pattern`, which is `module:Class`. As the type of a field, this
-    class stands for any pattern: its name, such a mapping, or an instance.
+    A pattern of your own is a subclass that has `matrix` and perhaps options. In a spec it is
+    written as a mapping of its options and of `pattern`, which is `module:Class`. As the type of
+    a field, this class stands for any pattern: its name, such a mapping, or an instance.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -94,7 +94,8 @@ def checked_matrix(pattern: NoisePattern, num_classes: int, alpha: float) -> Mat
 
     Arguments: as for `NoisePattern.matrix`.
 
-    Errors: `NoiseError` if it cannot be made, or is no distribution of K labels for each of K classes.
+    Errors: `NoiseError` if it cannot be made, or is no distribution of K labels for each of K
+        classes.
     """
     name = pattern.pattern
     try:
@@ -158,7 +159,8 @@ class Pair(NoisePattern):
 class Asymmetric(NoisePattern):
     """A class map: noisy copies of class `a` say `b`; classes outside the map keep their label.
 
-    Source: Patrini et al. 2017, for the maps `"mnist"` and `"cifar10"`, which are usual in the field.
+    Source: Patrini et al. 2017, for the maps `"mnist"` and `"cifar10"`, which are usual in the
+        field.
     """
 
     pattern: Literal["asymmetric"] = "asymmetric"
@@ -190,12 +192,12 @@ class Asymmetric(NoisePattern):
 class Structured(NoisePattern):
     """Some wrong classes are likelier than others, to a degree `delta`.
 
-    The true class has probability `1/K`; the wrong ones, in the chosen order, take a linear ramp from
-    `1/K + delta/alpha` to `1/K − delta/alpha`. `delta = 0` is uniform; at `delta = 1` the first wrong
-    class is exactly as frequent in the diluted set as the right one.
+    The true class has probability `1/K`; the wrong ones, in the chosen order, take a linear ramp
+    from `1/K + delta/alpha` to `1/K − delta/alpha`. `delta = 0` is uniform; at `delta = 1` the
+    first wrong class is exactly as frequent in the diluted set as the right one.
 
-    It needs `alpha ≥ K·delta`. Orders `"confusing"` and `"reverse"` need `confusion` or `class_order`:
-    K classes, one order for all, or K rows of the K−1 wrong classes.
+    It needs `alpha ≥ K·delta`. Orders `"confusing"` and `"reverse"` need `confusion` or
+    `class_order`: K classes, one order for all, or K rows of the K−1 wrong classes.
 
     Source: section 3.2, *structured noise*; the ramp between the two ends is our reading.
     """
@@ -241,7 +243,7 @@ class Structured(NoisePattern):
         return rows
 
     def ranking(self, num_classes: int) -> NDArray[np.int64]:
-        """Return int64 `[K, K−1]`: for each true class the wrong ones, likeliest noisy label first."""
+        """Return int64 `[K, K−1]`: for each true class the wrong ones, likeliest label first."""
         if self.order == "random":
             words = np.stack(
                 [
@@ -259,8 +261,8 @@ class Structured(NoisePattern):
             ranking = _without_true_class(np.tile(np.arange(num_classes), (num_classes, 1)))
         else:
             raise NoiseError(
-                f"structured noise in {self.order} order needs a confusion matrix or a class order; "
-                "give one, or take order random"
+                f"structured noise in {self.order} order needs a confusion matrix or "
+                "a class order; give one, or take order random"
             )
         return ranking if self.order == "confusing" else ranking[:, ::-1]
 
@@ -272,15 +274,17 @@ class Structured(NoisePattern):
         if given.shape == wrong.shape and (np.sort(given, axis=1) == wrong).all():
             return given
         raise NoiseError(
-            f"class order of shape {given.shape} does not fit {num_classes} classes; it must be all "
-            f"{num_classes} classes in one order, or for each class its {num_classes - 1} wrong ones"
+            f"class order of shape {given.shape} does not fit {num_classes} classes; "
+            f"it must be all {num_classes} classes in one order, "
+            f"or for each class its {num_classes - 1} wrong ones"
         )
 
 
 class Confusion(NoisePattern):
     """Noise as given by a matrix: human-like or measured.
 
-    Row `y` has the counts or probabilities of each label when the truth is `y`; rows are normalised.
+    Row `y` has the counts or probabilities of each label when the truth is `y`; rows are
+    normalised.
     """
 
     pattern: Literal["confusion"] = "confusion"
@@ -313,7 +317,7 @@ def _square(rows: Any, num_classes: int, what: str) -> Matrix:
 
 
 def _without_true_class(order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Drop from row `y` of int64 `[K, K]` the entry `y`, keeping the order of the rest: `[K, K−1]`."""
+    """Drop the entry `y` from row `y` of int64 `[K, K]`, keeping the order: `[K, K−1]`."""
     is_wrong = order != np.arange(len(order))[:, None]
     wrong: NDArray[np.int64] = order[is_wrong].reshape(len(order), len(order) - 1)
     return wrong

@@ -37,8 +37,8 @@ def make_pattern(name: str, /, **options: Any) -> NoisePattern:
         name: a key of `PATTERNS`, or `module:Class` for a subclass of `NoisePattern` of your own.
         options: fields of the pattern; what is not given has its default.
 
-    Errors: `NoiseError` for an unknown name, an option that the pattern lacks or has no use for, or a
-        value out of range.
+    Errors: `NoiseError` for an unknown name, an option that the pattern lacks or has no use for,
+        or a value out of range.
     """
     if ":" in name:
         kind = imported_class("noise pattern", name, NoisePattern, NoiseError)
@@ -71,7 +71,8 @@ def as_pattern(value: Any) -> NoisePattern:
     Arguments:
         value: a pattern's name; a mapping with `pattern`, its name, and its options; or a pattern.
 
-    Errors: `NoiseError` for anything else, as `make_pattern`; for a pattern that no record can name.
+    Errors: `NoiseError` for anything else, as `make_pattern`; for a pattern that no record can
+        name.
     """
     if isinstance(value, NoisePattern):
         if type(value) not in PATTERNS.values():

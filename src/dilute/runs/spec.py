@@ -19,9 +19,10 @@ SCHEMA_VERSION = 1
 class RunSpec(Recipe):
     """Everything that changes a run's result, and nothing else: no paths, devices or worker counts.
 
-    Its fields are those of `Recipe` and the data, noise, model and seed. `alpha` or `rate` gives the
-    amount of noise; with neither, alpha is 0. With `num_clean`, held-out images come on top of it. The
-    seed gives subset, noise, held-out images, initialisation and order streams of their own.
+    Its fields are those of `Recipe` and the data, noise, model and seed. `alpha` or `rate` gives
+    the amount of noise; with neither, alpha is 0. With `num_clean`, held-out images come on top
+    of it. The seed gives subset, noise, held-out images, initialisation and order streams of
+    their own.
 
     Errors: a pydantic `ValidationError` for values that are out of range or contradict each other.
     """
@@ -107,8 +108,8 @@ class RunSpec(Recipe):
     def canonical(self) -> dict[str, Any]:
         """Return the spec as JSON-able values, equal for equal runs.
 
-        What equals its default is left out, but for `always_written`; what has no effect because there
-        is no noise has its default.
+        What equals its default is left out, but for `always_written`; what has no effect because
+        there is no noise has its default.
         """
         values = super().canonical()
         if not (self.alpha or self.rate):

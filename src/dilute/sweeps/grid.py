@@ -60,14 +60,17 @@ def read_sweep(path: Path | str) -> list[RunSpec]:
 
 
 def expand(document: Any) -> list[RunSpec]:
-    """Return the runs that a sweep document describes, in its order; runs with equal keys are kept once.
+    """Return the runs that a sweep document describes, in its order.
+
+    Runs with equal keys are kept once.
 
     Arguments:
-        document: a mapping, or a list of mappings whose runs are joined, each with some of: `base`
-            (fields of `RunSpec` that all runs share), `grid` (field to list: every combination),
-            `zip` (field to list, all of one length: walked together) and `list` (mappings of fields).
-            The runs are base × grid × zip × list; what varies stands above what is in base. A dotted
-            name reaches into a field, as `noise.delta`; a noise without options may be its name alone.
+        document: a mapping, or a list of mappings whose runs are joined, each with some of:
+            `base` (fields of `RunSpec` that all runs share), `grid` (field to list: every
+            combination), `zip` (field to list, all of one length: walked together) and `list`
+            (mappings of fields). The runs are base × grid × zip × list; what varies stands above
+            what is in base. A dotted name reaches into a field, as `noise.delta`; a noise without
+            options may be its name alone.
 
     Errors: `SpecError` that names the run by what varies.
     """
@@ -150,7 +153,7 @@ def label(spec: RunSpec, fields: Sequence[str]) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """A loader that refuses a mapping with the same key twice, of which YAML would keep the last."""
+    """A loader that refuses a mapping with a key twice, of which YAML would keep the last."""
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -242,7 +245,8 @@ def _fields(place: str, values: Any, has_own: bool, *, of_lists: bool = False) -
     """Return `values` if they are a mapping of known fields to values, or to lists of values.
 
     Arguments:
-        has_own: whether a pattern or a method may be the user's own, whose options are checked later.
+        has_own: whether a pattern or a method may be the user's own, whose options are checked
+            later.
     """
     if not isinstance(values, Mapping):
         raise SpecError(f"{place} has {_short(values)}; it must be a mapping of fields")

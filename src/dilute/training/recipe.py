@@ -25,13 +25,14 @@ _DEFAULT_BUDGET_STEPS = 600
 class Recipe(BaseModel):
     """How to train. What is not given is filled in, so that equal recipes compare equal.
 
-    The method may be an instance of a `Method`; it is kept as its name and options, spelled as records
-    write them: `forward` with a known matrix is `forward_known`. Of steps, epochs and examples exactly
-    one is the budget: 600 steps if none is given. An epoch shows every label once; an example is one
-    image–label pair. What is augmented is a function of the seed and of the visit's place in the
-    sequence, and only what is trained on. Gradients are logged before the first step and at curve
-    points at least 250 steps and 32,000 images apart, for a few per cent of the time; it changes no
-    weight. Evaluation keeps float32, whatever the precision of steps.
+    The method may be an instance of a `Method`; it is kept as its name and options, spelled as
+    records write them: `forward` with a known matrix is `forward_known`. Of steps, epochs and
+    examples exactly one is the budget: 600 steps if none is given. An epoch shows every label
+    once; an example is one image–label pair. What is augmented is a function of the seed and of
+    the visit's place in the sequence, and only what is trained on. Gradients are logged before
+    the first step and at curve points at least 250 steps and 32,000 images apart, for a few per
+    cent of the time; it changes no weight. Evaluation keeps float32, whatever the precision of
+    steps.
 
     Errors: a pydantic `ValidationError` for values that are out of range or contradict each other.
     """
@@ -53,8 +54,8 @@ class Recipe(BaseModel):
     )
     """Fields that the canonical form has had from the start, whatever their value.
 
-    Keys are hashes of that form, so no other field may be added here: a new one is left out where it
-    has its default, and changes no key.
+    Keys are hashes of that form, so no other field may be added here: a new one is left out where
+    it has its default, and changes no key.
     """
 
     method: str = Field(
