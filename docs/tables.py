@@ -19,7 +19,7 @@ from pathlib import Path
 
 import dilute.advice
 from dilute.files import write_file
-from dilute.planning.recipe import recipe
+from dilute.planning.pilot_recipe import pilot_recipe
 from dilute.runs import RunSpec, Store
 from dilute.studies import ALL, advice_law, advice_pays, chosen_studies, full_scale, noise_scale
 from dilute.studies import method_comparison as methods
@@ -33,7 +33,7 @@ RESULTS = ROOT / "results"
 FIGURES = RESULTS / "figures"
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
-LAW = Path(dilute.advice.__file__).parent / "law.json"
+LAW = Path(dilute.advice.__file__).parent / "power_laws.json"
 COMPARISONS = tuple(study.name for study in methods.STUDIES)
 
 Tables = Mapping[tuple[Path, str], str]
@@ -133,7 +133,7 @@ def recipe_markdown(store: Store) -> str:
         rate = spec["learning_rate"]
         at = "" if rate == 1e-3 else f" at {rate:g}"
         tried.setdefault(cell, []).append(f"{record.steps:,}{at}: {100 * (accuracy or 0):.1f}")
-        taken = recipe(spec["num_clean"], spec["alpha"])
+        taken = pilot_recipe(spec["num_clean"], spec["alpha"])
         chosen[cell] = f"{taken['budget_steps']:,} at {taken['learning_rate']:g}"
     lines = [
         "| data, model | n | alpha | steps (at learning rates other than 0.001): held-out clean "

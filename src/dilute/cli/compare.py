@@ -64,6 +64,8 @@ def compare(
     gpus_per_run: options.GpusPerRun = None,
     data_dir: options.DataDir = None,
     resize: options.Resize = None,
+    stream: options.Stream = None,
+    on_corrupt: options.OnCorrupt = "fail",
     json: options.Json = False,
 ) -> None:
     """Train with each method on the same noisy labels, within the same budget, and rank them.
@@ -105,8 +107,7 @@ def compare(
                 cluster=options.cluster(engine, address, gpus_per_run),
                 on_progress=on_progress,
                 retry_failed=retry_failed,
-                data_dir=data_dir,
-                resize=resize,
+                reading=options.reading_of(data_dir, resize, stream, on_corrupt),
             ),
         )
     if json:

@@ -12,6 +12,7 @@ import typer
 from dilute.cli import console, options
 
 if TYPE_CHECKING:
+    from dilute.data import Reading
     from dilute.runs import Store
     from dilute.study import Reproduction, Study
     from dilute.sweeps import Place, SweepProgress
@@ -51,6 +52,9 @@ def reproduce(
     address: options.Address = None,
     gpus_per_run: options.GpusPerRun = None,
     data_dir: options.DataDir = None,
+    resize: options.Resize = None,
+    stream: options.Stream = None,
+    on_corrupt: options.OnCorrupt = "fail",
     json: options.Json = False,
 ) -> None:
     """Train what is missing for figures of the paper and other studies, draw them, and judge claims.
@@ -67,10 +71,11 @@ def reproduce(
     from dilute.sweeps import share
 
     chosen = chosen_studies(names)
+    reading = options.reading_of(data_dir, resize, stream, on_corrupt)
     cluster = options.cluster(engine, address, gpus_per_run)
     if dry_run:
         places = share(workers, threads, device, loader_workers)
-        _show_missing(chosen, scale, Store(store), places, data_dir, json=json)
+        _show_missing(chosen, scale, Store(store), places, reading, json=json)
         return
     with ExitStack() as shown:
         found = dilute.reproduce(
@@ -88,7 +93,7 @@ def reproduce(
                 cluster=cluster,
                 on_progress=_when_needed(shown),
                 retry_failed=retry_failed,
-                data_dir=data_dir,
+                reading=reading,
             ),
         )
     if json:
@@ -145,7 +150,7 @@ def _show_missing(
     scale: Any,
     store: Store,
     places: Sequence[Place],
-    data_dir: Path | None,
+    reading: Reading,
     *,
     json: bool,
 ) -> None:
@@ -154,7 +159,7 @@ def _show_missing(
     from dilute.study import missing_runs
     from dilute.sweeps import estimate, make_plan
 
-    with data_folder_at(data_dir):
+    with data_folder_at(reading.data_dir):
         missing = missing_runs(chosen, scale, store)
     uncounted = [
         study.name
@@ -166,7 +171,7 @@ def _show_missing(
     unique = {spec.key(): spec for specs in missing.values() for spec in specs}
     seconds = 0.0
     if unique:
-        plan = make_plan(unique.values(), data_dir=data_dir)
+        plan = make_plan(unique.values(), reading=reading)
         seconds = estimate(
             plan,
             plan.specs.values(),

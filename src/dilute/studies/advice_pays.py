@@ -13,10 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import dilute.data
 from dilute.advice import Timing, advise
 from dilute.files import write_file
-from dilute.runs import RunRecord, RunSpec, noisy_set
+from dilute.runs import Material, RunRecord, RunSpec
 from dilute.studies.paper.setup import GROUPED, SINGLE_DRAWS, SMOKE
 from dilute.study import Scale, Study
 
@@ -76,7 +75,7 @@ def ask(places: Sequence[Place] = tuple(PLACES), path: Path = ADVISED) -> None:
     for place in places:
         if place.name in known:
             continue
-        found = advise(place.model, noisy_set(place.spec(), dilute.data.load(place.data).train))
+        found = advise(place.model, Material.of(place.spec()).noisy)
         recipe = found.recipe().model_dump(exclude_none=True)
         known[place.name] = {**asdict(found), "recipe": recipe}
         write_file(path, (json.dumps(known, indent=1) + "\n").encode())

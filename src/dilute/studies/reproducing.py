@@ -43,7 +43,7 @@ def reproduce(
     def train(specs: Sequence[RunSpec]) -> None:
         sweeping.train(specs, kept, allow_parts=False)
 
-    with data_folder_at(sweeping.data_dir):
+    with data_folder_at(sweeping.reading.data_dir):
         return reproduce_studies(
             _chosen([studies] if isinstance(studies, str | Study) else studies),
             scale,

@@ -14,8 +14,9 @@ from dilute import figures
 from dilute.data import LabelledSet, Splits
 from dilute.dilution import NoisySet
 from dilute.errors import SpecError
+from dilute.methods import Method
 from dilute.noise import NoisePattern, Uniform
-from dilute.runs import Execution, RunRecord, RunSpec, Store
+from dilute.runs import Execution, Material, RunRecord, RunSpec, Store
 from dilute.study.comparison_picture import draw_comparison
 from dilute.study.contest import (
     DEFAULT_PASSES,
@@ -59,7 +60,7 @@ class Comparison:
 
 def compare(
     data: NoisySet | str,
-    methods: Sequence[str] = USUAL,
+    methods: Sequence[str | Method] = USUAL,
     *,
     model: str = "mlp1",
     alpha: float | Sequence[float] | None = None,
@@ -80,7 +81,8 @@ def compare(
     Arguments:
         data: a noisy set in hand; or the name of a data set, whose labels are made noisy as
             `alpha`, `rate` and `noise` say.
-        methods: names of methods; `all`, `known` and `estimated` stand for several.
+        methods: names of methods, or methods with their options; `all`, `known` and `estimated`
+            stand for several.
         model: a name, or `module:callable`.
         alpha, rate: one or several amounts of noise: wrong labels drawn for each right one (≥ 0), or
             the share of labels replaced (0 to 1). One of both, for a data set's name alone.
@@ -137,7 +139,7 @@ def _amounts(
 
 def _on_data(contests: Sequence[Contest], store: Store, sweeping: Sweeping) -> Comparison:
     """Compare on a data set by name, in one sweep."""
-    splits = dilute.data.load(contests[0].data, sweeping.data_dir, sweeping.resize)
+    splits = dilute.data.load(contests[0].data, sweeping.reading)
     specs = [spec for contest in contests for spec in contest.specs(len(splits.train))]
     # Runs on the same images follow one another, since they may share work.
     result = sweeping.train(sorted(specs, key=lambda spec: spec.seed), store)
@@ -168,9 +170,10 @@ def _on_set(
         device=sweeping.device, threads=sweeping.threads, loader_workers=sweeping.loader_workers
     )
     for spec in specs:
+        material = Material.of(spec, splits=splits, noisy=noisy)
         record = store.get(spec.key())
         if record is None or record.status != "failed" or sweeping.retry_failed:
-            record, _ = store.run(spec, execution, splits=splits, noisy=noisy, keep_weights=False)
+            record = store.run(material, execution, keep_weights=False).record
         records.append(record)
         sweeping.on_progress(_progress(spec, records, len(specs)))
     failures = {one.key: one.message or "" for one in records if one.status == "failed"}

@@ -8,9 +8,9 @@ from typing import Any
 
 from dilute.dilution import NoisySet
 from dilute.errors import SpecError, unknown_name
-from dilute.methods import METHODS, make_method
+from dilute.methods import METHOD_NAMES, METHODS, Method, Uses, make_method, written
 from dilute.runs import RunSpec, num_taken
-from dilute.runs.fitting import spec_for
+from dilute.runs.noisy import with_labels_of
 
 BATCH_SIZE = 128
 DEFAULT_PASSES = 4.0
@@ -33,7 +33,7 @@ class Entries:
     """What is compared, whatever it is compared on: methods, budget, learning rates and seeds.
 
     Attributes:
-        methods: names of methods, as `RunSpec` takes them.
+        methods: names of methods as `make_method` takes them, or methods with their options.
         passes: budget: how often every training image may go through a network, forward and
             backward. A look at all images without gradients counts as a third of a pass, each of
             two networks as one.
@@ -41,7 +41,7 @@ class Entries:
         seeds: each of subset, noise, held-out images, initialisation and order.
     """
 
-    methods: tuple[str, ...] = USUAL
+    methods: tuple[str | Method, ...] = USUAL
     passes: float = DEFAULT_PASSES
     learning_rates: tuple[float, ...] = DEFAULT_RATES
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -55,17 +55,17 @@ class Entries:
             raise SpecError(
                 "a comparison needs a method, a seed and a learning rate; give one each"
             )
+        methods = [make_method(one) if isinstance(one, str) else one for one in self.methods]
         return [
             {
                 "seed": seed,
-                "method": name,
-                "copies": make_method(name).copies,
+                **_fields(method),
                 "batch_size": BATCH_SIZE,
                 "learning_rate": rate,
                 "curve_points": _CURVE_POINTS,
             }
             for seed in self.seeds
-            for name in self.methods
+            for method in methods
             for rate in self.learning_rates
         ]
 
@@ -109,8 +109,17 @@ def specs_on_set(entries: Entries, noisy: NoisySet, data: str, model: str) -> li
 
     Errors: `SpecError` for an unknown method, or a budget too small for one.
     """
-    specs = [spec_for(noisy, data, model=model, **recipe) for recipe in entries.recipes()]
+    specs = [
+        with_labels_of(RunSpec(data=data, model=model, **recipe), noisy)
+        for recipe in entries.recipes()
+    ]
     return [_within_budget(spec, entries.passes, noisy.n) for spec in specs]
+
+
+def _fields(method: Method) -> dict[str, Any]:
+    """Return the fields of `RunSpec` that say which method it is."""
+    name, options = written(method)
+    return {"method": name, "method_options": options or None, "copies": method.copies}
 
 
 def _within_budget(spec: RunSpec, passes: float, num_taken: int) -> RunSpec:
@@ -132,30 +141,33 @@ def _within_budget(spec: RunSpec, passes: float, num_taken: int) -> RunSpec:
     return spec.model_copy(update={"budget_steps": steps})
 
 
-def entries_of(names: Sequence[str]) -> tuple[str, ...]:
+def entries_of(names: Sequence[str | Method]) -> tuple[str | Method, ...]:
     """Return the methods that names stand for, each once.
 
     Arguments:
-        names: names of methods; `all`; `known` (those that are given the matrix of the noise) or
-            `estimated` (those that estimate it).
+        names: names of methods, or methods with their options; `all`; `known` (those that are given
+            the matrix of the noise) or `estimated` (those that estimate it).
 
     Errors: `SpecError` for an unknown one.
     """
     kinds: dict[str, tuple[str, ...]] = {
-        "all": tuple(METHODS),
-        "known": _with_matrix("known"),
-        "estimated": _with_matrix("estimated"),
+        "all": METHOD_NAMES,
+        "known": _using("known matrix"),
+        "estimated": _using("estimated matrix"),
     }
-    chosen: list[str] = []
+    chosen: list[str | Method] = []
     for name in names:
-        if name not in METHODS and name not in kinds and ":" not in name:
-            raise SpecError(unknown_name("method", name, [*kinds, *METHODS]))
-        chosen += kinds.get(name, (name,))
-    return tuple(dict.fromkeys(chosen))
+        if not isinstance(name, str):
+            chosen.append(name)
+        elif name in kinds:
+            chosen += kinds[name]
+        elif name in METHODS or name in METHOD_NAMES or ":" in name:
+            chosen.append(written(make_method(name))[0])
+        else:
+            raise SpecError(unknown_name("method", name, [*kinds, *METHODS, *METHOD_NAMES]))
+    return tuple(one for number, one in enumerate(chosen) if one not in chosen[:number])
 
 
-def _with_matrix(kind: str) -> tuple[str, ...]:
-    """Return the methods whose matrix of the noise is `known` or `estimated`."""
-    return tuple(
-        name for name, method in METHODS.items() if method.knows.split(",")[0] == f"{kind} matrix"
-    )
+def _using(what: Uses) -> tuple[str, ...]:
+    """Return the methods that use this of the noise."""
+    return tuple(name for name in METHOD_NAMES if make_method(name).uses == what)

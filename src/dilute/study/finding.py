@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from dilute.errors import SpecError, one_line, unknown_name
+from dilute.extensions import imported
 from dilute.study.study import Study
 
 _NAME_IN_FILE = "STUDY"
@@ -55,25 +54,15 @@ def find_study(name: str, known: Mapping[str, Study]) -> Study:
     """
     if name in known:
         return known[name]
-    if ":" in name:
-        module, _, attribute = name.partition(":")
-        return _study_of(name, importlib.import_module, module, attribute)
     if name.endswith(".py"):
-        return _study_of(name, _module_of_file, name, _NAME_IN_FILE)
-    raise SpecError(
-        unknown_name("study", name, [*known, "all"])
-        + "; or my_study.py or module:name for your own"
-    )
-
-
-def _study_of(name: str, load: Any, module: str, attribute: str) -> Study:
-    try:
-        found = getattr(load(module), attribute)
-    except Exception as error:  # whatever the user's module raises
+        found = _of_file(name)
+    elif ":" in name:
+        found = imported("study", name, SpecError, "my_study.py or module:name")
+    else:
         raise SpecError(
-            f"study '{name}' cannot be imported ({one_line(error)}); it must be a file with a Study "
-            f"called {_NAME_IN_FILE}, or module:name, found on PYTHONPATH"
-        ) from error
+            unknown_name("study", name, [*known, "all"])
+            + "; or my_study.py or module:name for your own"
+        )
     if not isinstance(found, Study):
         raise SpecError(
             f"study '{name}' is a {type(found).__name__}; it must be a dilute.study.Study"
@@ -81,10 +70,20 @@ def _study_of(name: str, load: Any, module: str, attribute: str) -> Study:
     return found
 
 
-def _module_of_file(path: str) -> ModuleType:
+def _of_file(path: str) -> Any:
+    """Return what a file calls `STUDY`; importing it runs its code.
+
+    Errors: `SpecError` if it cannot be imported, or has nothing of that name.
+    """
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    try:
+        spec.loader.exec_module(module)
+        return getattr(module, _NAME_IN_FILE)
+    except Exception as error:  # whatever the user's file raises
+        raise SpecError(
+            f"study '{path}' cannot be imported ({one_line(error)}); it must be a Python file with "
+            f"a Study called {_NAME_IN_FILE}"
+        ) from error

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dilute.methods import METHODS, PLAIN
+from dilute.methods import PLAIN, describe_method
 from dilute.runs import RunRecord
 
 
@@ -21,7 +21,7 @@ class MethodResult:
     """What a method reached at one setting.
 
     Attributes:
-        method: its key; title, knows: as of the method.
+        method: its name, with options if some were given; title, knows: as of the method.
         setting: noise and data in words.
         amount: how much noise, of the kind `amount_name`: `"alpha"`, or the `"rate"` of replacement.
         accuracy: mean test accuracy over seeds, 0 to 1; low, high: the lowest and highest of them;
@@ -68,7 +68,7 @@ def outcomes(records: Iterable[RunRecord]) -> Any:
     for record in records:
         spec = record.spec
         name = "rate" if "rate" in spec else "alpha"
-        place = (setting_of(spec), name, float(spec[name]), spec["method"], spec["seed"])
+        place = (setting_of(spec), name, float(spec[name]), _entry(spec), spec["seed"])
         groups.setdefault(place, []).append(record)
     rows = []
     kind = ["setting", "amount_name", "amount", "method", "seed"]
@@ -98,6 +98,13 @@ def outcomes(records: Iterable[RunRecord]) -> Any:
     columns = [*kind, "accuracy", "last_accuracy"]
     columns += ["heldout_mixed_nll", "learning_rate", "step", "images", "seconds"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _entry(spec: dict[str, Any]) -> str:
+    """Return the method of a run, with its options if it was given some."""
+    options = spec.get("method_options") or {}
+    words = ", ".join(f"{name} = {value}" for name, value in options.items())
+    return f"{spec['method']}({words})" if words else str(spec["method"])
 
 
 def ranking(chosen: Any) -> list[MethodResult]:
@@ -153,11 +160,12 @@ def _result(method: str, place: tuple[str, str, float], own: Any, base: Any) -> 
     gains = (done.set_index("seed")["accuracy"] - base).dropna()
     if method == PLAIN:
         gains = gains[:0]
-    kind = METHODS.get(method)
+    name, _, options = method.partition("(")
+    title, knows = describe_method(name)
     return MethodResult(
         method=method,
-        title=kind.title if kind else method,
-        knows=kind.knows if kind else "unknown",
+        title=f"{title} ({options}" if options else title,
+        knows=knows,
         setting=setting,
         amount=float(amount),
         amount_name=amount_name,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from dilute.data import AS_THEY_ARE, Reading
 from dilute.errors import DataError
 from dilute.interruption import Interrupted
 from dilute.runs import RunSpec, Store
@@ -20,7 +20,7 @@ class Sweeping:
         workers, threads, device, loader_workers, hang_seconds, cluster, on_progress: as for
             `run_sweep`.
         retry_failed: do runs again that failed before.
-        data_dir, resize: how data are read, as for `dilute.load`.
+        reading: how data are read, as for `dilute.load`.
     """
 
     workers: int | None = None
@@ -31,8 +31,7 @@ class Sweeping:
     cluster: Cluster | None = None
     on_progress: Callable[[SweepProgress], object] = lambda progress: None
     retry_failed: bool = False
-    data_dir: Path | None = None
-    resize: int | None = None
+    reading: Reading = AS_THEY_ARE
 
     def train(
         self, specs: Sequence[RunSpec], store: Store, *, allow_parts: bool = True
@@ -45,7 +44,7 @@ class Sweeping:
         Errors: `Interrupted` if asked to stop; `DataError` for a part that may not stand for the
             whole; those of `run_sweep`.
         """
-        plan = make_plan(specs, data_dir=self.data_dir, resize=self.resize)
+        plan = make_plan(specs, reading=self.reading)
         if not allow_parts:
             _refuse_parts(specs, plan)
         result = run_sweep(

@@ -124,7 +124,7 @@ def figures(
             for spec in new
         ]
         if costs:
-            is_streamed = any(SOURCES[spec.data].stream for spec in new)
+            is_streamed = any(SOURCES[spec.data].reading.stream for spec in new)
             rows.append(_row(study.name, costs, is_streamed, assumed))
     return rows
 

@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 import dilute.data
-from dilute.data import LabelledSet
+from dilute.data import LabelledSet, Reading
 from dilute.dilution import DilutedSet, Visits
 from dilute.dilution.blocks import draw_labels, label_dtype
 from dilute.models import build
@@ -31,10 +31,10 @@ from dilute.sweeps.plan import Source
 from dilute.training.batches import batches
 
 SOURCES = {
-    "mnist": Source("mnist", None, 60_000, 10_000),
-    "cifar10": Source("cifar10", None, 50_000, 10_000),
-    "cifar100": Source("cifar100", None, 50_000, 10_000),
-    "imagenet": Source("imagenet", 224, 1_281_167, 50_000, stream=True),
+    "mnist": Source("mnist", Reading(), 60_000, 10_000),
+    "cifar10": Source("cifar10", Reading(), 50_000, 10_000),
+    "cifar100": Source("cifar100", Reading(), 50_000, 10_000),
+    "imagenet": Source("imagenet", Reading(resize=224, stream=True), 1_281_167, 50_000),
 }
 SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32), "imagenet": (3, 224, 224)}
 CLASSES = {"mnist": 10, "cifar10": 10, "imagenet": 1000}
@@ -120,7 +120,7 @@ def measure_unit(kind: Kind, spec: RunSpec, most_seconds: float) -> Unit:
     """
     data, model_name, batch_size, _ = kind
     flops, operations = count_step(spec)
-    is_streamed = SOURCES[data].stream
+    is_streamed = SOURCES[data].reading.stream
     timed = min(batch_size, TIMED_IMAGES.get(data, batch_size))
     noisy = DilutedSet(images_of(data, max(2000 if not is_streamed else 64, 2 * timed)), 10)
     recipe = spec.model_copy(
@@ -209,4 +209,4 @@ def _streamed(images: Sequence[bytes], side: int) -> Iterator[LabelledSet]:
                         member = tarfile.TarInfo(f"{number:09}.{kind}")
                         member.size = len(data)
                         archive.addfile(member, io.BytesIO(data))
-        yield dilute.data.load(f"shards:{folder}", resize=side).train
+        yield dilute.data.load(f"shards:{folder}", Reading(resize=side)).train
