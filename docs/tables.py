@@ -26,7 +26,7 @@ from dilute.studies import method_comparison as methods
 from dilute.study import Reproduction, claims_markdown, notes_markdown, reproduce_studies
 from dilute.study.pages import write_table
 from dilute.study.sweeping import Sweeping
-from dilute.study.writing import FORMATS
+from dilute.study.writing import Format
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results"
@@ -205,7 +205,9 @@ GROUPS: dict[str, tuple[Sequence[str], Callable[[Reproduction], Tables]]] = {
 """Studies by the store in `results/` that has their runs, and what makes their tables."""
 
 
-def made(group: str, out: Path, train: bool = False) -> Reproduction:
+def made(
+    group: str, out: Path, train: bool = False, formats: Sequence[Format] = ("csv", "png")
+) -> Reproduction:
     """Return what came of the studies of a group; their files go to the folder `out`."""
     store = Store(RESULTS / group)
 
@@ -213,7 +215,8 @@ def made(group: str, out: Path, train: bool = False) -> Reproduction:
         Sweeping().train(specs, store, allow_parts=False)
 
     studies = chosen_studies(GROUPS[group][0])
-    formats = ("png",) if group == "compare" else FORMATS
+    if group == "compare":  # the pages show all that a CSV would say
+        formats = ("png",)
     return reproduce_studies(studies, "laptop", store, out, do if train else None, formats=formats)
 
 

@@ -78,7 +78,7 @@ def test_dry_run_counts_and_runs_nothing(tmp_path: Path, capsys):
         Store(store).put(made_record(spec))
     assert main(command) == 0
     out = capsys.readouterr().out
-    assert "fig5    4" in out
+    assert "fig5   4" in out
     assert "8 runs to do at smoke scale, about" in out
     assert len(Store(store).keys()) == 1
 
