@@ -1,10 +1,10 @@
 """`make docs-tables`: every table of results in the README and the pages, from what is stored.
 
-Makes each study of what `results/` has of it, draws its pictures into `results/figures/`, and writes
-the tables between their markers. Nothing is trained. With `--train` (`make studies`) what is missing
-is trained and measured first, which takes days on two cores if all of it is missing, and the law that
-the advice rests on is fitted anew. Names of groups (`paper gradients laws compare measured
-benchmarks`) choose some of them.
+Makes each study of what `results/` has of it, draws its pictures into `results/figures/`, and
+writes the tables between their markers. Nothing is trained. With `--train` (`make studies`) what is
+missing is trained and measured first, which takes days on two cores if all of it is missing, and
+the law that the advice rests on is fitted anew. Names of groups (`paper gradients laws compare
+measured benchmarks`) choose some of them.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def law_tables(found: Reproduction) -> Tables:
 
 
 def recipe_markdown(store: Store) -> str:
-    """Return what was tried for the recipe of pilots: held-out clean accuracy by length and rate."""
+    """Return what was tried for the recipe of pilots: held-out accuracy by length and rate."""
     tried: dict[tuple[str, str, int, float], list[str]] = {}
     chosen: dict[tuple[str, str, int, float], str] = {}
     for record in sorted(store.records(), key=lambda r: (r.steps or 0, r.key)):
@@ -143,7 +143,8 @@ def recipe_markdown(store: Store) -> str:
     for cell in sorted(tried):
         data, model, size, alpha = cell
         lines.append(
-            f"| {data}, {model} | {size:,} | {alpha:g} | {'; '.join(tried[cell])} | {chosen[cell]} |"
+            f"| {data}, {model} | {size:,} | {alpha:g} | {'; '.join(tried[cell])} | "
+            f"{chosen[cell]} |"
         )
     return "\n".join(lines)
 
