@@ -263,7 +263,9 @@ def numbers(what: str, text: str) -> list[float]:
 
 
 def method_options(pairs: list[str] | None) -> dict[str, Any] | None:
-    """Return a method's options from pairs as in `q=0.5`; `matrix` takes the name of a matrix file.
+    """Return a method's options from pairs as in `q=0.5`.
+
+    `matrix` takes known, estimated, or the name of a matrix file.
 
     Errors: `SpecError` for anything else; what `read_matrix` raises.
     """
@@ -276,7 +278,11 @@ def method_options(pairs: list[str] | None) -> dict[str, Any] | None:
             raise SpecError(
                 f"method option '{pair}' cannot be read; give each once, as in q=0.5 or matrix=FILE"
             )
-        found[name] = read_matrix(Path(value)) if name == "matrix" else value
+        found[name] = (
+            read_matrix(Path(value))
+            if name == "matrix" and value not in ("known", "estimated")
+            else value
+        )
     return found or None
 
 

@@ -179,8 +179,8 @@ def run(
         "budget_examples": examples,
         "augment": augment,
         "curve_points": curve_points,
-        "test_curve": False if test_at_end else None,
-        "log_gradients": log_gradients or None,
+        "test_curve": not test_at_end,
+        "log_gradients": log_gradients,
         "precision": precision,
         "seed": seed,
     }

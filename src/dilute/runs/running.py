@@ -15,7 +15,14 @@ from torch import Tensor, nn
 
 from dilute.data import Splits
 from dilute.dilution import NoisySet
-from dilute.environment import choose_device, code_hash, hardware, peak_memory_bytes, versions
+from dilute.environment import (
+    choose_device,
+    code_hash,
+    hardware,
+    peak_memory_bytes,
+    source_commit,
+    versions,
+)
 from dilute.errors import DiluteError, WorldError, one_line
 from dilute.runs.material import Material
 from dilute.runs.record import Accuracy, RunRecord
@@ -83,6 +90,7 @@ def run_one(run: RunSpec | Material, execution: Execution = Execution()) -> Fit:
 def train_material(material: Material, execution: Execution) -> Outcome:
     """Do what `run_one` does, and return the last and the selected weights side by side."""
     started, clock, code = datetime.now(UTC), time.perf_counter(), code_hash()
+    commit = source_commit()
     if execution.threads is not None:
         torch.set_num_threads(execution.threads)
     device = choose_device(execution.device)
@@ -134,6 +142,7 @@ def train_material(material: Material, execution: Execution) -> Outcome:
         },
         versions=versions(),
         code=code,
+        commit=commit,
         hardware=hardware(device, execution.world.size),
         started=started.isoformat(timespec="seconds"),
         unreadable_images=_unreadable_images(splits, noisy, heldout),
@@ -164,6 +173,7 @@ def failed_record(
         seconds=seconds,
         versions=versions(),
         code=code_hash(),
+        commit=source_commit(),
         hardware={"device": str(choose_device(execution.device)), "threads": execution.threads},
         started=(now - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from dilute.environment import code_hash, versions
+from dilute.environment import code_hash, source_hash, versions
 from dilute.errors import DiluteError, one_line
 from dilute.runs import Store
 from dilute.sweeps.cluster import num_places
@@ -46,7 +46,9 @@ class NodeRequirements:
     @staticmethod
     def of_this_process(token: str) -> NodeRequirements:
         """Return what this process has."""
-        return NodeRequirements({**versions(), "dilute's code": code_hash()}, token)
+        sweeps = source_hash("sweeps")
+        code = {"dilute's code": code_hash(), "dilute's code for sweeps": sweeps}
+        return NodeRequirements({**versions(), **code}, token)
 
 
 class _Place(Member):
