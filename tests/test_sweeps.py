@@ -68,10 +68,10 @@ class TestPlan:
 
     def test_models_are_built_once(self, monkeypatch: pytest.MonkeyPatch):
         built = []
-        from dilute.runs import sets
+        from dilute.runs import network
 
-        real = sets.build
-        monkeypatch.setattr(sets, "build", lambda *model: built.append(model) or real(*model))
+        real = network.build
+        monkeypatch.setattr(network, "build", lambda *model: built.append(model) or real(*model))
         make_plan(
             expand({"base": QUICK, "grid": {"seed": [0, 1, 2], "model": ["mlp1", "perceptron"]}})
         )
