@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import socket
 import sys
@@ -215,6 +216,20 @@ def test_what_a_node_lacks(tmp_path: Path):
     found = ray_crew._unfitness(task, absent, requirements, HeldData(absent))
     assert found
     assert found.startswith("cannot do the run: cannot read the folder /nowhere")
+
+
+def test_a_process_of_a_node_keeps_the_data_of_its_last_sweep(tmp_path: Path):
+    """A setting comes anew with every run, pickled; an equal one finds the data that are there."""
+    source = Source("digits", Reading(resize=None), 1437, 360)
+    setting = WorkerSetting(tmp_path, 1, "cpu", {"digits": source}, True)
+    ray_crew._held_data.cache_clear()
+    held = ray_crew._held_data(setting)
+    assert ray_crew._held_data(pickle.loads(pickle.dumps(setting))) is held
+    assert held.splits("digits") is held.splits("digits")
+    other = replace(setting, sources={"digits": replace(source, reading=Reading(stream=False))})
+    assert ray_crew._held_data(other) is not held
+    assert ray_crew._held_data.cache_info().currsize == 1
+    ray_crew._held_data.cache_clear()
 
 
 def test_without_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -30,7 +30,7 @@ from dilute.runs.network import build_network
 from dilute.runs.pack import PACK, packed_line, packed_state, read_pack, write_pack
 from dilute.runs.record import RunRecord
 from dilute.runs.result import Fit
-from dilute.runs.running import Execution, Outcome, train_material
+from dilute.runs.running import Execution, TrainedNetwork, train_material
 from dilute.runs.spec import RunSpec
 from dilute.runs.table import Row, frame, read_cache, row_of, write_cache
 from dilute.training import Scaled, load_weights, save_weights
@@ -248,14 +248,14 @@ class Store:
         if force and world.is_first:
             checkpoint.unlink(missing_ok=True)
         with stop_requests() as should_stop:
-            outcome = train_material(
+            trained = train_material(
                 material, replace(execution, checkpoint=checkpoint, should_stop=should_stop)
             )
             if world.is_first:
-                self._keep(outcome, found, material.splits.train, keep_weights)
+                self._keep(trained, found, material.splits.train, keep_weights)
             if should_stop():
                 raise Interrupted(f"run {key} was finished and kept; nothing was begun after it")
-        return Fit.of_training(outcome.record, outcome.network, outcome.selected_weights)
+        return Fit.of_training(trained.record, trained.network, trained.selected_weights)
 
     def _known(self, record: RunRecord, material: Material) -> Fit:
         """Return the fit of a run that the store has; its model is read when it is asked for."""
@@ -267,10 +267,14 @@ class Store:
         return Fit(record, was_known=True, _read_model=read_model)
 
     def _keep(
-        self, outcome: Outcome, found: RunRecord | None, clean: LabelledSet, keep_weights: bool
+        self,
+        trained: TrainedNetwork,
+        found: RunRecord | None,
+        clean: LabelledSet,
+        keep_weights: bool,
     ) -> None:
         """Write what came of a run; a failure replaces no result, and leaves the checkpoint for another try."""
-        record = outcome.record
+        record = trained.record
         if record.status == "failed":
             if found is None or found.status == "failed":
                 self.put(record)
@@ -282,8 +286,8 @@ class Store:
             "num_classes": clean.num_classes,
         }
         for which, weights in (
-            ("last", outcome.network.state_dict()),
-            ("selected", outcome.selected_weights),
+            ("last", trained.network.state_dict()),
+            ("selected", trained.selected_weights),
         ):
             path = self._weights(record.key, which)
             if keep_weights and weights and record.status == "done":
