@@ -252,7 +252,8 @@ def test_a_store_that_cannot_be_written_to_answers(store: Store, monkeypatch: py
     answering = Store(store.folder)
     assert sorted(answering.table()["spec.seed"]) == list(range(7))
     assert not (store.folder / CACHE).exists()
-    assert answering.run(RunSpec(**made_up(1).spec)) == (made_up(1), True)
+    fit = answering.run(RunSpec(**made_up(1).spec))
+    assert (fit.record, fit.was_known) == (made_up(1), True)
     with pytest.raises(StoreError, match="permission denied; choose another folder"):
         answering.run(RunSpec(**made_up(99).spec))
 

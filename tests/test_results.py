@@ -73,6 +73,17 @@ def test_every_stored_record_is_readable():
     assert all(record.status == "done" for record in records)
 
 
+def test_the_spec_of_every_stored_record_has_its_key():
+    """Whatever was renamed since: runs that were paid for are never done again."""
+    num_records = 0
+    for folder in (STORE, GRADIENTS, LAWS, RECIPE, COMPARE, RATES):
+        for record in Store(folder).records():
+            spec = RunSpec.model_validate(record.spec)
+            assert (spec.key(), spec.canonical()) == (record.key, record.spec)
+            num_records += 1
+    assert num_records >= 2344
+
+
 def test_the_readme_quotes_the_stored_results(tables, found):
     assert tables.figures_table(found) in (ROOT / "README.md").read_text()
 
