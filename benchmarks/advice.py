@@ -81,7 +81,7 @@ def advised(one: Setting) -> tuple[RunSpec, Timing]:
         torch.set_num_threads(2)
         noisy = noisy_set(one.spec(), dilute.load(one.data).train)
         found = advise(one.model, noisy)
-        document = {**asdict(found), "recipe": found.recipe().model_dump(exclude_none=True)}
+        document = {**asdict(found), "recipe": found.recipe().canonical()}
         make_folder(ADVICE)
         write_file(path, (json.dumps(document, indent=1) + "\n").encode())
     document = json.loads(path.read_text())
