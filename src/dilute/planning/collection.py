@@ -163,7 +163,7 @@ def _next_run(
     where there are so many examples.
     """
     evidence = law.evidence
-    logs = np.log(law.needed_clean(target, with_runs=False) / law.worths(alpha))
+    logs = np.log(law.needed_by_draw(target, with_runs=False) / law.worth_by_draw(alpha))
     is_finite = np.isfinite(logs)
     if is_finite.mean() < 0.5 or logs[is_finite].std() < 1e-6:
         return None
@@ -177,7 +177,7 @@ def _next_run(
     ]
     best: NextRun | None = None
     for one_alpha in np.unique([*evidence.alpha, alpha]):
-        worths = law.worths(float(one_alpha))
+        worths = law.worth_by_draw(float(one_alpha))
         for size in candidates:
             outcome = np.log(
                 [

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute.errors import LawError
-from dilute.laws import DilutionLaw, Predicted, interval_of
-from dilute.laws.fit import Form
+from dilute.laws import DilutionLaw, Form, Predicted, interval_of
 from dilute.noise import noise_rate
 
 Array = NDArray[np.float64]
@@ -86,7 +85,7 @@ def purchases(
     All labels are trained on as one set, whose `alpha` comes of the mix.
     """
     law = replace(law, draws=law.draws[:_DRAWS])
-    wanted = law.needed_clean(target)
+    wanted = law.needed_by_draw(target)
     found = []
     for uses_hand in (False, True) if in_hand else (False,):
         can_check = uses_hand and prices.relabel is not None
