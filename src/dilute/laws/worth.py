@@ -79,7 +79,9 @@ def kappa(
     doubt: Doubt = "all",
     is_plain: bool = True,
 ) -> float:
-    """Return the kappa of `n_eff = n / (1 + kappa·alpha)` by theory; infinite if nothing is learned.
+    """Return the kappa of `n_eff = n / (1 + kappa·alpha)` by theory.
+
+    It is infinite if nothing is learned.
 
     Arguments:
         noise: the pattern.
