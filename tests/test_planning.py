@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from test_laws import evidence, planted
+from made_runs import evidence, planted
 
 import dilute
 from dilute.errors import LawError
