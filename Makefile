@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow bench paper studies advice estimate compare loader engines full-scale clean
+.PHONY: demo test test-slow bench loader engines docs-tables studies clean
 
 demo: .venv/ready
 	$(BIN)/dilute demo
@@ -17,33 +17,24 @@ test: .venv/ready-dev
 test-slow: .venv/ready-dev
 	$(BIN)/pytest -m slow
 
+# Tables of results in the README and docs/, and their pictures, from what is stored; trains nothing.
+docs-tables: .venv/ready-dev
+	$(BIN)/python docs/tables.py
+
+# The same, after training and measuring what results/ lacks (days on two cores, if all of it).
+studies: .venv/ready-dev
+	$(BIN)/python docs/tables.py --train
+
+# Speed and memory on this machine.
 bench: .venv/ready
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/sweep.py
-
-paper: .venv/ready
-	$(BIN)/python benchmarks/paper.py
-
-studies: .venv/ready
-	$(BIN)/python benchmarks/studies.py
-
-advice: .venv/ready
-	$(BIN)/python benchmarks/advice.py
-
-estimate: .venv/ready
-	$(BIN)/python benchmarks/estimate.py
-
-compare: .venv/ready
-	$(BIN)/python benchmarks/compare.py
 
 loader: .venv/ready
 	$(BIN)/python benchmarks/loader.py
 
 engines: .venv/ready-dev
 	$(BIN)/python benchmarks/engines.py
-
-full-scale: .venv/ready-dev
-	$(BIN)/python benchmarks/full_scale.py
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dilute.paper import fig10
+from dilute.studies.paper import fig10
 
 SEEDS = (0, 1, 2)
 
