@@ -52,8 +52,8 @@ class Store:
         folder: created, if missing, when the first file is written; one that cannot be written to
             can be read.
 
-    Errors: `StoreError` if a file is in the way of the folder. Whatever reads records raises one for
-        a pack that is damaged, or that a newer version has written.
+    Errors: `StoreError` if a file is in the way of the folder. Whatever reads records raises one
+        for a pack that is damaged, or that a newer version has written.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -211,19 +211,21 @@ class Store:
         force: bool = False,
         keep_weights: bool = True,
     ) -> Fit:
-        """Return what came of a run: from the store if it has it, else by running it, from its checkpoint if it has one.
+        """Return what came of a run: from the store if it has it, else by running it.
 
-        Data are loaded only if the run has to be done, or if their own names (`folder@hash`) are not
-        known without them.
+        A run that has a checkpoint goes on from it.
+
+        Data are loaded only if the run has to be done, or if their own names (`folder@hash`) are
+        not known without them.
 
         Arguments:
             run, execution: as for `run_one`.
             force: run even if the record is there, from the start.
             keep_weights: also write the weights of the last and the selected model.
 
-        Of several ranks (`execution.world`), rank 0 alone reads and writes the folder. A run that is there as
-        `failed` is run again, as is one that had no test set if there is one now, and one whose network was
-        given as an object. Ctrl-C and SIGTERM write a checkpoint first.
+        Of several ranks (`execution.world`), rank 0 alone reads and writes the folder. A run that
+        is there as `failed` is run again, as is one that had no test set if there is one now, and
+        one whose network was given as an object. Ctrl-C and SIGTERM write a checkpoint first.
 
         Errors: those of `run_one`; `StoreError` if something cannot be written.
         """
@@ -271,7 +273,10 @@ class Store:
         clean: LabelledSet,
         keep_weights: bool,
     ) -> None:
-        """Write what came of a run; a failure replaces no result, and leaves the checkpoint for another try."""
+        """Write what came of a run.
+
+        A failure replaces no result, and leaves the checkpoint for another try.
+        """
         record = trained.record
         if record.status == "failed":
             if found is None or found.status == "failed":
@@ -315,8 +320,8 @@ def load_model(
         which: `"selected"` (the last ones where nothing selected) or `"last"` weights.
         clean: the run's training set, for weights that an older version wrote.
 
-    Errors: `StoreError` if the store has no such run or no such weights; `ModelError` for a network that
-        was given as an object.
+    Errors: `StoreError` if the store has no such run or no such weights; `ModelError` for a network
+        that was given as an object.
     """
     store = store if isinstance(store, Store) else Store(store)
     return store.load_model(key, which, clean=clean)
