@@ -22,8 +22,8 @@ def data_folder(data_dir: Path | str | None = None) -> Path:
 
 
 @contextmanager
-def data_folder_at(data_dir: Path | None) -> Iterator[None]:
-    """Set `$DILUTE_DATA` to `data_dir`, if given, meanwhile, here and in child processes."""
+def data_folder_at(data_dir: Path | str | None) -> Iterator[None]:
+    """Set `$DILUTE_DATA` to `data_dir`, if given, within a `with`, for child processes too."""
     before = os.environ.get("DILUTE_DATA")
     if data_dir is not None:
         os.environ["DILUTE_DATA"] = str(data_dir)

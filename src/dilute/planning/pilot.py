@@ -38,7 +38,7 @@ _START_SECONDS = 3.0
 def pilot_alphas(
     alphas: Sequence[float], noise: NoisePattern, num_classes: int
 ) -> tuple[float, ...]:
-    """Return the amounts of noise that a pilot tries: none, and two that are evenly spaced in noise.
+    """Return the amounts of noise that a pilot tries: none, and two evenly spaced in noise.
 
     The highest is the highest of `alphas`, but at most 20: beyond that, small sets teach nothing.
 

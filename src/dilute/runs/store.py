@@ -45,8 +45,8 @@ class Store:
     (weights) and, while a run is unfinished, `KEY.checkpoint.safetensors`. The hidden
     `.table.parquet` makes `table` fast and can be deleted at any time.
 
-    `pack` puts all records into the one file `records.jsonl`, which is read like the files that it
-    replaces. A record that has a file of its own as well is the one in its file.
+    `pack` puts all records into one file, `records.jsonl`. A record that is in it and also has a file
+    of its own is read from the latter.
 
     Arguments:
         folder: created, if missing, when the first file is written; one that cannot be written to
@@ -104,19 +104,20 @@ class Store:
         Errors: `StoreError` for a record that cannot be read, and then nothing is changed; or if
             the store cannot be written to or another process is packing it.
         """
-        states = file_states(self.folder)
-        if not states:
+        names = record_names(self.folder)
+        if not names:
             return len(self._packed())
         with self._packing():
             lines = dict(self._packed())
-            for name in states:
-                path = self.folder / name
+            states = {}
+            for path in (self.folder / name for name in names):
+                states[path] = file_state(path)
                 if (text := read_text(path)) is not None:
                     lines[path.stem] = packed_line(text, path)
             write_pack(self.folder / PACK, lines)
-            for name, state in states.items():
-                if file_state(self.folder / name) == state:
-                    _remove(self.folder / name)
+            for path, state in states.items():
+                if file_state(path) == state:
+                    _remove(path)
         return len(lines)
 
     @contextmanager
@@ -128,10 +129,9 @@ class Store:
 
     def _packed(self) -> Mapping[str, bytes]:
         """Return the packed records' lines by key; the pack is read again once it has changed."""
-        path = self.folder / PACK
-        state = file_state(path)
+        state = file_state(self.folder / PACK)
         if state != self._pack_state:
-            self._lines = {} if state is None else read_pack(path)
+            self._lines = {} if state is None else read_pack(self.folder / PACK)
             self._pack_state = state
         return self._lines
 
