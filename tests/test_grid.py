@@ -9,7 +9,12 @@ from sweeping import QUICK
 
 import dilute
 from dilute.errors import SpecError
-from dilute.sweeps import expand, label, part_of, varied_fields
+from dilute.sweeps import (
+    expand,
+    label,
+    part_of,
+    varied_fields,
+)
 
 
 class TestGrid:
