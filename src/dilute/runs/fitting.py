@@ -12,7 +12,8 @@ from torch import nn
 from dilute.data import LabelledSet, Splits
 from dilute.dilution import NoisySet
 from dilute.errors import ModelError, SpecError, validation_line
-from dilute.methods import METHODS, Method
+from dilute.extensions import name_of
+from dilute.methods import Method, make_method, written
 from dilute.runs.material import Material
 from dilute.runs.network import check_instance, instance_name
 from dilute.runs.result import Fit
@@ -102,23 +103,14 @@ def _recipe_fields(recipe: Recipe, method: str | Method | None) -> dict[str, Any
     fields = dict(recipe)
     if method is None:
         return fields
-    name = method if isinstance(method, str) else _method_name(method)
-    options = None if isinstance(method, str) else method.model_dump(exclude_defaults=True)
+    name, options = written(make_method(method) if isinstance(method, str) else method)
     if "method" in recipe.model_fields_set and recipe.method != name:
         raise SpecError(
             f"the method is given as {name} and, in the recipe, as {recipe.method}; give one"
         )
     if isinstance(method, str) and recipe.method == name:
-        options = recipe.method_options
+        options = recipe.method_options or {}
     return {**fields, "method": name, "method_options": options or None}
-
-
-def _method_name(method: Method) -> str:
-    kind = type(method)
-    for name, known in METHODS.items():
-        if known is kind:
-            return name
-    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def _model_name(model: str | Callable[..., nn.Module] | nn.Module) -> str:
@@ -126,10 +118,4 @@ def _model_name(model: str | Callable[..., nn.Module] | nn.Module) -> str:
         return model
     if isinstance(model, nn.Module):
         return instance_name(model)
-    name = f"{getattr(model, '__module__', '')}:{getattr(model, '__qualname__', '')}"
-    if "<" in name or "." in name.partition(":")[2] or name.startswith(("__main__", ":")):
-        raise ModelError(
-            f"model {model!r} cannot be named in a record; define it as a function at the top of a "
-            "module, or give module:callable, or a network"
-        )
-    return name
+    return name_of("model", model, ModelError)
