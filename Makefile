@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow bench paper studies advice estimate compare loader engines full-scale clean
+.PHONY: demo test test-elsewhere test-slow bench paper studies advice estimate compare loader engines full-scale clean
 
 demo: .venv/ready
 	$(BIN)/dilute demo
@@ -13,6 +13,20 @@ test: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+# As on a processor of 2008 with one core: without AVX, with other kernels and other orders of sums.
+# Measured, each on its own, by the bits of the same calculation on a processor with AVX-512:
+#   OMP_NUM_THREADS           PyTorch's threads: gradients of convolutions, bfloat16; NumPy's matrix products
+#   ATEN_CPU_CAPABILITY       PyTorch's own kernels: softmax, torch.randn, sums
+#   ONEDNN_MAX_CPU_ISA        convolutions and their gradients
+#   MKL_ENABLE_INSTRUCTIONS   PyTorch's matrix products, exponentials and logarithms; only on Intel's
+#   OPENBLAS_CORETYPE         linear algebra of NumPy and SciPy, which the fits use
+#   NPY_DISABLE_CPU_FEATURES  NumPy's exponentials and logarithms (what a processor lacks it warns of)
+ELSEWHERE := OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 \
+	MKL_ENABLE_INSTRUCTIONS=SSE4_2 OPENBLAS_CORETYPE=Nehalem NPY_DISABLE_CPU_FEATURES=X86_V3,X86_V4
+
+test-elsewhere: .venv/ready-dev
+	$(ELSEWHERE) $(BIN)/pytest -m 'numerical and not slow' -W ignore::ImportWarning
 
 test-slow: .venv/ready-dev
 	$(BIN)/pytest -m slow

@@ -1,15 +1,49 @@
-"""Shared by all tests: small sets, a cache of their own, and the command line."""
+"""Shared by all tests: small sets, a cache of their own, the command line; and what they run on."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from pictures import CLASSES, jpeg, write_shard
 
+from dilute import environment
 from dilute.cli import main
 from dilute.data import LabelledSet, Splits, load
+
+# Each may change the last digits of results; the Makefile says which changes what.
+PROCESSOR_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "OPENBLAS_CORETYPE",
+    "NPY_DISABLE_CPU_FEATURES",
+)
+
+
+def pytest_report_header() -> list[str]:
+    """Return what the last digits of results depend on."""
+    computer = environment.hardware(torch.device("cpu"))
+    asked = [f"{name}={os.environ[name]}" for name in PROCESSOR_VARIABLES if name in os.environ]
+    return [
+        f"processor: {computer['processor']}, {computer['cores']} cores; "
+        f"PyTorch {torch.__version__} takes {torch.backends.cpu.get_cpu_capability()} "
+        f"and {torch.get_num_threads()} threads",
+        f"asked of it: {' '.join(asked) or 'nothing'}",
+    ]
+
+
+@pytest.fixture(autouse=True)
+def _threads_stay():
+    """A run may set the number of threads of its process; the next test has that of before."""
+    before = torch.get_num_threads()
+    yield
+    if torch.get_num_threads() != before:
+        torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -18,6 +18,8 @@ from dilute.methods import METHODS, make_method
 from dilute.runs import RunRecord, RunSpec
 from dilute.training import CurvePoint
 
+pytestmark = pytest.mark.numerical
+
 
 def contest(**fields) -> Contest:
     usual = {"data": "digits", "model": "mlp1", "noise": {"alpha": 5.0}, "methods": ("mae",)}

@@ -21,6 +21,8 @@ from dilute.methods import Observed, TensorBatch, make_method
 from dilute.runs import Execution
 from dilute.training.batches import batches
 
+pytestmark = pytest.mark.numerical
+
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_corrupt_image_stops_the_run_with_its_name(folder: Path, workers: int) -> None:

@@ -9,6 +9,8 @@ import dilute
 from dilute.errors import ModelError, SpecError
 from dilute.models.linear import perceptron
 
+pytestmark = pytest.mark.numerical
+
 QUICK = {"batch_size": 32, "budget_steps": 10, "curve_points": 1}
 
 

@@ -12,6 +12,8 @@ from made_tables import ORDERED, fig1_table, fig5_table, fig10_table, runs_with_
 from dilute.paper import FIGURES, claims, fig1, fig5, fig9, fig10, fig11
 from dilute.paper.need import crossing, needed, per_seed
 
+pytestmark = pytest.mark.numerical
+
 
 def test_the_rate_is_chosen_without_the_test_set():
     """Test accuracy prefers the other rate at every alpha, and is not asked."""

@@ -10,6 +10,8 @@ from dilute.dilution import DilutedSet, Visits
 from dilute.errors import validation_line
 from dilute.training import Recipe
 
+pytestmark = pytest.mark.numerical
+
 CLEAN = LabelledSet(np.zeros((100, 1, 2, 2), dtype=np.uint8), np.arange(100) % 2, ("a", "b"))
 
 

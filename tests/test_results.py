@@ -13,6 +13,8 @@ from dilute.paper import FIGURES, Reproduction, chosen_figures, reproduce
 from dilute.runs import RunSpec, Store
 from dilute.studies import STUDIES
 
+pytestmark = pytest.mark.numerical
+
 ROOT = Path(__file__).parent.parent
 STORE = ROOT / "results" / "paper"
 GRADIENTS = ROOT / "results" / "gradients"

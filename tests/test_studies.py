@@ -15,6 +15,8 @@ from dilute.studies import STUDIES, advice_law, critical_batch, curves, grouping
 from dilute.sweeps import run_sweep
 from dilute.training import CurvePoint
 
+pytestmark = pytest.mark.numerical
+
 SPEC = RunSpec(data="digits", model="perceptron", alpha=2)
 
 

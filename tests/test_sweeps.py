@@ -67,10 +67,10 @@ class TestPlan:
 
     def test_models_are_built_once(self, monkeypatch: pytest.MonkeyPatch):
         built = []
-        from dilute.runs import sets
+        from dilute.runs import material
 
-        real = sets.build
-        monkeypatch.setattr(sets, "build", lambda *model: built.append(model) or real(*model))
+        real = material.build
+        monkeypatch.setattr(material, "build", lambda *model: built.append(model) or real(*model))
         make_plan(
             expand({"base": QUICK, "grid": {"seed": [0, 1, 2], "model": ["mlp1", "perceptron"]}})
         )
