@@ -94,7 +94,8 @@ def test_looks_leave_out_what_cannot_be_read(folder: Path, method: str) -> None:
         objective = make_method(method).objective(observed, model, 0)
         objective.before_step(5 if method != "em_estimated" else 2, 10, SurestOfGrey(model))
         laws.append(objective.law)
-    assert torch.equal(*laws)
+    # One row less may round otherwise in the others: by 3.4e-7 where the processor has no AVX.
+    torch.testing.assert_close(*laws, rtol=2e-6, atol=0)
 
 
 class SurestOfGrey(nn.Module):
