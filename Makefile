@@ -14,14 +14,14 @@ test: .venv/ready-dev
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-# As on a processor of 2008 with one core: without AVX, with other kernels and other orders of sums.
-# Measured, each on its own, by the bits of the same calculation on a processor with AVX-512:
-#   OMP_NUM_THREADS           PyTorch's threads: gradients of convolutions, bfloat16; NumPy's matrix products
-#   ATEN_CPU_CAPABILITY       PyTorch's own kernels: softmax, torch.randn, sums
+# As on another processor: one core, no AVX. What each changes was measured by the bits of the same
+# calculations on a processor with AVX-512, each variable on its own:
+#   OMP_NUM_THREADS           gradients of convolutions, bfloat16, NumPy's matrix products
+#   ATEN_CPU_CAPABILITY       PyTorch's own kernels, as softmax and torch.randn
 #   ONEDNN_MAX_CPU_ISA        convolutions and their gradients
-#   MKL_ENABLE_INSTRUCTIONS   PyTorch's matrix products, exponentials and logarithms; only on Intel's
-#   OPENBLAS_CORETYPE         linear algebra of NumPy and SciPy, which the fits use
-#   NPY_DISABLE_CPU_FEATURES  NumPy's exponentials and logarithms (what a processor lacks it warns of)
+#   MKL_ENABLE_INSTRUCTIONS   PyTorch's matrix products, exponentials and logarithms
+#   OPENBLAS_CORETYPE         linear algebra of NumPy and SciPy, on which fits rest
+#   NPY_DISABLE_CPU_FEATURES  NumPy's exponentials and logarithms; it warns of what the processor lacks
 ELSEWHERE := OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 \
 	MKL_ENABLE_INSTRUCTIONS=SSE4_2 OPENBLAS_CORETYPE=Nehalem NPY_DISABLE_CPU_FEATURES=X86_V3,X86_V4
 

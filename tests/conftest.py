@@ -37,13 +37,18 @@ def pytest_report_header() -> list[str]:
     ]
 
 
+THREADS = torch.get_num_threads()
+
+
 @pytest.fixture(autouse=True)
-def _threads_stay():
-    """A run may set the number of threads of its process; the next test has that of before."""
-    before = torch.get_num_threads()
+def _same_threads():
+    """A run may set the number of threads of its process; every test begins with the first one.
+
+    Before it, as fixtures of its module may have set it; after it, for those of the next module.
+    """
+    torch.set_num_threads(THREADS)
     yield
-    if torch.get_num_threads() != before:
-        torch.set_num_threads(before)
+    torch.set_num_threads(THREADS)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -67,7 +72,7 @@ def big() -> LabelledSet:
 
 @pytest.fixture(scope="session")
 def small() -> LabelledSet:
-    """90 images of 8×8 pixels, three classes in unequal numbers, each image's pixels telling its index."""
+    """90 images of 8×8 pixels, which tell the image's index; three classes in unequal numbers."""
     images = (
         np.zeros((90, 1, 8, 8), dtype=np.uint8) + np.arange(90, dtype=np.uint8)[:, None, None, None]
     )
