@@ -21,7 +21,7 @@ test: .venv/ready-dev
 #   ONEDNN_MAX_CPU_ISA        convolutions and their gradients
 #   MKL_ENABLE_INSTRUCTIONS   PyTorch's matrix products, exponentials and logarithms
 #   OPENBLAS_CORETYPE         linear algebra of NumPy and SciPy, on which fits rest
-#   NPY_DISABLE_CPU_FEATURES  NumPy's exponentials and logarithms; it warns of what the processor lacks
+#   NPY_DISABLE_CPU_FEATURES  NumPy's exponentials and logarithms; warns of what is not there
 ELSEWHERE := OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 \
 	MKL_ENABLE_INSTRUCTIONS=SSE4_2 OPENBLAS_CORETYPE=Nehalem NPY_DISABLE_CPU_FEATURES=X86_V3,X86_V4
 
