@@ -64,6 +64,7 @@ def names(store: Store) -> list[str]:
     return sorted(path.name for path in store.folder.iterdir())
 
 
+@pytest.mark.numerical
 def test_it_is_a_store_like_any_other(address: str, tmp_path: Path, digits: Splits):
     there, here = Store(address), Store(tmp_path)
     assert there.keys() == set()
@@ -126,6 +127,7 @@ def test_a_packed_store_is_read_there(address: str):
         reader.get(record.key)
 
 
+@pytest.mark.numerical
 def test_an_interrupted_run_goes_on_from_its_checkpoint(
     address: str, tmp_path: Path, digits: Splits
 ):
@@ -175,6 +177,7 @@ def test_what_the_storage_refuses_is_one_line(in_memory: str, digits: Splits, mo
         store.get(SPEC.key())
 
 
+@pytest.mark.numerical
 def test_a_sweep_by_processes_fills_it(bucket: str, tmp_path: Path):
     specs = [SPEC.model_copy(update={"seed": seed}) for seed in range(4)]
     there, here = Store(f"{bucket}/runs"), Store(tmp_path)
