@@ -20,6 +20,8 @@ from dilute.study.comparison_picture import draw_comparison
 from dilute.study.contest import Contest, Entries, entries_of
 from dilute.training import CurvePoint
 
+pytestmark = pytest.mark.numerical
+
 
 def contest(**fields) -> Contest:
     entries = Entries(**{"methods": ("mae",), **fields})

@@ -10,6 +10,8 @@ from made_tables import ORDERED, fig1_table, fig5_table, fig10_table, runs_with_
 
 from dilute.studies.paper import fig1, fig2, fig3, fig5, fig6, fig8, fig9, fig10, fig11
 
+pytestmark = pytest.mark.numerical
+
 
 @pytest.mark.parametrize(
     ("conv4", "single", "verdict"),

@@ -13,6 +13,8 @@ from dilute.studies.paper import FIGURES, fig1, fig5, fig9, fig10, fig11
 from dilute.study import claims
 from dilute.study.needs import crossing, needed, per_seed
 
+pytestmark = pytest.mark.numerical
+
 
 def test_the_rate_is_chosen_without_the_test_set():
     """Test accuracy prefers the other rate at every alpha, and is not asked."""

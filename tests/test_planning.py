@@ -26,6 +26,8 @@ from dilute.planning import (
 from dilute.planning.pilot import ladder, pilot_alphas, pilot_specs
 from dilute.planning.pilot_recipe import pilot_recipe
 
+pytestmark = pytest.mark.numerical
+
 
 @pytest.fixture(scope="module")
 def law():
@@ -142,7 +144,7 @@ def test_questions_that_cannot_be_are_refused(law):
 
 def test_pictures_are_drawn(law, tmp_path):
     found = plan_collection(law, 0.9, [10], in_hand=5000, prices=Prices(1.0, 0.01, 0.2))
-    draw_plan(found, tmp_path / "plan.png")
+    draw_plan(found, str(tmp_path / "plan.png"))
     assert (tmp_path / "plan.png").read_bytes()[:4] == b"\x89PNG"
 
 

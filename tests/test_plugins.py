@@ -18,7 +18,7 @@ from dilute.dilution import DilutedSet
 from dilute.errors import NoiseError, SpecError, validation_line
 from dilute.methods import GCE, Forward, Method, describe_method, make_method
 from dilute.noise import NoisePattern, Uniform, as_pattern, make_pattern
-from dilute.runs import RunSpec, Store, run_one
+from dilute.runs import Material, RunSpec, Store, run_one
 from dilute.study import outcomes, ranking
 from dilute.study.contest import Contest, Entries, entries_of
 from dilute.sweeps import run_sweep
@@ -56,7 +56,7 @@ class TestOwnMethod:
 
     def test_it_trains_and_may_log_gradients(self, digits: Splits):
         spec = RunSpec(**QUICK, alpha=2, method=LOSS, log_gradients=True)
-        record = run_one(spec, splits=digits).record
+        record = run_one(Material.of(spec, splits=digits)).record
         assert record.status == "done", record.message
         assert record.spec["method"] == LOSS
 

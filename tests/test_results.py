@@ -17,6 +17,8 @@ from dilute.studies.full_scale.costs import Assumed, figures
 from dilute.studies.full_scale.step_costs import KIND, Unit
 from dilute.study import Reproduction
 
+pytestmark = pytest.mark.numerical
+
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results"
 FIGURES = RESULTS / "figures"

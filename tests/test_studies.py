@@ -16,6 +16,8 @@ from dilute.study import reproduce_studies
 from dilute.sweeps import run_sweep
 from dilute.training import CurvePoint
 
+pytestmark = pytest.mark.numerical
+
 SPEC = RunSpec(data="digits", model="perceptron", alpha=2)
 
 

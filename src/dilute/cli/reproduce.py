@@ -158,7 +158,7 @@ def _show_missing(
     """Print how many runs each study lacks, and how long they would take here."""
     from dilute.data import data_folder_at
     from dilute.study import missing_runs
-    from dilute.sweeps import estimate, make_plan
+    from dilute.sweeps import estimate_seconds, make_plan
 
     with data_folder_at(reading.data_dir):
         missing = missing_runs(chosen, scale, store)
@@ -173,7 +173,7 @@ def _show_missing(
     seconds = 0.0
     if unique:
         plan = make_plan(unique.values(), reading=reading)
-        seconds = estimate(
+        seconds = estimate_seconds(
             plan,
             plan.specs.values(),
             workers=len(places),

@@ -43,9 +43,10 @@ class Execution:
 
     Arguments:
         device: `cpu`, `cuda`, `mps`, …; None for a GPU if there is one.
-        threads: CPU threads; PyTorch's default if None. (Weights are bit-identical at one number only.)
-        checkpoint, checkpoint_every_steps, on_step, should_stop, micro_batch_size, world, loader_workers: as for
-            `train`.
+        threads: CPU threads; PyTorch's default if None. (Weights are bit-identical at one number
+            only.)
+        checkpoint, checkpoint_every_steps, on_step, should_stop, micro_batch_size, world,
+            loader_workers: as for `train`.
     """
 
     device: str | None = None
@@ -60,8 +61,8 @@ class Execution:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """A record and what was trained: the network as the last step left it, and the selected weights.
+class TrainedNetwork:
+    """A record, the network as the last step left it, and the selected weights.
 
     `selected_weights` is empty where nothing selected.
     """
@@ -80,14 +81,15 @@ def run_one(run: RunSpec | Material, execution: Execution = Execution()) -> Fit:
 
     Sets the process's number of threads, if one is asked for.
 
-    Errors: `DiluteError`s for what the user can fix; `Interrupted` if asked to stop. A failure inside
-        training gives a record with status `failed`, and on ranks other than 0 a `WorldError`.
+    Errors: `DiluteError`s for what the user can fix; `Interrupted` if asked to stop. A failure
+        inside training gives a record with status `failed`, and on ranks other than 0 a
+        `WorldError`.
     """
-    outcome = train_material(run if isinstance(run, Material) else Material.of(run), execution)
-    return Fit.of_training(outcome.record, outcome.network, outcome.selected_weights)
+    done = train_material(run if isinstance(run, Material) else Material.of(run), execution)
+    return Fit.of_training(done.record, done.network, done.selected_weights)
 
 
-def train_material(material: Material, execution: Execution) -> Outcome:
+def train_material(material: Material, execution: Execution) -> TrainedNetwork:
     """Do what `run_one` does, and return the last and the selected weights side by side."""
     started, clock, code = datetime.now(UTC), time.perf_counter(), code_hash()
     commit = source_commit()
@@ -151,7 +153,7 @@ def train_material(material: Material, execution: Execution) -> Outcome:
             spec, trained, heldout, finished=message is None and trained.status == "done"
         ),
     )
-    return Outcome(record, model, trained.selected_weights)
+    return TrainedNetwork(record, model, trained.selected_weights)
 
 
 def failed_record(
@@ -180,7 +182,10 @@ def failed_record(
 
 
 def _unreadable_images(splits: Splits, *noisy: NoisySet | None) -> int | None:
-    """Return how many images were skipped as they do not decode, and warn of them; None if nothing is skipped."""
+    """Return how many images were skipped as they do not decode, and warn of them.
+
+    None stands for data of which nothing is skipped.
+    """
     blocks = [block for part in noisy if part is not None for block in part.blocks]
     sets = skipping([splits.train, splits.test, *(block.source for block in blocks)])
     if not sets:

@@ -80,7 +80,7 @@ def ask(places: Sequence[Place] = tuple(PLACES), path: Path = ADVISED) -> None:
         if place.name in known:
             continue
         found = advise(place.model, Material.of(place.spec()).noisy)
-        recipe = found.recipe().model_dump(exclude_none=True)
+        recipe = found.recipe().canonical()
         known[place.name] = {**asdict(found), "recipe": recipe}
         write_file(path, (json.dumps(known, indent=1) + "\n").encode())
 

@@ -1,4 +1,4 @@
-"""Who does the runs of a sweep: what it needs of an engine, whether processes here or tasks on a cluster."""
+"""Who does the runs of a sweep, whether processes here or tasks on a cluster."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from dilute.sweeps.workers import Message, Setting, Step, Task
+from dilute.sweeps.workers import Message, Step, Task, WorkerSetting
 
 
 @dataclass(frozen=True)
 class Lost:
-    """The worker is gone: why, and whether it was told to stop (SIGTERM)."""
+    """The worker is gone: why, and whether it was asked to stop (SIGTERM)."""
 
     reason: str
-    was_told: bool
+    was_stopped: bool
 
 
 class Member(ABC):
@@ -27,10 +27,10 @@ class Member(ABC):
         task: the run in hand, or None.
         has_started: whether it has been heard of.
         began: `time.monotonic()` when it was given the run.
-        step: what it told last of the run.
+        step: what it last said of the run.
     """
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: WorkerSetting) -> None:
         self.setting = setting
         self.task: Task | None = None
         self.has_started = True
@@ -66,17 +66,23 @@ class Crew(Protocol):
     def members(self) -> Sequence[Member]:
         """Those that are there."""
 
-    def enlist(self, setting: Setting) -> None:
+    def enlist(self, setting: WorkerSetting) -> None:
         """Add a member."""
 
     def give(self, member: Any, task: Task) -> None:
         """Give a member that is idle a run."""
 
     def events(self, timeout_seconds: float) -> Iterator[tuple[Member, Message | Lost]]:
-        """Wait at most `timeout_seconds`, and yield what members say and which are lost; the lost are members no more."""
+        """Wait at most `timeout_seconds`, and yield what members say and which are lost.
+
+        Those that are lost are members no more.
+        """
 
     def stop(self, grace_seconds: float) -> Iterator[tuple[Member, Message | Lost]]:
-        """Ask all to checkpoint and end, kill those that do not within `grace_seconds`, and yield what happens."""
+        """Ask all to checkpoint and end, and yield what happens.
+
+        Those that do not end within `grace_seconds` are killed.
+        """
 
     def kill(self) -> None:
         """End all at once."""

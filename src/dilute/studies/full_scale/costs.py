@@ -13,7 +13,7 @@ from dilute.studies import noise_scale
 from dilute.studies.full_scale.step_costs import SOURCES, Kind, Unit, kind_of
 from dilute.studies.paper import FIGURES
 from dilute.study import Study
-from dilute.sweeps.plan import judged_images, planned_steps
+from dilute.sweeps.planned import evaluated_images, planned_steps
 
 COUNTED = (*FIGURES.values(), noise_scale.STUDY)
 CLUSTERS = (1, 8, 64)  # GPUs
@@ -96,7 +96,7 @@ def cost_of(spec: RunSpec, unit: Unit, flops_per_second: float, launch: float) -
     """
     steps = planned_steps(spec, SOURCES)
     # A step that evaluates sends a forward pass alone.
-    evaluated = judged_images(spec, SOURCES) / spec.batch_size / TRAINING_OVER_EVALUATION
+    evaluated = evaluated_images(spec, SOURCES) / spec.batch_size / TRAINING_OVER_EVALUATION
     in_all = steps + evaluated
     return Cost(
         steps * spec.batch_size,

@@ -27,7 +27,7 @@ from dilute.dilution.blocks import draw_labels, label_dtype
 from dilute.models import build
 from dilute.pilot import step_seconds
 from dilute.runs import RunSpec, scaled_model
-from dilute.sweeps.plan import Source
+from dilute.sweeps.planned import Source
 from dilute.training.batches import batches
 
 SOURCES = {
