@@ -34,9 +34,9 @@ from dilute.dilution import DilutedSet, Visits
 from dilute.dilution.blocks import draw_labels, label_dtype
 from dilute.models import build
 from dilute.paper import FIGURES
-from dilute.pilot import step_seconds
 from dilute.runs import RunRecord, RunSpec, scaled_model
 from dilute.sweeps.plan import Source, judged_images, planned_steps
+from dilute.training import step_seconds
 from dilute.training.batches import batches
 
 SOURCES = {

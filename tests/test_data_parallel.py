@@ -28,7 +28,7 @@ from dilute.models import build
 from dilute.runs import RunSpec, Store
 from dilute.training import Recipe, Scaled, load_weights, train
 from dilute.training.batches import batches as made_batches
-from dilute.training.parts import Division, backward
+from dilute.training.division import Division, backward
 from dilute.world import World, joined
 
 CPU = torch.device("cpu")

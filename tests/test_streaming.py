@@ -31,7 +31,7 @@ from dilute.data.augmentation import crop_flip
 from dilute.dilution import DilutedSet, Visits
 from dilute.errors import DataError, SpecError
 from dilute.interruption import Interrupted
-from dilute.methods import Observed, TensorBatch, make_method
+from dilute.methods import Observed, make_method
 from dilute.runs import Execution, RunSpec, run_one
 from dilute.training.batches import batches
 
@@ -578,29 +578,6 @@ def test_skipped_images_count_for_nothing_and_are_counted(
     assert outcome(streamed(folder / "train", on_corrupt="skip")).record.unreadable_images == 2
 
 
-@pytest.mark.parametrize("method", ["cross_entropy", "mixup", "co_teaching", "elr", "em_known"])
-@pytest.mark.parametrize("lost", [1, 8])
-def test_skipped_images_change_no_gradient(small: LabelledSet, method: str, lost: int) -> None:
-    noisy = DilutedSet(small, 1.0)
-    images = torch.arange(0, 80, 10)
-    targets = torch.eye(3)[torch.from_numpy(small.labels[images.numpy()])]
-    weights = torch.ones(8)
-    weights[:lost] = 0
-    gradients = []
-    for grey in (0.0, 128.0):
-        torch.manual_seed(0)
-        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-        objective = make_method(method).objective(Observed(noisy), model, 0)
-        objective.before_step(0, 10, model)
-        inputs = torch.from_numpy(small.inputs[images.numpy()]).float() / 100
-        inputs[:lost] = grey
-        torch.manual_seed(1)
-        objective(model, TensorBatch(inputs, targets, weights, images)).backward()
-        gradients.append(model[1].weight.grad.clone())
-    assert torch.equal(*gradients)
-    assert bool(gradients[0].any()) == (lost < 8)
-
-
 @pytest.mark.parametrize("method", ["em_estimated", "forward_estimated", "backward_estimated"])
 def test_looks_leave_out_what_cannot_be_read(folder: Path, method: str) -> None:
     spoil(folder)
@@ -647,14 +624,14 @@ def test_skipped_images_of_an_interrupted_session_are_counted(
     assert found.record.unreadable_images == 3
 
 
-def test_a_skipped_image_has_weight_zero_and_is_no_part_of_the_score(folder: Path) -> None:
+def test_a_skipped_image_has_no_row_and_is_no_part_of_the_score(folder: Path) -> None:
     spoil(folder)
     train = streamed(folder, on_corrupt="skip").train
     batch = Visits(DilutedSet(train, 1.0), "all", 0).batch(0, 60)
-    lost = np.flatnonzero(batch.weights == 0)
-    assert batch.images[lost].tolist() == [23]
-    assert (batch.inputs[lost] == 128).all()
-    assert (np.delete(batch.weights, lost) == 1).all()
+    assert len(batch.skipped) == 1
+    assert sorted(batch.images.tolist()) == [n for n in range(60) if n != 23]
+    assert batch.inputs.shape == (59, 3, SIDE, SIDE)
+    assert (batch.weights == 1).all()
     from dilute.training import evaluate
 
     class Constant(nn.Module):
@@ -670,7 +647,7 @@ def test_no_image_that_can_judge_is_one_line(folder: Path) -> None:
     splits = streamed(folder, on_corrupt="skip")
     with pytest.raises(
         DataError,
-        match=r":test: none of the 15 images that are to judge the model can be read; get",
+        match=r":test: none of the 15 images to evaluate the model on decodes; get",
     ):
         outcome(splits)
 
@@ -757,7 +734,7 @@ def test_lack_of_memory_is_no_corrupt_image(folder: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(Image, "open", lambda *_, **__: raises(MemoryError()))
     with pytest.raises(MemoryError):
         train.gather(np.array([5]))
-    assert not train.unreadable_rows()
+    assert not train.unreadable
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from torch import nn
 from dilute import seeds
 from dilute.data import LabelledSet, Splits
 from dilute.dilution import DilutedSet, NoisySet
-from dilute.errors import ModelError, StoreError
+from dilute.errors import ModelError, SpecError, StoreError
+from dilute.gradients import Glances
 from dilute.interruption import Interrupted
 from dilute.models import build
 from dilute.training import Recipe, Scaled, Trained, evaluate, load_weights, train
@@ -180,7 +181,7 @@ def epoch_gradient(noisy: NoisySet, copies) -> torch.Tensor:
 
     visits = Visits(noisy, copies, seed=0)
     model = fresh(noisy.clean, "mlp1")
-    inputs, targets, weights, _ = (
+    inputs, targets, weights, *_ = (
         torch.from_numpy(a) for a in visits.batch(0, visits.visits_per_epoch)
     )
     loss = (cross_entropy(model(inputs), targets) * weights).mean()
@@ -359,7 +360,8 @@ def test_looking_at_gradients_changes_no_weight(noisy, heldout, tmp_path: Path):
     options = {"batch_size": 128, "budget_steps": 520, "curve_points": 26}
     plain, _ = trained_weights(noisy, Recipe(**options), "perceptron", heldout=heldout)
     recipe = Recipe(**options, log_gradients=True)
-    logged, outcome = trained_weights(noisy, recipe, "perceptron", heldout=heldout)
+    measured = {"heldout": heldout, "on_curve_point": Glances(recipe, torch.device("cpu"))}
+    logged, outcome = trained_weights(noisy, recipe, "perceptron", **measured)
     assert_same_bits(plain, logged)
     looks = [point for point in outcome.curve if point.gradient]
     assert [point.step for point in looks] == [0, 260, 520]
@@ -373,10 +375,16 @@ def test_looking_at_gradients_changes_no_weight(noisy, heldout, tmp_path: Path):
             noisy,
             recipe,
             "perceptron",
-            heldout=heldout,
             checkpoint=path,
             should_stop=interrupted_at(300),
+            **measured,
         )
-    resumed, again = trained_weights(noisy, recipe, "perceptron", heldout=heldout, checkpoint=path)
+    resumed, again = trained_weights(noisy, recipe, "perceptron", checkpoint=path, **measured)
     assert_same_bits(plain, resumed)
     assert again.curve == outcome.curve
+
+
+def test_gradients_that_nothing_measures_are_refused(noisy):
+    recipe = Recipe(batch_size=8, budget_steps=1, curve_points=1, log_gradients=True)
+    with pytest.raises(SpecError, match=r"^log_gradients = True, but nothing that measures them"):
+        trained_weights(noisy, recipe, "perceptron")

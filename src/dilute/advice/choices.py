@@ -15,9 +15,8 @@ from dilute.advice.method import choose_method, preparation_seconds
 from dilute.dilution import Copies, NoisySet, Visits
 from dilute.errors import SpecError
 from dilute.gradients import Interval, Sampling, class_scales
-from dilute.pilot import step_seconds
 from dilute.runs import RunRecord, RunSpec, fresh_model
-from dilute.training import Recipe
+from dilute.training import Recipe, step_seconds
 
 SMALLEST_BATCH, LARGEST_BATCH = 16, 1024
 _FEWEST_STEPS = 100

@@ -11,6 +11,7 @@ import psutil
 from numpy.typing import NDArray
 
 from dilute import seeds
+from dilute.data.labelled import LabelledSet
 from dilute.errors import NoiseError
 
 Labels = NDArray[np.uint8 | np.uint16]
@@ -32,10 +33,11 @@ class ImageSource(Protocol):
     def gather(
         self, indices: NDArray[np.int64], words: NDArray[np.uint64] | None = None
     ) -> NDArray[Any]:
-        """Return the inputs at `indices` (int64 `[B]`): `[B, …]`, cropped and flipped by `words` (uint64 `[B]`) if given."""
+        """Return the inputs at `indices` (int64 `[B]`): `[B, …]`.
 
-    def unreadable(self, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return bool `[B]`: which inputs, gathered before, stand for some that cannot be read."""
+        Arguments:
+            words: uint64 `[B]`: the randomness by which each is cropped and flipped; None for neither.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +132,26 @@ class Block:
         cells = self.labels[images] + num_classes * np.arange(len(images))[:, None]
         counts = np.bincount(cells[used], minlength=len(images) * num_classes)
         return counts.reshape(len(images), num_classes)
+
+    def read(
+        self, images: NDArray[np.int64], words: NDArray[np.uint64] | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Return the inputs of those of `images` that decode, `[B', …]`, and which do, bool `[B]`.
+
+        Arguments:
+            images: int64 `[B]`.
+            words: as for `ImageSource.gather`.
+        """
+        inputs = self.source.gather(self.rows[images], words)
+        decodes = self.decodes(images)
+        return inputs if decodes.all() else inputs[decodes], decodes
+
+    def decodes(self, images: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return bool `[B]`: which of `images` are not known to be skipped, as they do not decode."""
+        found = self.source.unreadable if isinstance(self.source, LabelledSet) else None
+        if not found:
+            return np.ones(len(images), dtype=bool)
+        return ~np.isin(self.rows[images], list(found))
 
     def take(self, images: NDArray[np.int64]) -> Block:
         """Return the block of `images` (int64, ascending) alone, with all their labels."""

@@ -134,19 +134,6 @@ class NoisySet:
         """
         return np.concatenate([block.laws[block.law_of] for block in self.blocks])
 
-    def note_unreadable(self, images: NDArray[np.int64]) -> None:
-        """Note that `images` (int64 `[M]`, as in `counts`) cannot be read, which another process found.
-
-        Arguments:
-            images: of streamed sources.
-        """
-        before = 0
-        for block in self.blocks:
-            inside = images[(images >= before) & (images < before + len(block))] - before
-            before += len(block)
-            if len(inside) and isinstance(block.source, LabelledSet):
-                block.source.note_unreadable(block.rows[inside])
-
     def label_shares(self) -> NDArray[np.float64]:
         """Return float64 `[K]`: the share of each class that is expected among all labels."""
         total = np.zeros(self.num_classes)

@@ -16,7 +16,7 @@ from dilute.data.white_noise import WhiteNoise
 from dilute.dilution.blocks import Block, ImageSource, label_dtype
 from dilute.dilution.diluted import NoisySet, pool_law
 from dilute.errors import DataError, NoiseError
-from dilute.files import write_file
+from dilute.files import as_path, local_copy, write_file
 from dilute.noise import NoisePattern, alpha_from_rate, label_laws
 
 _FORMAT = 1
@@ -24,7 +24,7 @@ _ROWS_AT_ONCE = 2**20
 _COLUMNS = ("part", "image", "slot", "label", "own")
 
 
-def write_labels(noisy: NoisySet, path: Path) -> str:
+def write_labels(noisy: NoisySet, path: Path | str) -> str:
     """Write which image has which labels to a Parquet file, and return the realisation's content hash.
 
     One row per example, in the order of `example(i)`: `part` (0: clean images, 1: images from
@@ -64,7 +64,7 @@ def write_labels(noisy: NoisySet, path: Path) -> str:
                     columns = _columns(part, block, start)
                     writer.write_table(pa.table(dict(zip(_COLUMNS, columns, strict=True)), schema))
 
-    write_file(path, write)
+    write_file(as_path(path), write)
     return content_hash
 
 
@@ -81,7 +81,9 @@ def _columns(part: int, block: Block, start: int) -> tuple[NDArray[Any], ...]:
     )
 
 
-def read_labels(path: Path, clean: LabelledSet, *, images: ImageSource | None = None) -> NoisySet:
+def read_labels(
+    path: Path | str, clean: LabelledSet, *, images: ImageSource | None = None
+) -> NoisySet:
     """Return the noisy set that `write_labels` wrote to `path`.
 
     Arguments:
@@ -91,7 +93,8 @@ def read_labels(path: Path, clean: LabelledSet, *, images: ImageSource | None = 
     Errors: `DataError` if the file is missing, damaged, or made for other data.
     """
     try:
-        return _read(path, clean, images)
+        with local_copy(as_path(path)) as here:
+            return _read(here, clean, images)
     except FileNotFoundError:
         raise DataError(f"label file {path} does not exist") from None
     except (OSError, LookupError, TypeError, ValueError, NoiseError) as error:

@@ -18,6 +18,7 @@ from dilute.data import LabelledSet, Splits
 from dilute.dilution import DilutedSet, ImageSource, NoisySet
 from dilute.environment import choose_device, code_hash, hardware, peak_memory_bytes, versions
 from dilute.errors import DiluteError, WorldError, one_line
+from dilute.gradients import Glances
 from dilute.runs.material import fresh_model, judged_sets, noisy_set
 from dilute.runs.record import Accuracy, RunRecord
 from dilute.runs.spec import RunSpec
@@ -117,6 +118,7 @@ def run_one(
                 checkpoint=execution.checkpoint,
                 checkpoint_every_steps=execution.checkpoint_every_steps,
                 on_step=execution.on_step,
+                on_curve_point=Glances(spec, device) if spec.log_gradients else None,
                 should_stop=execution.should_stop,
                 micro_batch_size=execution.micro_batch_size,
                 world=execution.world,
