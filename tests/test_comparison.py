@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from test_cli import assert_one_line, command
+from commands import assert_one_line
 
-from dilute.advice.method import choose_method, preparation_seconds
+from dilute.advice.method_choice import choose_method, preparation_seconds
 from dilute.comparison import Contest, Standing, draw_comparison, entries_of, outcomes, ranking
 from dilute.data import Splits
 from dilute.dilution import DilutedSet, ReplacedSet
@@ -17,8 +17,6 @@ from dilute.errors import SpecError
 from dilute.methods import METHODS, make_method
 from dilute.runs import RunRecord, RunSpec
 from dilute.training import CurvePoint
-
-assert command  # a fixture, which pytest finds by its name
 
 
 def contest(**fields) -> Contest:

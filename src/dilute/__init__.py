@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dilute.dilution import read_labels as read_labels
     from dilute.dilution import write_labels as write_labels
     from dilute.errors import DiluteError as DiluteError
+    from dilute.estimation import cross_validated as cross_validated
     from dilute.estimation import estimate_from_annotators as estimate_from_annotators
     from dilute.estimation import estimate_from_labels as estimate_from_labels
     from dilute.estimation import estimate_from_trusted as estimate_from_trusted
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from dilute.noise import UniformOther as UniformOther
     from dilute.planning import Prices as Prices
     from dilute.planning import plan_collection as plan_collection
+    from dilute.planning import run_pilot as run_pilot
     from dilute.runs import Execution as Execution
     from dilute.runs import RunRecord as RunRecord
     from dilute.runs import RunSpec as RunSpec
@@ -51,6 +53,7 @@ _HOMES = {
     "dilute.dilution": ("DilutedSet", "NoisySet", "ReplacedSet", "read_labels", "write_labels"),
     "dilute.errors": ("DiluteError",),
     "dilute.estimation": (
+        "cross_validated",
         "estimate_from_annotators",
         "estimate_from_labels",
         "estimate_from_trusted",
@@ -59,7 +62,7 @@ _HOMES = {
     "dilute.laws": ("evidence_of", "fit_law"),
     "dilute.methods": ("METHODS", "Method"),
     "dilute.noise": ("Asymmetric", "Confusion", "Pair", "Structured", "Uniform", "UniformOther"),
-    "dilute.planning": ("Prices", "plan_collection"),
+    "dilute.planning": ("Prices", "plan_collection", "run_pilot"),
     "dilute.runs": ("Execution", "RunRecord", "RunSpec", "Store", "fit", "run_one"),
     "dilute.sweeps": ("read_sweep", "run_sweep"),
 }

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from dilute.advice.law import AdviceLaw, read_law, warmup_steps
-from dilute.advice.method import choose_method, preparation_seconds
+from dilute.advice.method_choice import choose_method, preparation_seconds
+from dilute.advice.power_laws import AdviceLaw, read_law, warmup_steps
 from dilute.dilution import Copies, NoisySet, Visits
 from dilute.errors import SpecError
 from dilute.gradients import Interval, Sampling, class_scales

@@ -133,12 +133,12 @@ def plan(
         with console.sweep_progress() as on_progress:
             records = run_pilot(
                 source,
-                splits,
                 model,
-                pattern,
                 alphas,
-                Store(store),
+                pattern,
+                store=store,
                 minutes=pilot_minutes,
+                splits=splits,
                 is_replacement=replacement,
                 workers=workers,
                 cluster=cluster,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute.data import LabelledSet
-from dilute.estimation.drawing import draw_estimate
+from dilute.estimation.matrix_picture import draw_estimate
 from dilute.estimation.noise_estimate import NoiseEstimate
 from dilute.files import write_file
 

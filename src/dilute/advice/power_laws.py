@@ -1,6 +1,6 @@
 """How learning rate and training length go with the gradient's noise scale: two power laws, fitted to stored runs.
 
-The numbers are in `law.json`, which `make studies` writes from the stored runs of the study `advice-law`.
+The numbers are in `power_laws.json`, which `make studies` writes from the stored runs of the study `advice-law`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 from scipy import stats
 
-_HOME = "law.json"
+_HOME = "power_laws.json"
 
 
 class PowerLaw(BaseModel):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dilute.figures import COLOURS, save
-from dilute.planning.plan import Collection, rounded
+from dilute.planning.collection import Collection, rounded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
