@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dilute.data import Splits, load
-from dilute.runs import Execution, RunSpec, run_one
+from dilute.data import Reading, Splits, load
+from dilute.runs import Execution, Material, RunSpec, run_one
 
 SIDE = 12
 PLAINLY = Execution(threads=1)
@@ -47,7 +47,7 @@ def write_shard(path: Path, numbers: range, labels: Callable[[int], object]) -> 
 
 
 def streamed(folder: Path, **options: Any) -> Splits:
-    return load(f"folder:{folder}", resize=SIDE, stream=True, **options)
+    return load(f"folder:{folder}", Reading(resize=SIDE, stream=True, **options))
 
 
 def spoil(folder: Path, part: str = "train", name: str = "bee/03.jpg") -> Path:
@@ -58,7 +58,7 @@ def spoil(folder: Path, part: str = "train", name: str = "bee/03.jpg") -> Path:
 
 def outcome(splits: Splits, execution: Execution = PLAINLY, **options: Any) -> Any:
     spec = RunSpec(data=splits.name, **{"alpha": 2.0, **RECIPE, **options})
-    return run_one(spec, execution, splits=splits)
+    return run_one(Material.of(spec, splits=splits), execution)
 
 
 def assert_same_weights(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:

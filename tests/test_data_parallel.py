@@ -11,7 +11,7 @@ from torch import nn
 from dilute.data import Splits
 from dilute.dilution import DilutedSet, NoisySet, Visits
 from dilute.errors import SpecError
-from dilute.methods import METHODS, Observed, make_method
+from dilute.methods import METHOD_NAMES, Observed, make_method
 from dilute.models import build
 from dilute.runs import RunSpec
 from dilute.training import Recipe, Scaled, train
@@ -70,7 +70,7 @@ def summed(noisy: NoisySet, model_name: str, method: str, divisions) -> tuple[fl
     model = fresh(noisy, model_name)
     objective = make_method(method).objective(Observed(noisy), model, 0)
     objective.before_step(0, 100, model)
-    if METHODS[method]().looks:
+    if make_method(method).looks:
         objective.before_step(50, 100, model)  # where one look is due, and the second of three
     visits = Visits(noisy, "all", seed=0)
     loss = 0.0
@@ -108,7 +108,7 @@ def _one_thread():
     "method",
     [
         pytest.param(name, marks=pytest.mark.slow if name.startswith(("patches", "rounds")) else ())
-        for name in METHODS
+        for name in METHOD_NAMES
     ],
 )
 def test_methods_say_whether_batches_may_be_divided(noisy: NoisySet, method: str):
@@ -116,7 +116,7 @@ def test_methods_say_whether_batches_may_be_divided(noisy: NoisySet, method: str
     halves = [Division(World(rank, 2)) for rank in range(2)]
     other_loss, other = summed(noisy, "mlp1", method, halves)
     error = float((other - gradient).norm() / gradient.norm())
-    assert METHODS[method].is_sum_over_rows == (method not in WHOLE_BATCH_METHODS)
+    assert make_method(method).is_sum_over_rows == (method not in WHOLE_BATCH_METHODS)
     if method in WHOLE_BATCH_METHODS - {"elr", "co_teaching"}:
         assert error > 0.01, "why is it refused?"
     elif method not in WHOLE_BATCH_METHODS:

@@ -12,6 +12,7 @@ from dilute.errors import SpecError
 from dilute.sweeps import (
     expand,
     label,
+    part_of,
     varied_fields,
 )
 
@@ -77,7 +78,7 @@ class TestGrid:
             ({"base": QUICK, "grid": {"alpha": 3}}, "alpha is 3; it must be a list"),
             ({"base": QUICK, "grid": {"alpha": [[1, 2]]}}, "alpha is [1, 2]; it must be a single value"),
             ({"base": {**QUICK, "optimizer": ["sgd"]}}, "optimizer is ['sgd']; it must be a single value; lists of values go under grid"),
-            ({"base": {**QUICK, "alpha": True}}, "alpha is True; no field is true or false"),
+            ({"base": {**QUICK, "alpha": True}}, "alpha is True; no field is true or false but test_curve and log_gradients"),
             ({"base": QUICK, "grid": {"alpha": [1, "many"]}}, "run alpha = many: alpha = 'many': it should be a valid number"),
             ({"base": QUICK, "grid": {"alpha": [1, -1], "seed": [0, 3]}}, "run alpha = -1, seed = 0: alpha = -1: it should be greater"),
             ({"base": QUICK, "grid": {"budget_epochs": [1]}}, "run budget_epochs = 1: the budget is given as budget_steps and budget_epochs; give exactly one"),
@@ -99,6 +100,25 @@ class TestGrid:
             expand(document)
         assert says in str(caught.value)
         assert "\n" not in str(caught.value)
+
+    def test_parts_of_a_sweep_make_the_whole(self):
+        specs = expand({"base": QUICK, "grid": {"seed": list(range(7))}})
+        parts = [part_of(specs, f"{number}/3") for number in (1, 2, 3)]
+        assert [spec.seed for spec in parts[0]] == [0, 3, 6]
+        assert sorted(spec.seed for part in parts for spec in part) == list(range(7))
+        for part, says in (
+            ("8/8", "part 8/8 of 7 runs has none; take N ≤ 7"),
+            ("0/3", "part 0/3 cannot be; I must be 1 to N"),
+            ("a/3", "part 'a/3' cannot be read; give I/N as in 1/8"),
+        ):
+            with pytest.raises(SpecError) as caught:
+                part_of(specs, part)
+            assert str(caught.value) == says
+
+    def test_methods_by_their_names_of_before_and_of_now(self):
+        old = {"method": ["forward_known", "forward_estimated"]}
+        new = {"method": ["forward"], "method_options.matrix": ["known", "estimated"]}
+        assert expand({"base": QUICK, "grid": old}) == expand({"base": QUICK, "grid": new})
 
     @pytest.mark.parametrize(
         ("content", "says"),

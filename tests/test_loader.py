@@ -21,7 +21,7 @@ from PIL import Image
 from slow_loading import slow_run, wait_for
 
 from dilute import seeds
-from dilute.data import LabelledSet, load
+from dilute.data import LabelledSet, Reading, load
 from dilute.data.augmentation import crop_flip
 from dilute.dilution import DilutedSet, Visits
 from dilute.errors import DataError, SpecError
@@ -35,7 +35,7 @@ from dilute.training.batches import batches
 def test_batches_are_the_same_for_any_number_of_workers_and_from_any_start(
     folder: Path, source: str, augment: str | None
 ) -> None:
-    train = load(f"folder:{folder}", resize=SIDE, stream=source == "folder").train
+    train = load(f"folder:{folder}", Reading(resize=SIDE, stream=source == "folder")).train
     visits = Visits(DilutedSet(train, 3.0, seed=5), 2, 7, augment)
     plain = list(batches(visits, 16, 0, 10))
     assert len(plain) == 10
@@ -49,7 +49,7 @@ def test_batches_are_the_same_for_any_number_of_workers_and_from_any_start(
 @pytest.mark.parametrize("workers", [0, 2])
 def test_parts_of_batches_join_to_the_batches(folder: Path, workers: int) -> None:
     """What a rank reads, or a step in micro-batches: rows 3 to 12 of each batch of 16, in two parts."""
-    train = load(f"folder:{folder}", resize=SIDE, stream=True).train
+    train = load(f"folder:{folder}", Reading(resize=SIDE, stream=True)).train
     visits = Visits(DilutedSet(train, 3.0, seed=5), 2, 7, "crop_flip")
     parts = [(3, 10), (10, 12)]
     found = list(batches(visits, 16, 2, 5, workers, parts=parts))
@@ -60,7 +60,7 @@ def test_parts_of_batches_join_to_the_batches(folder: Path, workers: int) -> Non
 
 
 def test_augmentation_is_a_function_of_seed_and_position(folder: Path) -> None:
-    train = load(f"folder:{folder}", resize=SIDE).train
+    train = load(f"folder:{folder}", Reading(resize=SIDE)).train
     noisy = DilutedSet(train, 1.0)
     visits = Visits(noisy, 1, 0, "crop_flip")
     whole = visits.batch(0, 40)
@@ -100,23 +100,24 @@ def test_streamed_crops_come_from_the_whole_picture(tmp_path: Path) -> None:
         for index in range(2):
             Image.fromarray(wide).save(tmp_path / "wide" / name / f"{index}.png")
     words = seeds.raw(0, "test", count=50)
-    train = load(f"folder:{tmp_path / 'wide'}", resize=10, stream=True).train
+    train = load(f"folder:{tmp_path / 'wide'}", Reading(resize=10, stream=True)).train
     assert train.inputs[:].max() == 0
     assert train.gather(np.zeros(50, dtype=np.int64), words).max() == 255
-    memory = load(f"folder:{tmp_path / 'wide'}", resize=10).train
+    memory = load(f"folder:{tmp_path / 'wide'}", Reading(resize=10)).train
     assert memory.gather(np.zeros(50, dtype=np.int64), words).max() == 0
 
 
 def test_augmented_runs_have_keys_of_their_own_and_repeat(folder: Path) -> None:
-    memory = load(f"folder:{folder}", resize=SIDE)
+    memory = load(f"folder:{folder}", Reading(resize=SIDE))
     plain, first, second = (
         outcome(memory, Execution(threads=1, loader_workers=workers), augment=augment)
         for workers, augment in ((0, None), (0, "crop_flip"), (2, "crop_flip"))
     )
-    assert_same_weights(first.last_weights, second.last_weights)
+    assert_same_weights(first.model.state_dict(), second.model.state_dict())
     assert first.record.key == second.record.key != plain.record.key
     assert "augment" not in plain.record.spec
-    pairs = ((first.last_weights[name], plain.last_weights[name]) for name in plain.last_weights)
+    ours, theirs = first.model.state_dict(), plain.model.state_dict()
+    pairs = ((ours[name], theirs[name]) for name in theirs)
     assert not all(torch.equal(one, other) for one, other in pairs)
 
 
@@ -135,7 +136,7 @@ def test_resumed_with_workers_gives_the_same_weights(folder: Path, tmp_path: Pat
         outcome(splits, replace(at, should_stop=lambda: next(stops)), **options)
     assert_no_workers_left()
     resumed = outcome(splits, replace(at, loader_workers=1), **options)
-    assert_same_weights(resumed.last_weights, whole.last_weights)
+    assert_same_weights(resumed.model.state_dict(), whole.model.state_dict())
     assert resumed.record.accuracy == whole.record.accuracy
 
 

@@ -16,13 +16,13 @@ import torch
 from pictures import CLASSES, RECIPE, SIDE, assert_same_weights, jpeg, outcome, spoil, streamed
 
 from dilute import seeds
-from dilute.data import imagenet, load
+from dilute.data import Reading, imagenet, load
 from dilute.errors import DataError, SpecError
 from dilute.runs import RunSpec
 
 
 def test_streamed_images_are_those_that_decoding_beforehand_gives(folder: Path) -> None:
-    stream, memory = streamed(folder), load(f"folder:{folder}", resize=SIDE)
+    stream, memory = streamed(folder), load(f"folder:{folder}", Reading(resize=SIDE))
     assert stream.name.startswith("streamed-folder@")
     assert memory.name.startswith("folder@")
     for one, other in ((stream.train, memory.train), (stream.test, memory.test)):
@@ -38,8 +38,11 @@ def test_streamed_images_are_those_that_decoding_beforehand_gives(folder: Path) 
 
 
 def test_a_run_on_streamed_images_gives_the_weights_of_a_run_in_memory(folder: Path) -> None:
-    stream, memory = outcome(streamed(folder)), outcome(load(f"folder:{folder}", resize=SIDE))
-    assert_same_weights(stream.last_weights, memory.last_weights)
+    stream, memory = (
+        outcome(streamed(folder)),
+        outcome(load(f"folder:{folder}", Reading(resize=SIDE))),
+    )
+    assert_same_weights(stream.model.state_dict(), memory.model.state_dict())
     assert stream.record.accuracy == memory.record.accuracy
     assert stream.record.key != memory.record.key
 
@@ -49,8 +52,8 @@ def test_large_pictures_are_decoded_small_and_look_the_same(tmp_path: Path) -> N
         (tmp_path / "big" / name).mkdir(parents=True)
         for index in range(2):
             (tmp_path / "big" / name / f"{index}.jpg").write_bytes(jpeg(1 + index, (400, 300)))
-    stream = load(f"folder:{tmp_path / 'big'}", resize=32, stream=True).train
-    memory = load(f"folder:{tmp_path / 'big'}", resize=32).train
+    stream = load(f"folder:{tmp_path / 'big'}", Reading(resize=32, stream=True)).train
+    memory = load(f"folder:{tmp_path / 'big'}", Reading(resize=32)).train
     difference = np.abs(stream.inputs[:].astype(int) - memory.inputs)
     assert 0 < difference.mean() < 2
 
@@ -60,7 +63,7 @@ def test_identity_is_of_names_sizes_labels_and_options(folder: Path) -> None:
     assert streamed(folder).name == name
     moved = folder.rename(folder.with_name("elsewhere"))
     assert streamed(moved).name == name
-    assert load(f"folder:{moved}", resize=SIDE + 1, stream=True).name != name
+    assert load(f"folder:{moved}", Reading(resize=SIDE + 1, stream=True)).name != name
     assert streamed(moved, on_corrupt="skip").name != name
     path = moved / "train" / "ant" / "00.jpg"
     path.write_bytes(path.read_bytes() + b"\0")
@@ -71,7 +74,10 @@ def test_identity_is_of_names_sizes_labels_and_options(folder: Path) -> None:
 
 
 def test_a_folder_in_one_piece_is_divided_as_in_memory_and_put_back(folder: Path) -> None:
-    stream, memory = streamed(folder / "train"), load(f"folder:{folder / 'train'}", resize=SIDE)
+    stream, memory = (
+        streamed(folder / "train"),
+        load(f"folder:{folder / 'train'}", Reading(resize=SIDE)),
+    )
     assert stream.test.is_streamed
     assert np.array_equal(stream.test.inputs[:], memory.test.inputs)
     assert np.array_equal(stream.whole().inputs[:], memory.whole().inputs)
@@ -81,10 +87,10 @@ def test_a_folder_in_one_piece_is_divided_as_in_memory_and_put_back(folder: Path
 def test_what_does_not_fit_in_memory_is_streamed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert not load(f"folder:{folder}", resize=SIDE).train.is_streamed
+    assert not load(f"folder:{folder}", Reading(resize=SIDE)).train.is_streamed
     monkeypatch.setattr("dilute.data.reading.exceeds_memory", lambda size: size >= 75 * 3 * SIDE**2)
-    assert load(f"folder:{folder}", resize=SIDE).train.is_streamed
-    assert not load(f"folder:{folder}", resize=SIDE - 1).train.is_streamed
+    assert load(f"folder:{folder}", Reading(resize=SIDE)).train.is_streamed
+    assert not load(f"folder:{folder}", Reading(resize=SIDE - 1)).train.is_streamed
 
 
 @pytest.mark.parametrize(
@@ -109,37 +115,39 @@ def test_what_cannot_be_streamed_says_so(
 
 def test_imagenet_is_streamed_at_224_pixels(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.rename(folder.with_name("imagenet"))
-    part = load("imagenet", folder.parent)
+    part = load("imagenet", Reading(folder.parent))
     assert part.train.is_streamed
     assert part.name.startswith("streamed-imagenet@")
     assert part.train.input_shape == (3, 224, 224)
     monkeypatch.setattr(imagenet, "_SIZES", (60, 15))
-    whole = load("imagenet", folder.parent)
+    whole = load("imagenet", Reading(folder.parent))
     assert (whole.name, whole.train.name, whole.test.name) == (
         "imagenet",
         "imagenet",
         "imagenet:test",
     )
     for options in ({"resize": SIDE}, {"on_corrupt": "skip"}):
-        other = load("imagenet", folder.parent, **options)
+        other = load("imagenet", Reading(folder.parent, **options))
         assert other.name.startswith("streamed-imagenet@")
-    in_memory = load("imagenet", folder.parent, resize=SIDE, stream=False)
+    in_memory = load("imagenet", Reading(folder.parent, resize=SIDE, stream=False))
     assert in_memory.name.startswith("imagenet@")
 
 
 def test_a_sample_of_imagenet_is_tested_on_itself(folder: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(DataError, match=r"^imagenet-sample is not here \(\S+ is missing\)"):
-        load("imagenet-sample", folder.parent)
+        load("imagenet-sample", Reading(folder.parent))
     folder.rename(folder.with_name("imagenet-sample"))
-    assert load("imagenet-sample", folder.parent).name.startswith("streamed-imagenet-sample@")
+    assert load("imagenet-sample", Reading(folder.parent)).name.startswith(
+        "streamed-imagenet-sample@"
+    )
     for path in folder.with_name("imagenet-sample").rglob("*.jpg"):
         if path.parts[-3] == "val" or path.name != "00.jpg":
             path.unlink()
     shutil.rmtree(folder.with_name("imagenet-sample") / "val")
-    part = load("imagenet-sample", folder.parent)
+    part = load("imagenet-sample", Reading(folder.parent))
     assert part.name.startswith("streamed-imagenet-sample@")
     monkeypatch.setattr(imagenet, "_NUM_CLASSES", 3)
-    found = load("imagenet-sample", folder.parent)
+    found = load("imagenet-sample", Reading(folder.parent))
     assert (found.name, found.train.input_shape) == ("imagenet-sample", (3, 96, 96))
     assert len(found.train) == len(found.test) == 3
 
@@ -172,10 +180,10 @@ def test_a_sweep_streams_what_its_plan_streamed(folder: Path, monkeypatch: Any) 
 
     monkeypatch.setattr("dilute.data.reading.exceeds_memory", lambda size: size > 0)
     spec = RunSpec(data=f"folder:{folder}", alpha=1.0, **RECIPE)
-    plan = make_plan([spec], resize=SIDE)
+    plan = make_plan([spec], reading=Reading(resize=SIDE))
     ((name, source),) = plan.sources.items()
     assert name.startswith("streamed-folder@")
-    assert source.stream
+    assert source.reading.stream
 
 
 def test_command_streams_augments_and_loads_ahead(
@@ -269,10 +277,10 @@ def test_memory_does_not_grow_with_alpha(folder: Path) -> None:
             (folder / "train" / name / f"{index}.jpg").write_bytes(jpeg(1000 * label + index))
     code = (
         "import sys, torch, dilute; from dilute.environment import peak_memory_bytes; "
-        "from dilute.runs import RunSpec, Execution, run_one; torch.set_num_threads(1); "
-        "splits = dilute.load('folder:' + sys.argv[1], resize=96, stream=True); "
+        "from dilute.runs import RunSpec, Execution, Material, run_one; torch.set_num_threads(1); "
+        "splits = dilute.load('folder:' + sys.argv[1], dilute.Reading(resize=96, stream=True)); "
         "spec = RunSpec(data=splits.name, alpha=float(sys.argv[2]), model='mlp1', batch_size=64, budget_steps=40, "
-        "copies=1, curve_points=1); run_one(spec, Execution(threads=1), splits=splits); print(peak_memory_bytes())"
+        "copies=1, curve_points=1); run_one(Material.of(spec, splits=splits), Execution(threads=1)); print(peak_memory_bytes())"
     )
     peaks = [
         int(subprocess.check_output([sys.executable, "-c", code, str(folder), str(alpha)]))

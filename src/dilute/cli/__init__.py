@@ -20,6 +20,7 @@ from dilute.cli import (
     ranks,
     reproduce,
     run,
+    store,
     sweep,
 )
 from dilute.errors import DiluteError, validation_line
@@ -43,6 +44,7 @@ app.command("advise")(advise.advise)
 app.command("gradients")(gradients.gradients)
 app.command("labels")(labels.labels)
 app.add_typer(data.app, name="data")
+app.add_typer(store.app, name="store")
 
 
 @app.callback(invoke_without_command=True)

@@ -61,10 +61,10 @@ def advise(
 
     if threads is not None:
         torch.set_num_threads(threads)
-    spec, noisy = options.drawn_set(
-        data, model, alpha, rate, chosen, noisy_images, seed, data_dir, resize
-    )
-    runs = like(spec, Store(store).records()) if store is not None else []
+    reading = options.reading_of(data_dir, resize)
+    material = options.material_of(data, model, alpha, rate, chosen, noisy_images, seed, reading)
+    noisy = material.noisy
+    runs = like(material.spec, Store(store).records()) if store is not None else []
     found = find_advice(
         model,
         noisy,

@@ -65,6 +65,8 @@ def compare(
     gpus_per_run: options.GpusPerRun = None,
     data_dir: options.DataDir = None,
     resize: options.Resize = None,
+    stream: options.Stream = None,
+    on_corrupt: options.OnCorrupt = "fail",
     json: options.Json = False,
 ) -> None:
     """Train with each method on the same noisy labels, within the same budget, and rank them.
@@ -90,7 +92,8 @@ def compare(
     from dilute.sweeps import make_plan, run_sweep
 
     chosen = entries_of(options.words(methods))
-    splits = dilute.data.load(data, data_dir, resize)
+    reading = options.reading_of(data_dir, resize, stream, on_corrupt)
+    splits = dilute.data.load(data, reading)
     specs = []
     for amount in amounts:
         contest = Contest(
@@ -108,7 +111,7 @@ def compare(
     kept = Store(store)
     with console.sweep_progress() as on_progress:
         result = run_sweep(
-            make_plan(specs, data_dir=data_dir, resize=resize),
+            make_plan(specs, reading=reading),
             kept,
             workers=workers,
             threads=threads,

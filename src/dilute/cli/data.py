@@ -48,7 +48,7 @@ def info(
     """
     from dilute.data import contact_sheet, describe, load
 
-    splits = load(name, data_dir, resize, stream)
+    splits = load(name, options.reading_of(data_dir, resize, stream))
     description = describe(splits)
     if picture is not None:
         contact_sheet(splits.train, picture)
@@ -70,7 +70,7 @@ def fetch(
     """
     from dilute.data import fetch as fetch_data
 
-    origin = fetch_data(name, data_dir)
+    origin = fetch_data(name, options.reading_of(data_dir))
     if json:
         console.print_json({"name": name, "origin": origin})
     else:

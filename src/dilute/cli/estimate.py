@@ -92,7 +92,9 @@ def estimate(
     if threads is not None:
         torch.set_num_threads(threads)
     make_folder(out)
-    labelled = load(data, data_dir, resize).whole() if data is not None else None
+    labelled = (
+        load(data, options.reading_of(data_dir, resize)).whole() if data is not None else None
+    )
     names = row_names(data) if data is not None else None
     rows = truth = None
     if annotations is not None:

@@ -73,9 +73,8 @@ def gradients(
 
     if threads is not None:
         torch.set_num_threads(threads)
-    _, noisy = options.drawn_set(
-        data, model, alpha, rate, chosen, noisy_images, seed, data_dir, resize
-    )
+    reading = options.reading_of(data_dir, resize)
+    noisy = options.material_of(data, model, alpha, rate, chosen, noisy_images, seed, reading).noisy
     place = choose_device(device)
     network = fresh_model(model, noisy, seed, place)
     sampling = Sampling(signal_batch_size=images // Sampling.signal_batches)

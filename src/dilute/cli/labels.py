@@ -33,19 +33,19 @@ def labels(
     Example: `dilute labels mnist --alpha 20 --noise structured --order random --delta 0.5 --out labels.parquet`
     """
     chosen = options.pattern(noise, delta, order, order_seed, class_order, class_map, confusion)
-    from dilute.dilution import DilutedSet, NoisySet, ReplacedSet, write_labels
+    from dilute.dilution import write_labels
     from dilute.errors import NoiseError
 
     if rate is not None and (alpha is not None or noisy_images != "same"):
         raise NoiseError(
             "--rate replaces labels on the same images; leave out --alpha and --noisy-images"
         )
-    splits, pool = options.load_with_pool(data, noisy_images, seed, data_dir, resize)
-    clean = splits.train
-    if rate is not None:
-        noisy: NoisySet = ReplacedSet(clean, rate, chosen, seed)
-    else:
-        noisy = DilutedSet(clean, alpha or 0.0, chosen, seed, images=pool)
+    reading = options.reading_of(data_dir, resize)
+    # Labels depend on no model.
+    material = options.material_of(
+        data, "perceptron", alpha, rate, chosen, noisy_images, seed, reading
+    )
+    noisy = material.noisy
     content_hash = write_labels(noisy, out)
     console.say_lost_classes(noisy)
     document = {
@@ -55,7 +55,7 @@ def labels(
         "num_noisy": noisy.num_noisy,
         "noise_rate": noisy.num_noisy / len(noisy),
         "data": data,
-        "data_hash": clean.content_hash,
+        "data_hash": noisy.clean.content_hash,
     }
     if json:
         console.print_json(document)

@@ -10,10 +10,9 @@ import typer
 from dilute.errors import NoiseError, SpecError, unknown_name
 
 if TYPE_CHECKING:
-    from dilute.data import Splits
-    from dilute.dilution import ImageSource, NoisySet
+    from dilute.data import Reading
     from dilute.noise import NoisePattern
-    from dilute.runs import RunSpec
+    from dilute.runs import Material
     from dilute.sweeps import Cluster
 
 DataName = Annotated[
@@ -134,18 +133,22 @@ LoaderWorkers = Annotated[
 ]
 
 
-def load_with_pool(
-    data: str, noisy_images: str, seed: int, data_dir: Path | None, resize: int | None
-) -> tuple[Splits, ImageSource | None]:
-    """Return the data, and where the images of noisy examples come from; `resize` counts for whichever can be resized."""
-    from dilute.data import can_resize, load, load_pool
+def reading_of(
+    data_dir: Path | None,
+    resize: int | None = None,
+    stream: bool | None = None,
+    on_corrupt: str = "fail",
+) -> Reading:
+    """Return how the options say that data are to be read.
 
-    has_use = can_resize(data) or not can_resize(noisy_images)
-    splits = load(data, data_dir, resize if has_use else None)
-    return splits, load_pool(noisy_images, splits.train, seed, data_dir, resize)
+    Errors: `DataError` for a value that is not allowed.
+    """
+    from dilute.data import Reading
+
+    return Reading(data_dir, resize, stream, on_corrupt)  # type: ignore[arg-type]
 
 
-def drawn_set(
+def material_of(
     data: str,
     model: str,
     alpha: float | None,
@@ -153,19 +156,22 @@ def drawn_set(
     noise: NoisePattern,
     noisy_images: str,
     seed: int,
-    data_dir: Path | None,
-    resize: int | None,
-) -> tuple[RunSpec, NoisySet]:
-    """Return the noisy set that the options describe, all its images included, and the spec of a run on it."""
-    from dilute.runs import RunSpec, noisy_set
+    reading: Reading,
+) -> Material:
+    """Return what a run on all the images of the data, with the noise that the options describe, is made of."""
+    from dilute.runs import Material, RunSpec
 
-    described: dict[str, Any] = {"alpha": alpha, "rate": rate, "noise": noise, "seed": seed}
     # Before the data are read, so that most slips in an option cost no waiting.
-    RunSpec(data=data, model=model, noisy_images=noisy_images, **described)
-    splits, pool = load_with_pool(data, noisy_images, seed, data_dir, resize)
-    names = {"data": splits.name, "noisy_images": getattr(pool, "name", "") or noisy_images}
-    spec = RunSpec(model=model, **names, **described)
-    return spec, noisy_set(spec, splits.train, pool)
+    spec = RunSpec(
+        data=data,
+        model=model,
+        noisy_images=noisy_images,
+        alpha=alpha,
+        rate=rate,
+        noise=noise,
+        seed=seed,
+    )
+    return Material.of(spec, reading)
 
 
 def cluster(engine: str, address: str | None, gpus_per_run: float | None) -> Cluster | None:
@@ -257,7 +263,9 @@ def numbers(what: str, text: str) -> list[float]:
 
 
 def method_options(pairs: list[str] | None) -> dict[str, Any] | None:
-    """Return a method's options from pairs as in `q=0.5`; `matrix` takes the name of a matrix file.
+    """Return a method's options from pairs as in `q=0.5`.
+
+    `matrix` takes known, estimated, or the name of a matrix file.
 
     Errors: `SpecError` for anything else; what `read_matrix` raises.
     """
@@ -270,7 +278,11 @@ def method_options(pairs: list[str] | None) -> dict[str, Any] | None:
             raise SpecError(
                 f"method option '{pair}' cannot be read; give each once, as in q=0.5 or matrix=FILE"
             )
-        found[name] = read_matrix(Path(value)) if name == "matrix" else value
+        found[name] = (
+            read_matrix(Path(value))
+            if name == "matrix" and value not in ("known", "estimated")
+            else value
+        )
     return found or None
 
 

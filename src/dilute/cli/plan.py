@@ -129,7 +129,8 @@ def plan(
             raise LawError(f"--pilot-minutes {pilot_minutes:g} cannot be; give a number above 0")
         from dilute.data import load
 
-        splits = load(source, data_dir, resize)
+        reading = options.reading_of(data_dir, resize)
+        splits = load(source, reading)
         with console.sweep_progress() as on_progress:
             records = run_pilot(
                 source,
@@ -143,8 +144,7 @@ def plan(
                 workers=workers,
                 cluster=cluster,
                 seed=seed,
-                data_dir=data_dir,
-                resize=resize,
+                reading=reading,
                 on_progress=on_progress,
                 on_note=console.say,
             )

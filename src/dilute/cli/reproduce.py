@@ -12,6 +12,7 @@ from dilute.cli import console, options
 from dilute.interruption import Interrupted
 
 if TYPE_CHECKING:
+    from dilute.data import Reading
     from dilute.paper import Reproduction
     from dilute.runs import RunSpec
     from dilute.sweeps import Place, Plan
@@ -50,6 +51,9 @@ def reproduce(
     address: options.Address = None,
     gpus_per_run: options.GpusPerRun = None,
     data_dir: options.DataDir = None,
+    resize: options.Resize = None,
+    stream: options.Stream = None,
+    on_corrupt: options.OnCorrupt = "fail",
     json: options.Json = False,
 ) -> None:
     """Train what is missing for figures of the paper, draw them, and judge its claims.
@@ -66,8 +70,10 @@ def reproduce(
     from dilute.studies import STUDIES
     from dilute.sweeps import make_plan, run_sweep, share
 
+    reading = options.reading_of(data_dir, resize, stream, on_corrupt)
+
     def train(specs: Sequence[RunSpec]) -> None:
-        plan = make_plan(specs, data_dir=data_dir)
+        plan = make_plan(specs, reading=reading)
         _refuse_parts(specs, plan)
         with console.sweep_progress() as on_progress:
             result = run_sweep(
@@ -106,7 +112,7 @@ def reproduce(
             uncounted,
             scale,
             share(workers, threads, device, loader_workers),
-            data_dir,
+            reading,
             json=json,
         )
         return
@@ -148,7 +154,7 @@ def _show_missing(
     uncounted: Sequence[str],
     scale: str,
     places: Sequence[Place],
-    data_dir: Path | None,
+    reading: Reading,
     *,
     json: bool,
 ) -> None:
@@ -163,7 +169,7 @@ def _show_missing(
     unique = {spec.key(): spec for specs in missing.values() for spec in specs}
     seconds = 0.0
     if unique:
-        plan = make_plan(unique.values(), data_dir=data_dir)
+        plan = make_plan(unique.values(), reading=reading)
         seconds = estimate(
             plan,
             plan.specs.values(),

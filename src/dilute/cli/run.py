@@ -153,19 +153,12 @@ def run(
         {"heldout_fraction": heldout_fraction, "heldout_labels": heldout_labels},
     )
     chosen = options.pattern(noise, **described)
-    from dilute.data import (
-        can_resize,
-        can_stream,
-        load,
-        load_other,
-        load_pool,
-        white_noise_size,
-    )
+    from dilute.data import white_noise_size
     from dilute.dilution import read_labels
-    from dilute.runs import Execution, RunSpec, Store, noisy_set
-    from dilute.runs.fitting import judged_by, spec_for
+    from dilute.runs import Execution, Material, RunSpec, Store
     from dilute.world import own_device
 
+    reading = options.reading_of(data_dir, resize, stream, on_corrupt)
     recipe: dict[str, Any] = {
         "model": model,
         "heldout_fraction": heldout_fraction,
@@ -186,8 +179,8 @@ def run(
         "budget_examples": examples,
         "augment": augment,
         "curve_points": curve_points,
-        "test_curve": False if test_at_end else None,
-        "log_gradients": log_gradients or None,
+        "test_curve": not test_at_end,
+        "log_gradients": log_gradients,
         "precision": precision,
         "seed": seed,
     }
@@ -202,54 +195,35 @@ def run(
         **recipe,
     )
     with ranks.joined(device, silence_seconds) as world:
-        has_use = resize if can_resize(data) or not can_resize(noisy_images) else None
-        reading: dict[str, Any] = {"stream": stream, "on_corrupt": on_corrupt}
-        others = [noisy_images, heldout or ""]
-        streams = can_stream(data) or not any(map(can_stream, others))
-        splits = load(data, data_dir, has_use, **(reading if streams else {}))
-        named = noisy_images != "same" and white_noise_size(noisy_images) is None
-        pool = (
-            load_pool(noisy_images, splits.train, seed, data_dir, resize, **reading)
-            if named
-            else None
-        )
-        judge = load_other(heldout, data_dir, resize, **reading).train if heldout else None
-        if judge is not None:
-            recipe |= judged_by(judge)
-        if labels is None:
-            names = {"data": splits.name, "noisy_images": getattr(pool, "name", noisy_images)}
-            spec = RunSpec(**{**spec.canonical(), **recipe, **names})
-            noisy = noisy_set(spec, splits.train, pool)
-        else:
-            noisy = read_labels(labels, splits.train, images=pool)
-            spec = spec_for(noisy, splits.name, **recipe)
+        material = Material.of(spec, reading, heldout=heldout)
+        if labels is not None:
+            named = noisy_images != "same" and white_noise_size(noisy_images) is None
+            pool = material.pool if named else None
+            material = material.with_noisy(read_labels(labels, material.splits.train, images=pool))
         if world.is_first:
-            console.say_lost_classes(noisy)
+            console.say_lost_classes(material.noisy)
         with console.training_progress(
-            f"{splits.name} {model}", quiet=not world.is_first
+            f"{material.splits.name} {model}", quiet=not world.is_first
         ) as on_step:
-            record, was_there = Store(store).run(
-                spec,
+            fit = Store(store).run(
+                material,
                 Execution(
                     device=own_device(device, world.size),
                     threads=threads,
-                    data_dir=data_dir,
                     checkpoint_every_steps=checkpoint_every,
                     on_step=on_step,
                     micro_batch_size=micro_batch_size,
                     world=world,
                     loader_workers=loader_workers,
                 ),
-                splits=splits,
-                noisy=noisy,
-                heldout=judge,
                 force=force,
             )
+            record = fit.record
         if record.status == "failed" and world.size > 1:
             # Before the others notice, who know only that rank 0 has gone.
             ranks.say_why(f"rank {world.rank} failed: {record.message}")
     if world.is_first:
-        if was_there:
+        if fit.was_known:
             console.say(
                 f"answered from the store ({store}/{record.key}.json); --force runs it again"
             )

@@ -47,6 +47,8 @@ def sweep(
     ] = None,
     data_dir: options.DataDir = None,
     resize: options.Resize = None,
+    stream: options.Stream = None,
+    on_corrupt: options.OnCorrupt = "fail",
     json: options.Json = False,
 ) -> None:
     """Do all runs that a file describes and the store lacks.
@@ -63,7 +65,8 @@ def sweep(
     cluster = options.cluster(engine, address, gpus_per_run)
     kept = Store(store)
     specs = read_sweep(file)
-    plan = make_plan(part_of(specs, shard) if shard else specs, data_dir=data_dir, resize=resize)
+    reading = options.reading_of(data_dir, resize, stream, on_corrupt)
+    plan = make_plan(part_of(specs, shard) if shard else specs, reading=reading)
     if dry_run:
         places = share(workers, threads, device, loader_workers)
         found = standing(plan, kept)

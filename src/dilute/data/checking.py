@@ -39,7 +39,8 @@ def check_images(
             f"{name} cannot be streamed, so its images are decoded when it is loaded; load it to "
             "check it"
         )
-    splits = _streamed(name, reading)
+    pixels = reading.resize or _PIXELS
+    splits = dilute.data.load(name, replace(reading, resize=pixels, stream=True, on_corrupt="skip"))
     parts = [part for part in (splits.train, splits.test) if part is not None]
     total, done = sum(len(part) for part in parts), 0
     for part in parts:
@@ -50,10 +51,3 @@ def check_images(
             on_progress(done, total)
     # An image may be in both parts.
     return list(dict.fromkeys(found for part in parts for found in part.unreadable_names()))
-
-
-def _streamed(name: str, reading: Reading) -> dilute.data.Splits:
-    reading = replace(reading, resize=reading.resize or _PIXELS, stream=True, on_corrupt="skip")
-    return dilute.data.load(
-        name, resize=reading.resize, stream=reading.stream, on_corrupt=reading.on_corrupt
-    )

@@ -10,7 +10,7 @@ from pathlib import Path
 import platformdirs
 
 
-def data_folder(data_dir: Path | None = None) -> Path:
+def data_folder(data_dir: Path | str | None = None) -> Path:
     """Return the folder of named data sets: `data_dir`, else `$DILUTE_DATA`, else the user's data folder."""
     chosen = data_dir or os.environ.get("DILUTE_DATA")
     if chosen:

@@ -1,4 +1,4 @@
-"""Looking at all training images between steps: what the network says of them, and how it sees them."""
+"""Looking at all training images between steps: what the network predicts, and its features."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def probabilities(model: nn.Module, observed: Observed) -> Tensor:
 def features(model: nn.Module, observed: Observed) -> Tensor:
     """Return float32 `[M, D]` on the CPU: what the network's last linear layer takes in.
 
-    Logits if it has none.
+    Of a network without a linear layer they are the logits.
     """
     linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
     if not linear:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dilute.data import Splits, load
+from dilute.data import AS_THEY_ARE, Reading, Splits, load
 from dilute.errors import LawError
 from dilute.interruption import Interrupted
 from dilute.noise import NoisePattern, Structured, Uniform, noise_rate
@@ -126,8 +126,7 @@ def run_pilot(
     seed: int = 0,
     workers: int | None = None,
     cluster: Cluster | None = None,
-    data_dir: Path | None = None,
-    resize: int | None = None,
+    reading: Reading = AS_THEY_ARE,
     on_progress: Callable[[SweepProgress], object] = lambda progress: None,
     on_note: Callable[[str], object] = lambda text: None,
 ) -> list[RunRecord]:
@@ -150,7 +149,7 @@ def run_pilot(
         seed: of the first of the two runs of each size and `alpha`; the second has the next one.
         workers: runs at the same time; as many as this machine has cores (or GPUs) for if None.
         cluster: where Ray does the runs; None for this machine.
-        data_dir, resize: as for `dilute.load`.
+        reading: how to read the data.
         on_progress: called about once a second with how far the runs are.
         on_note: called with a line of text for each decision.
 
@@ -158,7 +157,7 @@ def run_pilot(
         `Interrupted` if it was asked to stop: the same call goes on with what is left; those of
         `dilute.load` and `run_sweep`.
     """
-    splits = splits or load(data, data_dir, resize)
+    splits = splits or load(data, reading)
     noise = noise or Uniform()
     pilot = _Pilot(
         data=data,
@@ -172,8 +171,7 @@ def run_pilot(
         seed=seed,
         workers=workers,
         cluster=cluster,
-        data_dir=data_dir,
-        resize=resize,
+        reading=reading,
         on_progress=on_progress,
         on_note=on_note,
     )
@@ -199,8 +197,7 @@ class _Pilot:
     seed: int
     workers: int | None
     cluster: Cluster | None
-    data_dir: Path | None
-    resize: int | None
+    reading: Reading
     on_progress: Callable[[SweepProgress], object]
     on_note: Callable[[str], object]
     began: float = field(default_factory=time.monotonic)
@@ -250,8 +247,7 @@ class _Pilot:
     def _plan(self, sizes: Sequence[int]) -> Plan:
         return make_plan(
             self._specs(sizes),
-            data_dir=self.data_dir,
-            resize=self.resize,
+            reading=self.reading,
             sources={self.splits.name: self.data},
         )
 

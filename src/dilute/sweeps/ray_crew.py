@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from dilute.environment import code_hash, versions
+from dilute.environment import code_hash, source_hash, versions
 from dilute.errors import DiluteError, SpecError, one_line
 from dilute.runs import Store
 from dilute.sweeps.crew import Lost, Member
@@ -149,7 +149,9 @@ class Ground:
     @staticmethod
     def of_this_process(token: str) -> Ground:
         """Return what this process has."""
-        return Ground({**versions(), "dilute's code": code_hash()}, token)
+        sweeps = source_hash("sweeps")
+        code = {"dilute's code": code_hash(), "dilute's code for sweeps": sweeps}
+        return Ground({**versions(), **code}, token)
 
 
 class _Place(Member):
