@@ -16,7 +16,7 @@ from dilute.errors import ModelError, SpecError, StoreError
 from dilute.gradients import Glances
 from dilute.interruption import Interrupted
 from dilute.models import build
-from dilute.training import Recipe, Scaled, Trained, evaluate, load_weights, train
+from dilute.training import Recipe, Scaled, Trained, evaluate, load_weights, save_weights, train
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(batch_size=16, budget_steps=12, curve_points=3, warmup_steps=2)
@@ -388,3 +388,15 @@ def test_gradients_that_nothing_measures_are_refused(noisy):
     recipe = Recipe(batch_size=8, budget_steps=1, curve_points=1, log_gradients=True)
     with pytest.raises(SpecError, match=r"^log_gradients = True, but nothing that measures them"):
         trained_weights(noisy, recipe, "perceptron")
+
+
+def test_weights_and_checkpoints_are_where_a_string_says(noisy, tmp_path: Path):
+    path = str(tmp_path / "some.safetensors")
+    save_weights(path, {"bias": torch.ones(2)}, {"of": "nothing"})
+    tensors, description = load_weights(path)
+    assert torch.equal(tensors["bias"], torch.ones(2))
+    assert description == {"of": "nothing"}
+    recipe = Recipe(batch_size=8, budget_steps=3, curve_points=1)
+    checkpoint = str(tmp_path / "checkpoint")
+    trained_weights(noisy, recipe, "perceptron", checkpoint=checkpoint, checkpoint_every_steps=2)
+    assert load_weights(checkpoint)[1]["step"] == 2

@@ -22,17 +22,17 @@ def check_images(
 ) -> list[str]:
     """Return the names of the images that do not decode, of the training and then of the test part.
 
-    They are the images that a run with `on_corrupt = "skip"` skips when it comes upon them, and that
-    end one with `"fail"`. Every image is decoded once; none is kept.
+    They are the images that a run with `on_corrupt = "skip"` skips when it comes upon them, and
+    that end one with `"fail"`. Every image is decoded once; none is kept.
 
     Arguments:
         name: a source that can be streamed, as for `load`.
         reading: how to read; `stream` and `on_corrupt` are set here, `resize` may be left out.
         on_progress: called with the number of images done and their number in all.
 
-    Errors: those of `load`; `DataError` for a source that cannot be streamed (its images are decoded
-        when it is loaded, and the first that does not decode is named then), or for an image whose
-        file has gone.
+    Errors: those of `load`; `DataError` for a source that cannot be streamed (its images are
+        decoded when it is loaded, and the first that does not decode is named then), or for an
+        image whose file has gone.
     """
     if not dilute.data.can_stream(name):
         raise DataError(

@@ -26,7 +26,8 @@ class LabelledSet:
 
     Arguments:
         inputs: uint8 images `[N, C, H, W]` (C is 1 or 3, values 0 to 255; often a memory map, or
-            `EncodedImages`, which are decoded where they are indexed), or float32 features `[N, …]`, all finite.
+            `EncodedImages`, which are decoded where they are indexed), or float32 features
+            `[N, …]`, all finite.
         labels: int64 `[N]`, values 0 to K−1.
         class_names: K names; K ≥ 2.
         name: of the data set that it is the training part of (with `:test` behind it for the test
@@ -91,7 +92,8 @@ class LabelledSet:
     def content_hash(self) -> str:
         """Hex SHA-256 of inputs, labels and class names: equal content has equal hash, wherever it lies.
 
-        Of a streamed set, names and sizes of the images, and how they lie in shards, stand for their content.
+        Of a streamed set, names and sizes of the images, and how they lie in shards, stand for
+        their content.
         """
         digest = hashlib.sha256()
         digest.update(repr((self.inputs.shape, self.inputs.dtype.str, self.class_names)).encode())
@@ -111,9 +113,9 @@ class LabelledSet:
         """Return mean and standard deviation of the inputs: per channel `[C]` for images, else per feature.
 
         Arguments:
-            rows: int64, the examples to use; all if None. For images the sums are exact, so that the
-                result is the same on every machine. Of a streamed set, 1,024 of them are used that are
-                drawn by a fixed seed, and those that cannot be read are left out.
+            rows: int64, the examples to use; all if None. For images the sums are exact, so that
+                the result is the same on every machine. Of a streamed set, 1,024 of them are used
+                that are drawn by a fixed seed, and those that cannot be read are left out.
 
         Errors: `DataError` if none can be read.
         """
@@ -148,8 +150,9 @@ class LabelledSet:
         """Return the inputs at `indices` (int64 `[B]`, each 0 to N−1): `[B, …]`, copied.
 
         Arguments:
-            words: uint64 `[B]`, for images alone: the randomness by which each is cropped and flipped. What is
-                streamed is cropped from the whole picture, what is in memory from the square that is there.
+            words: uint64 `[B]`, for images alone: the randomness by which each is cropped and
+                flipped. What is streamed is cropped from the whole picture, what is in memory from
+                the square that is there.
 
         Errors: `DataError` for a streamed image that does not decode.
         """
@@ -180,8 +183,8 @@ class Splits:
         train: the training set.
         test: the test set, with the same classes and input shape, or None.
         origin: where it was found, for people to read: a path, a package, an address.
-        cut_rows: for a source in one piece, which of its rows became the training set, int64 ascending; the
-            others are the test set.
+        cut_rows: for a source in one piece, which of its rows became the training set, int64
+            ascending; the others are the test set.
     """
 
     name: str

@@ -36,7 +36,8 @@ class ImageSource(Protocol):
         """Return the inputs at `indices` (int64 `[B]`): `[B, …]`.
 
         Arguments:
-            words: uint64 `[B]`: the randomness by which each is cropped and flipped; None for neither.
+            words: uint64 `[B]`: the randomness by which each is cropped and flipped; None for
+                neither.
         """
 
 
@@ -54,7 +55,8 @@ class Block:
         extra: int64, ascending: the images with one label more.
         is_own: bool `[N]`: whether the first label is the image's own rather than a drawn one.
         laws: float64 `[R, K]`: the label distributions that occur.
-        law_of: int64 `[N]`: image `i`'s labels follow, averaged over all its slots, `laws[law_of[i]]`.
+        law_of: int64 `[N]`: image `i`'s labels follow, averaged over all its slots,
+            `laws[law_of[i]]`.
     """
 
     source: ImageSource
@@ -103,10 +105,11 @@ class Block:
     def visit(
         self, visits: NDArray[np.int64], group: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Return image, first slot and number of labels, int64 `[M]` each, of `visits` (0 to num_visits − 1).
+        """Return image, first slot and number of labels of `visits`, int64 `[M]` each.
 
-        Visits are numbered slot by slot: first every image with its labels `0 … group − 1`, then
-        every image with the next ones. With `group = 1` a visit is an example.
+        Visits are numbered from 0 to num_visits − 1, slot by slot: first every image with its
+        labels `0 … group − 1`, then every image with the next ones. With `group = 1` a visit is an
+        example.
         """
         turn, images = np.divmod(visits, len(self))
         beyond = turn >= -(-self.full // group)
@@ -147,7 +150,7 @@ class Block:
         return inputs if decodes.all() else inputs[decodes], decodes
 
     def decodes(self, images: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return bool `[B]`: which of `images` are not known to be skipped, as they do not decode."""
+        """Return bool `[B]`: False for those of `images` that were found not to decode."""
         found = self.source.unreadable if isinstance(self.source, LabelledSet) else None
         if not found:
             return np.ones(len(images), dtype=bool)
@@ -184,8 +187,9 @@ def check_memory(num_images: int, alpha: float, num_classes: int, tables: int = 
     available = psutil.virtual_memory().available
     if needed > available:
         raise NoiseError(
-            f"alpha = {alpha:g} on {num_images:,} images needs a label table of {needed / 2**30:,.1f} GiB, but "
-            f"{available / 2**30:.1f} GiB are free; take alpha ≤ {max(0, available // (num_images * itemsize) - 1):,}"
+            f"alpha = {alpha:g} on {num_images:,} images needs a label table of "
+            f"{needed / 2**30:,.1f} GiB, but {available / 2**30:.1f} GiB are free; "
+            f"take alpha ≤ {max(0, available // (num_images * itemsize) - 1):,}"
         )
 
 
@@ -198,9 +202,10 @@ def draw_labels(
 ) -> None:
     """Draw noisy labels into `out` (`[n, copies]`).
 
-    The label of copy `c` of image `i` depends on the seed, `c`, `images[i]` and row `true_labels[i]` of
-    `matrix` alone: a larger `alpha` or another subset keeps every label that both have. A range of images, such as
-    a shard of a huge set, is drawn at the cost of that range, wherever it lies.
+    The label of copy `c` of image `i` depends on the seed, `c`, `images[i]` and row
+    `true_labels[i]` of `matrix` alone: a larger `alpha` or another subset keeps every label that
+    both have. A range of images, such as a shard of a huge set, is drawn at the cost of that range,
+    wherever it lies.
 
     Arguments:
         out: uint8 or uint16 `[n, copies]`, written.
@@ -220,7 +225,7 @@ def draw_labels(
 
 
 def _thresholds(row: NDArray[np.float64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Return the 64-bit words at which the inverse CDF of `row` steps, and the classes between the steps.
+    """Return the 64-bit words at which the inverse CDF of `row` steps, and the classes between.
 
     Only classes of positive probability are listed, so that rounding can never yield another.
     """

@@ -25,12 +25,12 @@ _COLUMNS = ("part", "image", "slot", "label", "own")
 
 
 def write_labels(noisy: NoisySet, path: Path | str) -> str:
-    """Write which image has which labels to a Parquet file, and return the realisation's content hash.
+    """Write which image has which labels to a Parquet file; return the realisation's content hash.
 
     One row per example, in the order of `example(i)`: `part` (0: clean images, 1: images from
     elsewhere), `image` (index in that source), `slot` (the image's how-manieth label), `label`, and
-    `own` (whether the label is the image's own rather than a drawn one; for judging, not training).
-    The file's metadata tells pattern, `alpha`, seed and hashes.
+    `own` (whether the label is the image's own rather than a drawn one; for evaluation, not
+    training). The file's metadata tells pattern, `alpha`, seed and hashes.
 
     Errors: `StoreError` if the file cannot be written.
     """
@@ -145,7 +145,7 @@ def _read(path: Path, clean: LabelledSet, images: ImageSource | None) -> NoisySe
 def _pool(
     path: Path, description: dict[str, Any], clean: LabelledSet, images: ImageSource | None
 ) -> ImageSource:
-    """Return the source of the noisy examples' images: white noise is made again, others must be given."""
+    """Return the source of the noisy examples' images; only white noise is made again."""
     if description["white_noise"] is not None:
         seed, size = description["white_noise"]
         images = WhiteNoise(clean, seed, size)
@@ -154,8 +154,8 @@ def _pool(
             "none was given" if images is None else f"the one given has {images.content_hash[:16]}"
         )
         raise DataError(
-            f"{path} has noisy examples on images of a source with hash {description['pool_hash'][:16]}, "
-            f"but {given}; give that source"
+            f"{path} has noisy examples on images of a source with hash "
+            f"{description['pool_hash'][:16]}, but {given}; give that source"
         )
     return images
 

@@ -1,4 +1,4 @@
-"""From a noisy set to batches: which image with which of its labels, in an endless, seeded order."""
+"""From a noisy set to batches: images with some of their labels, in an endless, seeded order."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ class Batch(NamedTuple):
     Fields:
         inputs: `[B, …]`, uint8 images or float32 features.
         targets: float32 `[B, K]`: each row a distribution over classes.
-        weights: float32 `[B]`: the number of labels behind each row over the mean number; a weighted
-            mean loss is then the mean over labels, whatever their grouping. The mean over an epoch is 1.
+        weights: float32 `[B]`: the number of labels behind each row over the mean number; a
+            weighted mean loss is then the mean over labels, whatever their grouping. The mean over
+            an epoch is 1.
         images: int64 `[B]`: which image of the set each row shows, as in `NoisySet.counts`.
-        skipped: int64 `[S]`: which of the B + S visits asked for (0 for the first) have no row here,
-            as their image does not decode; none unless the set's source skips such images.
+        skipped: int64 `[S]`: which of the B + S visits asked for (0 for the first) have no row
+            here, as their image does not decode; none unless the set's source skips such images.
     """
 
     inputs: NDArray[Any]
@@ -39,19 +40,20 @@ class Batch(NamedTuple):
 
 
 class Visits:
-    """An endless sequence of visits to the images of a noisy set, each with `copies` of the image's labels.
+    """An endless sequence of visits to the images of a noisy set, each with some of its labels.
 
-    One epoch shows every label once. Visit `p` is a function of (set, copies, seed, augment, p) alone,
-    so that batches of any size, from any number of processes, starting anywhere, cut the same sequence.
-    Images in shards are visited a few shards at a time (`ShardOrder`), others in any order.
+    One epoch shows every label once. Visit `p` is a function of (set, copies, seed, augment, p)
+    alone, so that batches of any size, from any number of processes, starting anywhere, cut the
+    same sequence. Images in shards are visited a few shards at a time (`ShardOrder`), others in any
+    order.
 
     Arguments:
         noisy: the training set.
-        copies: labels per visit: 1 (the paper's sampling), any g ≥ 1, `"all"` of the image's labels, or
-            `"expected"` for the distribution that they were drawn from.
+        copies: labels per visit: 1 (the paper's sampling), any g ≥ 1, `"all"` of the image's
+            labels, or `"expected"` for the distribution that they were drawn from.
         seed: which order.
-        augment: a key of `AUGMENTATIONS`, done to each image anew at every visit of `batch`; None for
-            none.
+        augment: a key of `AUGMENTATIONS`, done to each image anew at every visit of `batch`; None
+            for none.
 
     Errors: `SpecError` for other `copies`, or augmentation of what is no image.
     """
@@ -89,7 +91,7 @@ class Visits:
 
     @property
     def examples_per_visit(self) -> float:
-        """The mean number of image–label pairs behind a visit, ≥ 1 (`"expected"` counts as `"all"`)."""
+        """The mean number of labels behind a visit, ≥ 1 (`"expected"` counts as `"all"`)."""
         return len(self.noisy) / self.visits_per_epoch
 
     def batch(self, start: int, stop: int) -> Batch:
@@ -104,14 +106,15 @@ class Visits:
 
         Arguments:
             visits: int64 `[B]`, each 0 to visits_per_epoch − 1.
-            words: uint64 `[B]`, the randomness by which each image is augmented; None for not at all.
+            words: uint64 `[B]`, the randomness by which each image is augmented; None for not at
+                all.
         """
         if len(self.noisy.blocks) == 1:
             return self._read(self.noisy.blocks[0], visits, 0, words)
         return self._read_several(visits, words)
 
     def order(self, start: int, stop: int) -> NDArray[np.int64]:
-        """Return int64 `[stop − start]`: which visit of its epoch each position of the sequence is."""
+        """Return int64 `[stop − start]`: which visit of its epoch is at each position."""
         parts = []
         while start < stop:
             number, offset = divmod(start, self._chunk_size)
@@ -187,7 +190,7 @@ class Visits:
 
 
 def _shard_order(noisy: NoisySet, group: int, seed: int) -> ShardOrder | None:
-    """Return the order for images that lie in shards; None for others, and for images of two sources."""
+    """Return the order for images in shards; None for others, and for images of two sources."""
     block = noisy.blocks[0]
     shard_of = getattr(block.source, "shard_of", None)
     if len(noisy.blocks) > 1 or shard_of is None:
@@ -206,8 +209,8 @@ def in_order(
 
     Arguments:
         batch_size: most images at a time.
-        share: from the number of images of a source, the first to take and one past the last; all of
-            them if not given.
+        share: from the number of images of a source, the first to take and one past the last; all
+            of them if not given.
     """
     for block in noisy.blocks:
         first, last = share(len(block))

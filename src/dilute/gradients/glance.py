@@ -20,9 +20,12 @@ _EVERY_STEPS, _EVERY_IMAGES, _SHARE_OF_IMAGES = 250, 32_000, 0.02
 
 
 class Glances:
-    """Glances along a run, for `on_curve_point` of `train`: before the first step, and then not often.
+    """Quick measurements along a run, for `on_curve_point` of `train`.
 
-    A glance takes about as long whatever the batch; at this distance it costs little beside the steps.
+    There is one before the first step, and then one at every so many steps.
+
+    A glance takes about as long whatever the batch; at this distance it costs little beside the
+    steps.
 
     Arguments:
         recipe: of the run; its method must be a loss per visit.

@@ -53,8 +53,8 @@ def batches(
         parts: the rows of each batch that are yielded, one part after the other; the others are not
             read. Whole batches if None.
 
-    Errors: what `Visits.batch` raises, as it raised it; `DataError` if a worker dies or a batch does
-        not come in time.
+    Errors: what `Visits.batch` raises, as it raised it; `DataError` if a worker dies or a batch
+        does not come in time.
     """
     made = _Batches(visits)
     in_batch = [(0, batch_size)] if parts is None else parts
@@ -96,21 +96,22 @@ def _started(made: _Batches, wanted: _Wanted, workers: int) -> Any:
                 prefetch_factor=_BATCHES_PER_WORKER,
                 multiprocessing_context=_FORK,
                 timeout=_LOOK_EVERY_SECONDS,
-                generator=torch.Generator(),  # or it would draw from the one that training draws from
+                # Without one of its own it would draw from the generator of training.
+                generator=torch.Generator(),
                 worker_init_fn=_leave_interrupts_to_the_parent,
             )
         )
     if is_main:
         signal.signal(signal.SIGCHLD, before)
     for worker in loader._workers:
-        # PyTorch ends a worker that hangs after 5 s, or Python does at its end, by a SIGTERM; workers
-        # ignore that.
+        # PyTorch ends a worker that hangs after 5 s, or Python does at its end, by a SIGTERM;
+        # workers ignore that.
         worker._popen.terminate = worker._popen.kill
     return loader
 
 
 def _next(loader: Iterator[Any], timeout_seconds: float) -> Any:
-    """Return the next batch; or the error that a worker raised, that tells of its death, or that the time is up.
+    """Return the next batch; or an error: a worker's own, that it died, or that the time is up.
 
     It returns the error, since a traceback that holds the loader would keep its workers alive.
     """
@@ -126,8 +127,8 @@ def _next(loader: Iterator[Any], timeout_seconds: float) -> Any:
             return DataError(f"loading ahead failed: {reason}; if memory ran out, {_LESS_MEMORY}")
         if time.monotonic() > deadline:
             return DataError(
-                f"loading ahead failed: no batch came within {timeout_seconds:g} s; see whether the "
-                "disk or network that holds the data hangs"
+                f"loading ahead failed: no batch came within {timeout_seconds:g} s; see whether "
+                "the disk or network that holds the data hangs"
             )
 
 
@@ -176,8 +177,8 @@ def _as_it_is(found: Any) -> Any:
 def _leave_interrupts_to_the_parent(_: int) -> None:
     """Ignore the signals that ask all processes of a terminal or a job to stop.
 
-    Ctrl-C is one, and SIGTERM as torchrun, Slurm and systemd send it. The parent stops, and then ends
-    its workers.
+    Ctrl-C is one, and SIGTERM as torchrun, Slurm and systemd send it. The parent stops, and then
+    ends its workers.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

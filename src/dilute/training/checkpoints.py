@@ -35,7 +35,8 @@ def load_weights(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with local_copy(as_path(path)) as here, safe_open(here, framework="pt") as file:
             description = json.loads(file.metadata()["dilute"])
-            return {name: file.get_tensor(name) for name in file.keys()}, description  # noqa: SIM118
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, description
     except FileNotFoundError:
         raise StoreError(f"weights {path} do not exist") from None
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
@@ -59,7 +60,8 @@ def put_weights(model: nn.Module, tensors: Tensors) -> None:
 def read_model(path: Path | str, model: nn.Module) -> None:
     """Copy the weights in the file `path`, of a run or of a checkpoint, into `model`.
 
-    Errors: `StoreError` if it cannot be read; `ModelError` if the weights are those of another model.
+    Errors: `StoreError` if it cannot be read; `ModelError` if the weights are those of another
+        model.
     """
     tensors, _ = load_weights(path)
     put_weights(model, under_prefix("model", tensors) or tensors)

@@ -25,8 +25,8 @@ class Score:
 
     Attributes:
         nll: negative log-likelihood per label, in nats.
-        mixed_nll: the same of predictions that are mixed with the frequencies of the labels, in the share
-            that makes it least; None if not asked for.
+        mixed_nll: the same of predictions that are mixed with the frequencies of the labels, in the
+            share that makes it least; None if not asked for.
         accuracy: share of labels that are the predicted class, 0 to 1.
         num_labels: how many labels the means are over.
         confusion: int64 `[K, K]`: how many labels there are of each class (row) on inputs of each
@@ -65,7 +65,7 @@ def evaluate(
     log_likelihood, top5_hits = 0.0, 0
     has_top5 = labels.num_classes > _MOST_CLASSES_WITHOUT_TOP5
     by_prediction = torch.zeros(labels.num_classes, labels.num_classes, dtype=torch.int64)
-    # Filled in place: pieces kept from each batch would leave as much memory again unused between them.
+    # Filled in place: pieces kept from each batch would leave as much memory again unused.
     shares = [world.rows(len(block)) for block in labels.blocks]
     kept, done = sum(last - first for first, last in shares) if mixes else 0, 0
     predicted = torch.empty(kept, labels.num_classes, dtype=torch.float64)
@@ -105,11 +105,11 @@ def evaluate(
 
 
 def _mixed_nll(predicted: Tensor, counts: Tensor, world: World) -> float:
-    """Return the least NLL per label of predictions mixed with the labels' frequencies, over the share.
+    """Return the NLL per label of outputs mixed with the labels' frequencies at the best share.
 
-    A network that predicts true labels is sure of what noisy ones often contradict; with the share that
-    fits, its likelihood tells how much it knows of them. Every rank has the images of its share, and
-    all search in step, by sums that are the same on all.
+    A network that predicts true labels is sure of what noisy ones often contradict; with the share
+    that fits, its likelihood tells how much it knows of them. Every rank has the images of its
+    share, and all search in step, by sums that are the same on all.
 
     Arguments:
         predicted: float64 `[N, K]`, N of this rank's share, which may be 0.

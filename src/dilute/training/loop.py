@@ -66,8 +66,8 @@ def train(
         model: maps raw inputs to logits, on `device`.
         noisy: the training set.
         recipe: method, batches, optimiser, schedule, budget.
-        seed: of the order of visits and of randomness inside the model, which is seeded anew at every
-            step, so that resuming needs the step's number and nothing else.
+        seed: of the order of visits and of randomness inside the model, which is seeded anew at
+            every step, so that resuming needs the step's number and nothing else.
         state: filled in as training goes on, so that a failure loses nothing of it; new if None.
         heldout: labels that select the model; never the test set.
         test: evaluated at every curve point, or for the selected and the last model alone, as the
@@ -75,20 +75,22 @@ def train(
         checkpoint: file to resume from if it exists, written every `checkpoint_every_steps` (every
             minute if None) and when asked to stop.
         on_step: called after each step with steps done, steps in all, and the state so far.
-        on_curve_point: called before the first step and at each curve point, if it is given; what it
-            returns stands in the curve as `gradient`. A recipe with `log_gradients` needs it
+        on_curve_point: called before the first step and at each curve point, if it is given; what
+            it returns stands in the curve as `gradient`. A recipe with `log_gradients` needs it
             (`dilute.gradients.Glances`).
         should_stop: asked after each step; of several ranks, all stop after the same one.
         micro_batch_size: most images that go through the network at once; a batch's gradient is the
             sum over its parts. All if None.
-        world: the ranks that train this model together, each calling this with the same arguments and
-            a model of its own.
-        loader_workers: processes that make batches ahead of the steps; 0 to make them between steps.
+        world: the ranks that train this model together, each calling this with the same arguments
+            and a model of its own.
+        loader_workers: processes that make batches ahead of the steps; 0 to make them between
+            steps.
 
-    Errors: `Interrupted` if asked to stop; `StoreError` if the checkpoint cannot be read or written;
-        `SpecError` for a method or a model that looks at a batch as a whole, where it would be divided,
-        or gradients to log without `on_curve_point`; `WorldError` for a lost rank; `DataError` for a
-        streamed image that does not decode, or a loader worker that dies or hangs.
+    Errors: `Interrupted` if asked to stop; `StoreError` if the checkpoint cannot be read or
+        written; `SpecError` for a method or a model that looks at a batch as a whole, where it
+        would be divided, or gradients to log without `on_curve_point`; `WorldError` for a lost
+        rank; `DataError` for a streamed image that does not decode, or a loader worker that dies or
+        hangs.
     """
     if recipe.log_gradients and on_curve_point is None:
         raise SpecError(
@@ -187,9 +189,10 @@ def _add_point(
     device: torch.device,
     world: World,
 ) -> None:
-    """Evaluate the model, add a point to the curve, and keep the weights if they are the best so far.
+    """Evaluate the model, add a point to the curve, and keep the weights if they are the best.
 
-    Training has diverged if the likelihood is not finite: the last step may have spoiled the weights.
+    Training has diverged if the likelihood is not finite: the last step may have spoiled the
+        weights.
     """
     started = time.perf_counter()
     images = state.step * batch_size

@@ -42,9 +42,10 @@ class Trained:
         examples_per_visit: mean number of labels behind an image's visit.
         earlier_seconds: what interrupted sessions had spent.
         selected_weights: the weights at that point.
-        unreadable: the rows that any rank found not to decode, by source (`Unreadable`); empty where
-            none is skipped.
-        selected_confusion: int64 `[K, K]`: the held-out labels at that point, by (label, predicted class).
+        unreadable: the rows that any rank found not to decode, by source (`Unreadable`); empty
+            where none is skipped.
+        selected_confusion: int64 `[K, K]`: the held-out labels at that point, by (label, predicted
+            class).
     """
 
     status: Literal["done", "diverged"] = "done"

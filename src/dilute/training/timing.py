@@ -27,7 +27,7 @@ def step_seconds(
     seed: int = 0,
     most_seconds: float,
 ) -> float:
-    """Return how long a step of `recipe` takes, in seconds: the median of its steps after a first one.
+    """Return how many seconds a step of `recipe` takes: the median of its steps after the first.
 
     Arguments:
         model: on `device`; it is trained a little.
