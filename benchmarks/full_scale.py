@@ -35,7 +35,7 @@ from dilute.dilution.blocks import draw_labels, label_dtype
 from dilute.models import build
 from dilute.paper import FIGURES
 from dilute.runs import RunRecord, RunSpec, scaled_model
-from dilute.sweeps.plan import Source, judged_images, planned_steps
+from dilute.sweeps.planned import Source, evaluated_images, planned_steps
 from dilute.training import step_seconds
 from dilute.training.batches import batches
 
@@ -210,7 +210,7 @@ class Cost:
 def cost_of(spec: RunSpec, unit: Unit, flops_per_second: float, launch: float) -> Cost:
     steps = planned_steps(spec, SOURCES)
     # A step that judges sends a forward pass alone.
-    judged = judged_images(spec, SOURCES) / spec.batch_size / TRAINING_OVER_JUDGING
+    judged = evaluated_images(spec, SOURCES) / spec.batch_size / TRAINING_OVER_JUDGING
     worth = steps + judged
     return Cost(
         steps * spec.batch_size,

@@ -285,7 +285,10 @@ def test_a_skipped_image_has_no_row_and_is_no_part_of_the_score(folder: Path) ->
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
             return torch.zeros(len(inputs), 3)
 
-    assert evaluate(Constant(), DilutedSet(train, 1.0), torch.device("cpu")).num_labels == 118
+    found = evaluate(Constant(), DilutedSet(train, 1.0), CPU, mixes=True)
+    assert found.num_labels == 118
+    others = DilutedSet(train, 1.0, rows=np.delete(np.arange(60), 23))
+    assert found == evaluate(Constant(), others, CPU, mixes=True)
 
 
 def test_no_image_that_can_judge_is_one_line(folder: Path) -> None:

@@ -60,7 +60,7 @@ def sweep(
     Example: `dilute sweep sweep.yaml --store runs --workers 2`
     """
     from dilute.runs import Store
-    from dilute.sweeps import make_plan, part_of, read_sweep, run_sweep, share, standing
+    from dilute.sweeps import make_plan, part_of, read_sweep, run_sweep, share, stored_runs
 
     cluster = options.cluster(engine, address, gpus_per_run)
     kept = Store(store)
@@ -69,7 +69,7 @@ def sweep(
     plan = make_plan(part_of(specs, shard) if shard else specs, reading=reading)
     if dry_run:
         places = share(workers, threads, device, loader_workers)
-        found = standing(plan, kept)
+        found = stored_runs(plan, kept)
         again = {key: plan.specs[key] for key in found.failed} if retry_failed else {}
         _show_plan(plan, kept, {**found.missing, **again}, len(places), places[0], json=json)
         return
@@ -107,9 +107,9 @@ def _show_plan(
     json: bool,
 ) -> None:
     """Print what a sweep would do, and how long it would take."""
-    from dilute.sweeps import estimate
+    from dilute.sweeps import estimate_seconds
 
-    estimated = estimate(
+    estimated = estimate_seconds(
         plan,
         to_do.values(),
         workers=workers,

@@ -48,7 +48,8 @@ class LabelledSet:
         object.__setattr__(self, "labels", _checked_labels(self.labels, len(self.class_names)))
         if len(self.inputs) != len(self.labels):
             raise DataError(
-                f"{len(self.inputs)} inputs but {len(self.labels)} labels; there must be one label per input"
+                f"{len(self.inputs)} inputs but {len(self.labels)} labels; there must be one label "
+                "per input"
             )
 
     def __len__(self) -> int:
@@ -90,7 +91,7 @@ class LabelledSet:
 
     @cached_property
     def content_hash(self) -> str:
-        """Hex SHA-256 of inputs, labels and class names: equal content has equal hash, wherever it lies.
+        """Hex SHA-256 of inputs, labels and class names: equal content has an equal hash.
 
         Of a streamed set, names and sizes of the images, and how they lie in shards, stand for
         their content.
@@ -110,7 +111,7 @@ class LabelledSet:
     def statistics(
         self, rows: NDArray[np.int64] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return mean and standard deviation of the inputs: per channel `[C]` for images, else per feature.
+        """Return mean and standard deviation of the inputs: by channel `[C]`, or else by feature.
 
         Arguments:
             rows: int64, the examples to use; all if None. For images the sums are exact, so that
@@ -175,7 +176,7 @@ class LabelledSet:
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """A data set as it was found: a training set, a test set if there is one, and where they came from.
+    """A data set as it was found: a training set, and a test set if there is one.
 
     Arguments:
         name: what identifies the content in a `RunSpec`: `mnist`, or `folder@0123456789abcdef` (the
@@ -203,14 +204,14 @@ class Splits:
         if len(missing):
             names = ", ".join(self.train.class_names[k] for k in missing[:5])
             raise DataError(
-                f"{self.name}: no training example of {len(missing)} of {self.train.num_classes} classes "
-                f"({names}); every class needs at least one"
+                f"{self.name}: no training example of {len(missing)} of {self.train.num_classes} "
+                f"classes ({names}); every class needs at least one"
             )
         if self.test is not None:
             check_alike(self.train, self.test, f"{self.name}: the test set")
 
     def whole(self) -> LabelledSet:
-        """Return what a source in one piece held, in its order; the training set of one that was divided."""
+        """Return all examples of a source in one piece; of other sources, the training set."""
         if self.cut_rows is None or self.test is None:
             return self.train
         size = len(self.train) + len(self.test)
@@ -245,11 +246,13 @@ def check_alike(train: LabelledSet, other: LabelledSet, what: str) -> None:
         )
     if other.inputs.dtype != train.inputs.dtype:
         raise DataError(
-            f"{what}'s inputs are {other.inputs.dtype}, training inputs {train.inputs.dtype}; they must agree"
+            f"{what}'s inputs are {other.inputs.dtype}, training inputs {train.inputs.dtype}; they "
+            "must agree"
         )
     if other.input_shape != train.input_shape:
         raise DataError(
-            f"{what}'s inputs have shape {other.input_shape}, training inputs {train.input_shape}; they must agree"
+            f"{what}'s inputs have shape {other.input_shape}, training inputs {train.input_shape}; "
+            "they must agree"
         )
 
 
@@ -268,8 +271,8 @@ def _check_inputs(inputs: NDArray[Any] | EncodedImages) -> None:
         if not finite.all():
             row = int(np.flatnonzero(~finite)[0])
             raise DataError(
-                f"{int((~finite).sum())} of {len(inputs)} feature rows hold NaN or infinity (first: row {row}); "
-                "fill or drop them"
+                f"{int((~finite).sum())} of {len(inputs)} feature rows hold NaN or infinity "
+                f"(first: row {row}); fill or drop them"
             )
     else:
         raise DataError(f"inputs are {inputs.dtype}; allowed are uint8 images and float32 features")
@@ -285,6 +288,7 @@ def _checked_labels(labels: NDArray[Any], num_classes: int) -> NDArray[np.int64]
     if len(labels) and (labels.min() < 0 or labels.max() >= num_classes):
         wrong = int(labels.min()) if labels.min() < 0 else int(labels.max())
         raise DataError(
-            f"label {wrong} is out of range; with {num_classes} classes it must be 0 to {num_classes - 1}"
+            f"label {wrong} is out of range; with {num_classes} classes it must be 0 to "
+            f"{num_classes - 1}"
         )
     return labels.astype(np.int64, copy=False)

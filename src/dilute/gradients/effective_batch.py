@@ -1,4 +1,4 @@
-"""The clean labels that a batch of noisy visits counts for: two *effective batch sizes*."""
+"""Two meanings of the *effective batch size* of a batch of noisy visits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dilute.dilution import Copies
 
 
 def clean_examples(batch_size: float, copies: Copies, alpha: float) -> float:
-    """Return the effective batch that counts clean examples: `b·g/(1 + alpha)`, at most b.
+    """Return the effective batch that counts clean examples, at most b.
+
+    It is `b·g/(1 + alpha)` for visits with g labels.
 
     Arguments:
         batch_size: visits in a batch, b.

@@ -1,4 +1,4 @@
-"""A quick look at the gradient in mid-training."""
+"""A quick measurement of the gradient during training."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def glance(
     seed: int,
     device: torch.device,
 ) -> GradientPoint:
-    """Return length and noise scale of the gradient, from some images and a few single visits.
+    """Return length and noise scale of the gradient.
+
+    They are estimated from about `num_images` images and a few single visits.
 
     Arguments:
         model: maps raw inputs to logits; nothing in it changes.

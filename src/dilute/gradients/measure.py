@@ -1,4 +1,4 @@
-"""The gradient at given weights: its parts, their lengths and angles, and how noisy visits are."""
+"""The gradient at given weights: length and direction of its parts, and how noisy visits are."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Sampling:
                 raise SpecError(f"{name} = {value} cannot be; it must be at least {least}")
 
     def of_noise(self, probe: Probe) -> tuple[int, int]:
-        """Return how many small batches are taken of the model in `probe`, and their visits."""
+        """Return how many small batches the model in `probe` is given, and of how many visits."""
         size = self.noise_batch_size or probe.smallest_batch
         if size == 1:
             return self.noise_batches, size
@@ -149,7 +149,7 @@ def measure_gradients(
         sampling: how much to look at.
         seed: at which images and visits.
         device: where the model is; the CPU if None.
-        on_progress: called with what is measured next.
+        on_progress: called with a line of text before each measurement.
 
     Errors: `SpecError` for a set that is smaller than two large batches, or more memory than is
         sensible; `ModelError` for a model without gradients, or with some that are not finite.
@@ -215,12 +215,12 @@ def class_scales(
     device: torch.device | None = None,
     on_progress: Callable[[str], object] = lambda text: None,
 ) -> list[Interval]:
-    """Return the noise scale of each kind of visit over the gradient that tells classes apart.
+    """Return, for each kind of visit, the noise scale over the gradient that separates classes.
 
-    That part of the gradient is what labels drawn without regard to the image would not give. For a
-    network that starts at the uniform distribution it is the whole gradient before the first step;
-    for others, the whole gradient also undoes their first guesses, which has nothing to do with the
-    data. Arguments and errors are those of `measure_gradients`, which takes several times as long.
+    That part is what labels drawn without regard to the image would not give. For a network that
+    starts at the uniform distribution it is the whole gradient before the first step; for others,
+    the whole gradient also undoes their first guesses, which has nothing to do with the data.
+    Arguments and errors are those of `measure_gradients`, which takes several times as long.
     """
     device = device or torch.device("cpu")
     probe = Probe(model, cross_entropy, device, seed)
@@ -260,7 +260,7 @@ def _check(noisy: NoisySet, probe: Probe, sampling: Sampling) -> None:
 class _Grams:
     """Inner products of gradients of independent batches, `[C, C]` each.
 
-    Clean with clean, clean with noise, noise with noise.
+    They are of clean with clean, clean with noise, and noise with noise.
     """
 
     clean: Array
@@ -281,9 +281,9 @@ class _Grams:
 
 
 def _products(layers: Sequence[Layer], first: Tensor, second: Tensor) -> dict[str, Array]:
-    """Return `[C, C]`, the inner products of gradients `[C, D]` of two kinds, by layer.
+    """Return the inner products `[C, C]` of gradients `[C, D]` of two kinds.
 
-    Those of the whole model are first.
+    By layer, with the whole model first.
 
     (By PyTorch, which keeps to the number of threads that the user gave, unlike NumPy.)
     """
@@ -339,7 +339,7 @@ def _visit_noise(
 def _worth(clean: Noise, visit: Noise, gram: _Grams, share: float) -> Interval:
     """Return the noise scale of clean labels over that of visits.
 
-    The interval is Student's, in the logarithm.
+    The interval is Student's, of the logarithm.
     """
     mixed = gram.mixed(share)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,4 +1,4 @@
-"""From gradients of batches to their signal and noise: unbiased estimates, honest intervals."""
+"""Signal and noise from gradients of batches: unbiased estimates with honest intervals."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def product_of_means(gram: Array) -> float:
 
 
 def length(gram: Array) -> float | None:
-    """Return the length of a mean gradient; None if the estimate of its square is not above 0."""
+    """Return the length of a mean gradient; None if its estimated square is ≤ 0."""
     squared = product_of_means(gram)
     return math.sqrt(squared) if squared > 0 else None
 
@@ -86,7 +86,7 @@ def noise(squares: Array, batch_size: int, gram: Array) -> Noise:
 
     A small batch's squared length has the mean `|G|² + tr(S)/b`, and the products of different
     large batches have the mean `|G|²`. The interval is Fieller's, which has no upper end where
-    `|G|²` cannot be told from zero.
+    `|G|²` cannot be distinguished from zero.
 
     Source: the simple noise scale of McCandlish et al. 2018 (arXiv 1812.06162), appendix A.
     """

@@ -22,10 +22,7 @@ _SMALLEST_BATCH_OF_BATCH_NORM = 32
 
 
 class Layer(NamedTuple):
-    """A module with parameters of its own.
-
-    Fields: where they start and stop among all, laid end to end, and how many tensors they are.
-    """
+    """A module with parameters of its own: its place among all, and how many tensors."""
 
     name: str
     start: int
@@ -65,14 +62,16 @@ class Probe:
 
     @property
     def smallest_batch(self) -> int:
-        """The smallest batch that trains as others do: 1, or 32 with batch normalisation."""
+        """The smallest batch for a usual training step: 1, or 32 with batch normalisation."""
         normalises = any(
             isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self._model.modules()
         )
         return _SMALLEST_BATCH_OF_BATCH_NORM if normalises else 1
 
     def gradients(self, batches: Iterable[Batch]) -> Tensor:
-        """Return float32 `[C, D]` on the CPU: each batch's gradient, weighted as in training.
+        """Return the gradient of the loss of each batch, float32 `[C, D]` on the CPU.
+
+        Examples are weighted as in training.
 
         Errors: `ModelError` if one is not finite.
         """
@@ -84,7 +83,9 @@ class Probe:
         return answer
 
     def squared_lengths(self, batches: Iterable[Batch]) -> dict[str, NDArray[np.float64]]:
-        """Return float64 `[N]` by layer, and for the whole model: each batch's squared length.
+        """Return the squared length of each batch's gradient, float64 `[N]`.
+
+        By layer, and for the whole model.
 
         Errors: `ModelError` if one is not finite.
         """
@@ -104,7 +105,9 @@ class Probe:
         return {WHOLE: squares.sum(dim=1).numpy(), **of_layers}
 
     def trace(self, batches: Iterable[Batch], batch_size: int) -> tuple[float, float]:
-        """Return `tr(S)` of one visit's gradient from batches of `batch_size`, and its variance.
+        """Return `tr(S)` of the gradient of one visit, and the variance of that estimate.
+
+        It is taken from batches of `batch_size`.
 
         Errors: `ModelError` if a gradient is not finite.
         """

@@ -6,8 +6,8 @@ from dilute.training.evaluation import Score, evaluate
 from dilute.training.loop import OnCurvePoint, train
 from dilute.training.recipe import Recipe
 from dilute.training.scaling import Scaled
+from dilute.training.speed import step_seconds
 from dilute.training.state import Trained
-from dilute.training.timing import step_seconds
 
 __all__ = [
     "CurvePoint",
