@@ -17,8 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from loader import machine
-from readme import ROOT, write_results, write_table
+from report import ROOT, machine, write_results
+
+from dilute.study.pages import write_table
 
 HERE = Path(__file__).parent
 ENGINES = ("local", "ray")
@@ -157,7 +158,7 @@ def main() -> None:
     print(text)
     if not given.dry:
         write_results("engines", results)
-        write_table("engines", text, command="make engines", path=ROOT / "docs" / "cluster.md")
+        write_table(ROOT / "docs" / "cluster.md", "engines", text)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from readme import ROOT, write_results, write_table
+from report import ROOT, machine, write_results
+
+from dilute.study.pages import write_table
 
 NUM_CLASSES = 100
 BATCH_SIZE = 256
@@ -191,15 +193,6 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def machine() -> str:
-    import torch
-
-    from dilute.environment import hardware, versions
-
-    found, known = hardware(torch.device("cpu")), versions()
-    return f"{found['processor']}, {found['cores']} cores; PyTorch {known['torch']}"
-
-
 def run(folder: Path, images: int, rounds: int, count: int) -> dict[str, Any]:
     results: dict[str, Any] = {"images": images, "rounds": rounds, "speed": {}, "memory": []}
     for kind, (size, side, share) in KINDS.items():
@@ -243,7 +236,7 @@ def main() -> None:
     print(text)
     if not given.dry:
         write_results("loader", results)
-        write_table("loader", text, command="make loader", path=ROOT / "docs" / "large-data.md")
+        write_table(ROOT / "docs" / "large-data.md", "loader", text)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from readme import write_table
-
 from dilute.files import write_file
+from dilute.study.pages import write_table
 
 HERE = Path(__file__).parent
 ROUNDS = 5
@@ -146,7 +145,7 @@ def main() -> None:
     )
     print(text)
     write_file(HERE.parent / "results" / "benchmarks.md", text.encode())
-    write_table("bench", text, command="make bench")
+    write_table(HERE.parent / "README.md", "bench", text)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from dilute.methods import Observed, TensorBatch, make_method
 from dilute.runs import Execution
 from dilute.training.batches import batches
 
+pytestmark = pytest.mark.numerical
+
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_corrupt_image_stops_the_run_with_its_name(folder: Path, workers: int) -> None:
@@ -92,7 +94,8 @@ def test_looks_leave_out_what_cannot_be_read(folder: Path, method: str) -> None:
         objective = make_method(method).objective(observed, model, 0)
         objective.before_step(5 if method != "em_estimated" else 2, 10, SurestOfGrey(model))
         laws.append(objective.law)
-    assert torch.equal(*laws)
+    # One row less may round otherwise in the others: by 3.4e-7 where the processor has no AVX.
+    torch.testing.assert_close(*laws, rtol=2e-6, atol=0)
 
 
 class SurestOfGrey(nn.Module):

@@ -19,6 +19,8 @@ from dilute.training.batches import batches as made_batches
 from dilute.training.parts import Division, backward
 from dilute.world import World
 
+pytestmark = pytest.mark.numerical
+
 CPU = torch.device("cpu")
 
 

@@ -14,6 +14,8 @@ from dilute.dilution.blocks import draw_labels
 from dilute.errors import DataError, NoiseError
 from dilute.noise import Asymmetric, Confusion, Pair, Structured, Uniform, UniformOther
 
+pytestmark = pytest.mark.numerical
+
 SMALL_IMAGES = (
     np.zeros((90, 1, 8, 8), dtype=np.uint8) + np.arange(90, dtype=np.uint8)[:, None, None, None]
 )

@@ -8,6 +8,8 @@ from dilute.errors import ModelError
 from dilute.models import MODELS, build
 from dilute.models.convolutional import ByteDropout
 
+pytestmark = pytest.mark.numerical
+
 
 def parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())

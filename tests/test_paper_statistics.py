@@ -9,8 +9,11 @@ import pandas as pd
 import pytest
 from made_tables import ORDERED, fig1_table, fig5_table, fig10_table, runs_with_needs, table
 
-from dilute.paper import FIGURES, claims, fig1, fig5, fig9, fig10, fig11
-from dilute.paper.need import crossing, needed, per_seed
+from dilute.studies.paper import FIGURES, fig1, fig5, fig9, fig10, fig11
+from dilute.study import claims
+from dilute.study.needs import crossing, needed, per_seed
+
+pytestmark = pytest.mark.numerical
 
 
 def test_the_rate_is_chosen_without_the_test_set():

@@ -13,13 +13,14 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 import dilute
 from dilute.cli import main
-from dilute.comparison import Contest, entries_of, outcomes, ranking
 from dilute.data import Splits
 from dilute.dilution import DilutedSet
 from dilute.errors import NoiseError, SpecError, validation_line
 from dilute.methods import GCE, Forward, Method, describe_method, make_method
 from dilute.noise import NoisePattern, Uniform, as_pattern, make_pattern
 from dilute.runs import Material, RunSpec, Store, run_one
+from dilute.study import outcomes, ranking
+from dilute.study.contest import Contest, Entries, entries_of
 from dilute.sweeps import run_sweep
 from dilute.training import Recipe
 
@@ -200,7 +201,7 @@ def test_workers_and_comparisons_take_them(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=":")
     assert entries_of([LOSS, "gce"]) == (LOSS, "gce")
     noise = {"alpha": 2.0, "noise": {"pattern": PATTERN, "width": 2.0}}
-    contest = Contest("digits", "perceptron", noise, (LOSS, "gce"), 400, seeds=(0,))
+    contest = Contest("digits", "perceptron", noise, Entries((LOSS, "gce"), seeds=(0,)), 400)
     store = Store(tmp_path)
     result = run_sweep(contest.specs(1437), store, workers=1)
     assert (result.done, result.failed) == (2, 0)

@@ -20,6 +20,8 @@ from dilute.data import Reading, imagenet, load
 from dilute.errors import DataError, SpecError
 from dilute.runs import RunSpec
 
+pytestmark = pytest.mark.numerical
+
 
 def test_streamed_images_are_those_that_decoding_beforehand_gives(folder: Path) -> None:
     stream, memory = streamed(folder), load(f"folder:{folder}", Reading(resize=SIDE))

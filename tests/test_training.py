@@ -17,6 +17,8 @@ from dilute.interruption import Interrupted
 from dilute.models import build
 from dilute.training import Recipe, Scaled, Trained, evaluate, load_weights, train
 
+pytestmark = pytest.mark.numerical
+
 CPU = torch.device("cpu")
 RECIPE = Recipe(batch_size=16, budget_steps=12, curve_points=3, warmup_steps=2)
 

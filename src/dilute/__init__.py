@@ -53,6 +53,11 @@ if TYPE_CHECKING:
     from dilute.runs import fit as fit
     from dilute.runs import load_model as load_model
     from dilute.runs import run_one as run_one
+    from dilute.studies import reproduce as reproduce
+    from dilute.study import Comparison as Comparison
+    from dilute.study import Study as Study
+    from dilute.study import Sweeping as Sweeping
+    from dilute.study import compare as compare
     from dilute.sweeps import read_sweep as read_sweep
     from dilute.sweeps import run_sweep as run_sweep
     from dilute.training import Recipe as Recipe
@@ -117,6 +122,13 @@ _HOMES = {
         "fit",
         "load_model",
         "run_one",
+    ),
+    "dilute.studies": ("reproduce",),
+    "dilute.study": (
+        "Comparison",
+        "Study",
+        "Sweeping",
+        "compare",
     ),
     "dilute.sweeps": (
         "read_sweep",

@@ -28,11 +28,13 @@ class Demonstration:
 
 
 def demonstrate(
-    out: Path,
+    out: Path | str,
     progress: Callable[[str], AbstractContextManager[OnStep]],
     execution: Execution | None = None,
 ) -> Demonstration:
-    """Train Conv4 on 4,000 digits with 0, 10 and 20 random labels for each right one, and the last again with a method that uses all labels well.
+    """Train Conv4 on 4,000 digits with 0, 10 and 20 random labels for each right one.
+
+    The last is trained once more, with a method that uses all labels well.
 
     Arguments:
         out: folder for pictures and records; a run whose record is there is not repeated.
@@ -43,6 +45,7 @@ def demonstrate(
     """
     import dilute.data
 
+    out = Path(out)
     store = Store(out / "runs")
     splits = dilute.data.load("mnist5k")
     specs = [*(demo_spec(alpha) for alpha in ALPHAS), demo_spec(ALPHAS[-1], POOLED)]
@@ -53,8 +56,8 @@ def demonstrate(
     for spec in specs:
         title = f"alpha = {spec.alpha:g}" + (f", {POOLED}" if spec.method == POOLED else "")
         with progress(title) as on_step:
-            told = replace(execution or Execution(), on_step=on_step)
-            fit = store.run(Material.of(spec, splits=splits), told)
+            shown = replace(execution or Execution(), on_step=on_step)
+            fit = store.run(Material.of(spec, splits=splits), shown)
         records.append(fit.record)
         num_known += fit.was_known
     draw_curves(records, pictures[1], title="Reading digits from labels that are mostly wrong")

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dilute.cli import console, options
-from dilute.interruption import Interrupted
 
 if TYPE_CHECKING:
-    from dilute.comparison import Standing
+    from dilute.study import MethodResult
 
 _USUAL = "cross_entropy,gce,elr,forward_estimated,em_estimated,neighbours_estimated"
 
@@ -81,69 +80,52 @@ def compare(
     if (alpha is None) == (rate is None):
         raise SpecError("noise is given by --alpha or by --rate; give exactly one")
     options.check_picture(picture)
-    cluster = options.cluster(engine, address, gpus_per_run)
-    amounts = options.numbers("alpha" if alpha is not None else "rate", alpha or rate or "")
-    rates = options.numbers("learning rates", learning_rates)
-    pattern = options.pattern(noise, delta, order, order_seed, class_order, class_map, confusion)
-    import dilute.data
-    from dilute.comparison import Contest, draw_comparison, entries_of, outcomes, ranking
-    from dilute.figures import save
-    from dilute.runs import Store
-    from dilute.sweeps import make_plan, run_sweep
+    import dilute
+    from dilute.study import Sweeping
 
-    chosen = entries_of(options.words(methods))
-    reading = options.reading_of(data_dir, resize, stream, on_corrupt)
-    splits = dilute.data.load(data, reading)
-    specs = []
-    for amount in amounts:
-        contest = Contest(
-            data=data,
+    with console.sweep_progress() as on_progress:
+        found = dilute.compare(
+            data,
+            options.words(methods),
             model=model,
-            noise={"alpha" if alpha is not None else "rate": amount, "noise": pattern},
-            methods=chosen,
+            alpha=None if alpha is None else options.numbers("alpha", alpha),
+            rate=None if rate is None else options.numbers("rate", rate),
+            noise=options.pattern(
+                noise, delta, order, order_seed, class_order, class_map, confusion
+            ),
             num_clean=num_clean,
             passes=passes,
-            learning_rates=tuple(rates),
-            seeds=tuple(range(seed, seed + seeds)),
+            learning_rates=options.numbers("learning rates", learning_rates),
+            seeds=range(seed, seed + seeds),
+            store=store,
+            sweeping=Sweeping(
+                workers=workers,
+                threads=threads,
+                device=device,
+                loader_workers=loader_workers,
+                hang_seconds=hang_seconds,
+                cluster=options.cluster(engine, address, gpus_per_run),
+                on_progress=on_progress,
+                retry_failed=retry_failed,
+                reading=options.reading_of(data_dir, resize, stream, on_corrupt),
+            ),
         )
-        specs += contest.specs(len(splits.train))
-    specs.sort(key=lambda spec: spec.seed)  # runs on the same images, which may share work, in turn
-    kept = Store(store)
-    with console.sweep_progress() as on_progress:
-        result = run_sweep(
-            make_plan(specs, reading=reading),
-            kept,
-            workers=workers,
-            threads=threads,
-            device=device,
-            retry_failed=retry_failed,
-            keep_weights=False,
-            loader_workers=loader_workers,
-            hang_seconds=hang_seconds,
-            cluster=cluster,
-            on_progress=on_progress,
-        )
-    if result.interrupted:
-        raise Interrupted(
-            f"{result.left:,} of {len(result.specs):,} runs are left; the same command goes on with them"
-        )
-    records = [record for key in result.specs if (record := kept.get(key)) is not None]
-    found = ranking(outcomes(records))
     if json:
         console.print_json(
-            {"standings": [asdict(one) for one in found], "failures": result.failures}
+            {"standings": [asdict(one) for one in found.results], "failures": found.failures}
         )
     else:
-        print(_text(found))
-        for key, message in result.failures.items():
-            print(f"failed: {result.specs[key].method}: {message} ({key})")
+        print(_text(found.results))
+        methods_of = {record.key: record.spec["method"] for record in found.records}
+        for key, message in found.failures.items():
+            print(f"failed: {methods_of[key]}: {message} ({key})")
     if picture is not None:
-        save(draw_comparison(found, found[0].setting), picture)
-    if result.failed:
+        found.draw(picture)
+    if found.failures:
         raise typer.Exit(1)
 
 
-def _text(found: list[Standing]) -> str:
+def _text(found: list[MethodResult]) -> str:
     lines: list[str] = []
     for setting, amount in dict.fromkeys((one.setting, one.amount) for one in found):
         here = [one for one in found if (one.setting, one.amount) == (setting, amount)]
@@ -154,8 +136,8 @@ def _text(found: list[Standing]) -> str:
     return "\n".join(lines)
 
 
-def _cells(one: Standing) -> list[str]:
-    from dilute.comparison import in_percent
+def _cells(one: MethodResult) -> list[str]:
+    from dilute.study import in_percent
 
     failed = f", {one.num_failed} failed" if one.num_failed else ""
     return [

@@ -22,7 +22,7 @@ def data_folder(data_dir: Path | str | None = None) -> Path:
 
 
 @contextmanager
-def data_folder_at(data_dir: Path | None) -> Iterator[None]:
+def data_folder_at(data_dir: Path | str | None) -> Iterator[None]:
     """Set `$DILUTE_DATA` to `data_dir`, if given, within a `with`, for child processes too."""
     before = os.environ.get("DILUTE_DATA")
     if data_dir is not None:

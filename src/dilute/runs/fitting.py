@@ -42,18 +42,22 @@ def fit(
 
     Arguments:
         noisy: a `DilutedSet`, `ReplacedSet`, or what `read_labels` returned.
-        model: a name, `module:callable`, or an importable function of (input_shape, num_classes); or a
-            network, of which a copy is trained. It maps float32 inputs, scaled to mean 0 and
-            deviation 1, to logits `[B, K]`. A run of such a network cannot be repeated by its key: a
-            store keeps what came of it, but does not answer for it.
-        method: how to learn from the labels: a name, or a method with its options. The recipe's if None.
+        model: a name, `module:callable`, or an importable function of (input_shape, num_classes);
+            or a network, of which a copy is trained. It maps float32 inputs, scaled to mean 0 and
+            deviation 1, to logits `[B, K]`. A run of such a network cannot be repeated by its key:
+            a store keeps what came of it, but does not answer for it.
+        method: how to learn from the labels: a name, or a method with its options. The recipe's if
+            None.
         recipe: batches, optimiser, schedule and budget; the defaults of `Recipe` if None.
         test: clean labels to measure accuracy on; they choose nothing.
-        heldout: clean labels that select the model; without them a share of the noisy set is held out.
+        heldout: clean labels that select the model; without them a share of the noisy set is held
+            out.
         heldout_fraction: share of the images that is held out, 0 to below 1; 0.05 if None.
-        heldout_labels: whether `"noisy"` (if None) or `"clean"` labels of that share select the model.
+        heldout_labels: whether `"noisy"` (if None) or `"clean"` labels of that share select the
+            model.
         seed: of held-out images, initialisation and order; the noisy set's if None.
-        store: a folder to answer from, and to keep record, weights and checkpoints in; none if None.
+        store: a folder to answer from, and to keep record, weights and checkpoints in; none if
+            None.
         force: run even if the store has the answer.
         execution: device, threads and the like.
 

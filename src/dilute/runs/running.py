@@ -43,9 +43,10 @@ class Execution:
 
     Arguments:
         device: `cpu`, `cuda`, `mps`, …; None for a GPU if there is one.
-        threads: CPU threads; PyTorch's default if None. (Weights are bit-identical at one number only.)
-        checkpoint, checkpoint_every_steps, on_step, should_stop, micro_batch_size, world, loader_workers: as for
-            `train`.
+        threads: CPU threads; PyTorch's default if None. (Weights are bit-identical at one number
+            only.)
+        checkpoint, checkpoint_every_steps, on_step, should_stop, micro_batch_size, world,
+            loader_workers: as for `train`.
     """
 
     device: str | None = None
@@ -61,7 +62,7 @@ class Execution:
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A record and what was trained: the network as the last step left it, and the selected weights.
+    """A record, the network as the last step left it, and the selected weights.
 
     `selected_weights` is empty where nothing selected.
     """
@@ -80,8 +81,9 @@ def run_one(run: RunSpec | Material, execution: Execution = Execution()) -> Fit:
 
     Sets the process's number of threads, if one is asked for.
 
-    Errors: `DiluteError`s for what the user can fix; `Interrupted` if asked to stop. A failure inside
-        training gives a record with status `failed`, and on ranks other than 0 a `WorldError`.
+    Errors: `DiluteError`s for what the user can fix; `Interrupted` if asked to stop. A failure
+        inside training gives a record with status `failed`, and on ranks other than 0 a
+        `WorldError`.
     """
     done = train_material(run if isinstance(run, Material) else Material.of(run), execution)
     return Fit.of_training(done.record, done.network, done.selected_weights)
@@ -180,7 +182,10 @@ def failed_record(
 
 
 def _unreadable_images(splits: Splits, *noisy: NoisySet | None) -> int | None:
-    """Return how many images were skipped as they do not decode, and warn of them; None if nothing is skipped."""
+    """Return how many images were skipped as they do not decode, and warn of them.
+
+    None stands for data of which nothing is skipped.
+    """
     blocks = [block for part in noisy if part is not None for block in part.blocks]
     sets = skipping([splits.train, splits.test, *(block.source for block in blocks)])
     if not sets:

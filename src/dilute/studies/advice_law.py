@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dilute.advice import AdviceLaw, PowerLaw, power_law, warmup_steps
-from dilute.paper.drawing import finish_logarithmic, line_style, new_figure
-from dilute.paper.figure import PaperFigure, Scale
-from dilute.paper.need import crossing
 from dilute.runs import RunRecord, RunSpec
+from dilute.study.needs import crossing
+from dilute.study.study import Scale, Study
+from dilute.study.style import finish_logarithmic, line_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -254,9 +254,8 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
     return "\n".join(lines)
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="advice-law",
-    in_all=False,
     title="MNIST and CIFAR-10: learning rate and length of training against the noise scale",
     source="Ours.",
     notes={

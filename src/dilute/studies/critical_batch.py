@@ -12,11 +12,11 @@ from scipy import optimize, stats
 
 from dilute.advice import power_law
 from dilute.gradients import clean_examples, signal_over_noise
-from dilute.paper.drawing import finish_logarithmic, line_style, new_figure
-from dilute.paper.figure import PaperFigure, Scale
-from dilute.paper.noise_scale import exponent
 from dilute.runs import RunRecord, RunSpec
-from dilute.studies.curves import TARGET, fastest, race_table
+from dilute.studies.noise_scale import exponent
+from dilute.studies.races import TARGET, fastest, race_table
+from dilute.study.study import Scale, Study
+from dilute.study.style import finish_logarithmic, line_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -251,9 +251,8 @@ def _span(value: float, interval: tuple[float, float]) -> str:
     return f"{value:,.0f} ({interval[0]:,.0f} to {interval[1]:,.0f})"
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="critical-batch",
-    in_all=False,
     title="MNIST: images to a fixed accuracy against batch size and noise",
     source="Ours, after McCandlish et al. 2018.",
     notes={

@@ -10,10 +10,10 @@ import numpy as np
 from dilute.laws import Evidence, evidence_of, fit_law, kappa
 from dilute.laws.forms import DILUTIONS
 from dilute.noise import NoisePattern, Pair, Structured, Uniform, noise_rate
-from dilute.paper.drawing import line_style, new_figure, plain_ticks
-from dilute.paper.figure import PaperFigure, Scale
 from dilute.planning.pilot_recipe import pilot_recipe
 from dilute.runs import RunRecord, RunSpec
+from dilute.study.study import Scale, Study
+from dilute.study.style import line_style, new_figure, plain_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -172,11 +172,6 @@ def _law_rows(evidence: Evidence) -> Any:
     )
 
 
-def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
-    """Return the table: a row per run."""
-    return table
-
-
 def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
     """Draw test error against effective clean examples, a panel per setting, a mark per `alpha`, the law as a line."""
     settings = list(data["setting"].unique())
@@ -241,9 +236,8 @@ def short_name(setting: str) -> str:
     return setting.replace(" noise", "").replace(" by dilution", "").replace(" of delta", "")
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="dilution-law",
-    in_all=False,
     title="Test error against what clean examples are worth among noisy ones",
     source="Ours.",
     notes={
@@ -254,7 +248,6 @@ FIGURE = PaperFigure(
     },
     specs=specs,
     table=law_table,
-    select=select,
     draw=draw,
     summary=summary,
 )

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dilute.paper.drawing import finish_logarithmic, line_style, new_figure
-from dilute.paper.figure import PaperFigure, Scale
 from dilute.runs import RunRecord, RunSpec
-from dilute.studies.curves import TARGET, fastest, race_table
+from dilute.studies.races import TARGET, fastest, race_table
+from dilute.study.study import Scale, Study
+from dilute.study.style import finish_logarithmic, line_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -141,9 +141,8 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
     return "\n".join(lines)
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="grouping",
-    in_all=False,
     title="MNIST: images to a fixed accuracy against labels per visit",
     source="Ours.",
     notes={

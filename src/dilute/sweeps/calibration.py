@@ -1,4 +1,4 @@
-"""How long runs take: measured by a few steps before a sweep, and by the runs themselves during it."""
+"""How long runs take: measured by a few steps before a sweep, and by its runs during it."""
 
 from __future__ import annotations
 
@@ -55,10 +55,12 @@ def estimate_seconds(
     device: str | None = None,
     on_kind: Callable[[str], object] = lambda text: None,
 ) -> TimeEstimate:
-    """Return how long `specs` will take, from about two seconds of steps for each (data, model, batch size).
+    """Return how long `specs` will take, measured for each (data, model, batch size) by some steps.
 
-    One process measures alone, so that workers which share the memory's bandwidth may be slower. Reading
-    data, drawing labels and starting workers are not in it.
+    That takes about two seconds each.
+
+    One process measures alone, so that workers which share the memory's bandwidth may be slower.
+    Reading data, drawing labels and starting workers are not in it.
 
     Arguments:
         plan: that the specs are of.
@@ -95,7 +97,10 @@ def estimate_seconds(
 
 
 def measure(plan: Plan, spec: RunSpec, device: torch.device) -> Rate:
-    """Return how fast a run like `spec` goes on `device`: the median of steps on some of its data, after a first one."""
+    """Return how fast a run like `spec` goes on `device`, measured on some of its data.
+
+    The time of a step is the median, without the first one.
+    """
     clean = plan.sources[spec.data].load().train
     rows = np.arange(min(_IMAGES, len(clean)))
     noisy = (
@@ -121,7 +126,7 @@ def measure(plan: Plan, spec: RunSpec, device: torch.device) -> Rate:
 
 
 class Outlook:
-    """What is left of a sweep in seconds, from the rates of the runs that are done and under way, by model.
+    """What is left of a sweep in seconds, by the rates of the runs so far, for each model.
 
     Arguments:
         plan: the sweep.
