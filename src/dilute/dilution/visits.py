@@ -48,7 +48,7 @@ class Visits:
         copies: labels per visit: 1 (the paper's sampling), any g ≥ 1, `"all"` of the image's labels, or
             `"expected"` for the distribution that they were drawn from.
         seed: which order.
-        augment: a key of `AUGMENTATIONS`, done to each image anew at every visit of `batch`; None for none.
+        augment: `"crop_flip"` to crop and flip each image anew at every visit of `batch`, or None.
 
     Errors: `SpecError` for other `copies`, or augmentation of what is no image.
     """
