@@ -1,10 +1,10 @@
 """`make docs-tables`: every table of results in the README and the pages, from what is stored.
 
-Makes each study of what `results/` has of it, draws its pictures into `results/figures/`, and writes
-the tables between their markers. Nothing is trained. With `--train` (`make studies`) what is missing
-is trained and measured first, which takes days on two cores if all of it is missing, and the law that
-the advice rests on is fitted anew. Names of groups (`paper gradients laws compare measured
-benchmarks`) choose some of them.
+Makes each study of what `results/` has of it, draws its pictures into `results/figures/`, and
+writes the tables between their markers. Nothing is trained. With `--train` (`make studies`) what is
+missing is trained and measured first, which takes days on two cores if all of it is missing, and
+the law that the advice rests on is fitted anew. Names of groups (`paper gradients laws compare
+measured benchmarks`) choose some of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dilute.studies import method_comparison as methods
 from dilute.study import Reproduction, claims_markdown, notes_markdown, reproduce_studies
 from dilute.study.pages import write_table
 from dilute.study.sweeping import Sweeping
-from dilute.study.writing import FORMATS
+from dilute.study.writing import Format
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results"
@@ -123,7 +123,7 @@ def law_tables(found: Reproduction) -> Tables:
 
 
 def recipe_markdown(store: Store) -> str:
-    """Return what was tried for the recipe of pilots: held-out clean accuracy by length and rate."""
+    """Return what was tried for the recipe of pilots: held-out accuracy by length and rate."""
     tried: dict[tuple[str, str, int, float], list[str]] = {}
     chosen: dict[tuple[str, str, int, float], str] = {}
     for record in sorted(store.records(), key=lambda r: (r.steps or 0, r.key)):
@@ -143,7 +143,8 @@ def recipe_markdown(store: Store) -> str:
     for cell in sorted(tried):
         data, model, size, alpha = cell
         lines.append(
-            f"| {data}, {model} | {size:,} | {alpha:g} | {'; '.join(tried[cell])} | {chosen[cell]} |"
+            f"| {data}, {model} | {size:,} | {alpha:g} | {'; '.join(tried[cell])} | "
+            f"{chosen[cell]} |"
         )
     return "\n".join(lines)
 
@@ -205,7 +206,9 @@ GROUPS: dict[str, tuple[Sequence[str], Callable[[Reproduction], Tables]]] = {
 """Studies by the store in `results/` that has their runs, and what makes their tables."""
 
 
-def made(group: str, out: Path, train: bool = False) -> Reproduction:
+def made(
+    group: str, out: Path, train: bool = False, formats: Sequence[Format] = ("csv", "png")
+) -> Reproduction:
     """Return what came of the studies of a group; their files go to the folder `out`."""
     store = Store(RESULTS / group)
 
@@ -213,7 +216,8 @@ def made(group: str, out: Path, train: bool = False) -> Reproduction:
         Sweeping().train(specs, store, allow_parts=False)
 
     studies = chosen_studies(GROUPS[group][0])
-    formats = ("png",) if group == "compare" else FORMATS
+    if group == "compare":  # the pages show all that a CSV would say
+        formats = ("png",)
     return reproduce_studies(studies, "laptop", store, out, do if train else None, formats=formats)
 
 

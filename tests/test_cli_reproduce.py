@@ -24,7 +24,10 @@ from dilute.study import reproduce_studies
 
 
 def test_figure_3_takes_the_whole_path_on_a_sample_of_imagenet(tmp_path: Path, capsys):
-    """Class folders of JPEG files, streamed, augmented, trained on by ResNet-18, and judged by top-1 and top-5."""
+    """Class folders of JPEG files, streamed, augmented, trained on by ResNet-18.
+
+    Top-1 and top-5.
+    """
     for number in range(1000):
         folder = tmp_path / "imagenet-sample" / "train" / f"n{number:08}"
         folder.mkdir(parents=True)
@@ -78,7 +81,7 @@ def test_dry_run_counts_and_runs_nothing(tmp_path: Path, capsys):
         Store(store).put(made_record(spec))
     assert main(command) == 0
     out = capsys.readouterr().out
-    assert "fig5    4" in out
+    assert "fig5   4" in out
     assert "8 runs to do at smoke scale, about" in out
     assert len(Store(store).keys()) == 1
 

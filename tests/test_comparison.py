@@ -30,7 +30,7 @@ def contest(**fields) -> Contest:
 
 @pytest.mark.parametrize("name", METHOD_NAMES)
 def test_every_method_has_the_same_budget_of_images(name: str):
-    """Images forward and backward, each network counted, and looks at a third: at most the budget, and nearly all of it."""
+    """Images through each network, looks at a third: at most the budget, and nearly all of it."""
     (spec,) = contest(methods=(name,), passes=6.0, seeds=(0,)).specs(4000)
     method = make_method(name)
     trained = round(0.95 * 4000)

@@ -84,7 +84,10 @@ def test_the_headline_compares_at_as_many_labels():
 
 
 def test_the_headline_is_summed_up_by_run():
-    """Labels per second over those of the paper's sampling; a run that did not finish has no row."""
+    """Labels per second over those of the paper's sampling.
+
+    A run that did not finish has no row.
+    """
     specs = headline.specs("laptop")
     seconds = {"adadelta": 1000.0, "adamw": 100.0}
     records = []
@@ -136,7 +139,7 @@ class Trainer:
     [pytest.param(s, marks=() if s == "smoke" else pytest.mark.slow) for s in SCALES],
 )
 def test_every_figure_is_drawn_at_every_scale(tmp_path: Path, scale):
-    """With runs that are all alike: pictures and tables come out, and the verdicts are words of four."""
+    """With runs that are all alike: pictures and tables come out, verdicts of four kinds."""
     store = Store(tmp_path / "runs")
     trainer = Trainer(store)
     chosen = list(FIGURES.values())
@@ -166,7 +169,7 @@ def test_every_figure_is_drawn_at_every_scale(tmp_path: Path, scale):
 
 
 def test_a_part_of_a_public_set_counts_as_the_set(tmp_path: Path):
-    """As does the CIFAR-100 of a machine that has some of its images, whose records name them by a hash."""
+    """As does CIFAR-100 on a machine that has some of its images; records name them by a hash."""
     store = Store(tmp_path / "runs")
     for spec in specs_of("fig6", "laptop"):
         if spec.noisy_images == "cifar100":

@@ -138,7 +138,7 @@ def test_one_seed_shows_a_claim_partly():
 
 
 def test_the_exponents_interval_covers_at_its_rate():
-    """Needs of known exponent 1, three seeds each with 10 % of spread: resampling three covers less than it says, and not by far."""
+    """Needs of exponent 1, three seeds, 10 % of spread: resampling three covers too little."""
     generator = np.random.default_rng(1)
     alphas = np.array([0.0, 5, 10, 20, 50])
     hits = 0

@@ -108,7 +108,9 @@ def _draw_image(axes: Axes, image: Any) -> None:
 
 
 def draw_curves(records: Sequence[RunRecord], path: Path | str, *, title: str) -> None:
-    """Draw test accuracy along each run, a colour per amount of noise and method, the selected model marked.
+    """Draw test accuracy along each run, a colour per amount of noise and method.
+
+    The selected model is marked.
 
     Arguments:
         records: finished runs with a curve.

@@ -70,8 +70,9 @@ def compare(
 ) -> None:
     """Train with each method on the same noisy labels, within the same budget, and rank them.
 
-    Held-out noisy labels choose learning rate and stopping point; the test set chooses nothing. What a method knows
-    of the noise stands beside its name. The same comparison again goes on with what is left.
+    Held-out noisy labels choose learning rate and stopping point; the test set chooses nothing.
+    What a method knows of the noise stands beside its name. The same comparison again goes on with
+    what is left.
 
     Example: `dilute compare mnist5k --model mlp1 --alpha 5,20 --methods cross_entropy,gce,em_known`
     """

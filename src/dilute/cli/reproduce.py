@@ -1,4 +1,4 @@
-"""`dilute reproduce`: studies, the paper's figures among them, with a computed verdict on each claim."""
+"""`dilute reproduce`: the paper's figures and other studies, with a verdict on each claim."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def reproduce(
         list[str],
         typer.Argument(
             metavar="STUDY…",
-            help="fig1, …, noise-scale, all (of the paper); headline (its own sampling; hours); our "
+            help="fig1, …, noise-scale, all (of the paper); headline (its own sampling; hours); "
+            "our "
             "studies: critical-batch, grouping, advice-law, advice-pays, dilution-law, plan-test, "
             "compare-mlp1, …, planted-noise, full-scale; your own: my_study.py or module:name.",
         ),
@@ -57,10 +58,10 @@ def reproduce(
     on_corrupt: options.OnCorrupt = "fail",
     json: options.Json = False,
 ) -> None:
-    """Train what is missing for figures of the paper and other studies, draw them, and judge claims.
+    """Train what is missing for the paper's figures and other studies, draw them, judge claims.
 
-    Writes each picture as PNG, SVG and CSV, and the table of claims as Markdown and JSON. Interrupted,
-    it goes on where it was; with every run in the store it only draws.
+    Writes each picture as PNG, SVG and CSV, and the table of claims as Markdown and JSON.
+    Interrupted, it goes on where it was; with every run in the store it only draws.
 
     Example: `dilute reproduce fig1 fig5 --scale smoke --store runs --out figures`
     """
@@ -193,7 +194,8 @@ def _show_missing(
         return
     print(console.columns([["study", "to do"], *([name, str(n)] for name, n in counts.items())]))
     print(
-        f"{len(unique):,} runs to do at {scale} scale, about {console.duration(seconds)} with {len(places)} "
+        f"{len(unique):,} runs to do at {scale} scale, about {console.duration(seconds)} with "
+        f"{len(places)} "
         "workers (on this machine, from a few steps of each model; shared runs counted once)"
     )
     if uncounted:

@@ -1,8 +1,9 @@
 """Does it pay to train as advised, on settings that the advice was not fitted on?
 
-Against batches of 128 whose learning rate is tuned by grid on held-out noisy labels: on single labels
-with AdaDelta at a constant rate, as the paper trains, and, a stronger rival, on all labels of an image
-with AdamW falling to zero. What `advise` said is part of the study: `advised.json` beside this file.
+Against batches of 128 whose learning rate is tuned by grid on held-out noisy labels: on single
+labels with AdaDelta at a constant rate, as the paper trains, and, a stronger rival, on all labels
+of an image with AdamW falling to zero. What `advise` said is part of the study: `advised.json`
+beside this file.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ ALPHAS = (5, 20, 50)
 
 @dataclass(frozen=True)
 class Place:
-    """Data, model and amount of noise, none of whose pairs of data and model the law was fitted on."""
+    """Data, model and amount of noise; the law was fitted on no such pair of data and model."""
 
     data: str
     model: str
@@ -58,7 +59,10 @@ def grouped_grid(one: Place) -> list[RunSpec]:
 
 
 def single_grid(one: Place) -> list[RunSpec]:
-    """Return the rival that trains as the paper does, at each learning rate; Conv6 would take hours."""
+    """Return the rival that trains as the paper does, at each learning rate.
+
+    Conv6 would take hours.
+    """
     if one.model == "conv6":
         return []
     steps = {"mnist": 3000, "cifar10": 1200}[one.data]
@@ -131,7 +135,10 @@ def lowest_nll(record: RunRecord) -> float:
 
 
 def images_to(record: RunRecord, accuracy: float) -> int | None:
-    """Return after how many images the run's test accuracy is at least `accuracy`; None if it never is."""
+    """Return after how many images the run's test accuracy is at least `accuracy`.
+
+    None if it never is.
+    """
     return next(
         (
             p.images
@@ -167,10 +174,12 @@ def row(one: Place, records: Mapping[str, RunRecord]) -> list[str]:
 def against(
     record: RunRecord, rival: RunRecord, accuracy: float, timing: Timing, num_rates: int
 ) -> str:
-    """Return how many times more images and seconds the rival took for its accuracy; with its grid, in brackets.
+    """Return how many times more images and seconds the rival took for its accuracy.
 
-    Where the advised run never has that accuracy: by how many points it ends below, and the same ratios for all
-    of that run.
+    With its grid, in brackets.
+
+    Where the advised run never has that accuracy: by how many points it ends below, and the same
+    ratios for all of that run.
     """
     reached = images_to(record, accuracy)
     images = reached or record.images or 0
@@ -198,7 +207,8 @@ STUDY = Study(
     source="Ours.",
     notes={
         "smoke": "A few steps on 5,000 digits.",
-        "laptop": "Nine settings of MNIST and CIFAR-10 that the advice was not fitted on; one seed.",
+        "laptop": "Nine settings of MNIST and CIFAR-10 that the advice was not fitted on; one "
+        "seed.",
         "paper": "As on a laptop.",
     },
     specs=specs,

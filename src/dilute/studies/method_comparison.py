@@ -1,4 +1,4 @@
-"""Methods against each other: eight settings, each a study of its own, and the goals that were set."""
+"""Methods against each other: eight settings, each a study, and the goals that were set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The noise scale of the gradient against noise: the abstract's *effective batch size*, measured."""
+"""The noise scale of the gradient against noise: the *effective batch size*, measured."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SINGLE, _GROUPED = "label_noise_scale", "noise_scale"
 
 
 def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
-    """Return the figure's runs: all labels of an image in a visit, with looks at the gradient on the way."""
+    """Return the runs: all labels of an image in a visit, the gradient measured on the way."""
     base: dict[str, Any] = {"copies": "all", "batch_size": 128, "log_gradients": True}
     if scale == "smoke":
         base |= {"data": "mnist5k", "batch_size": 32, "budget_steps": 6, "curve_points": 1}
@@ -75,7 +75,7 @@ def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
 
 
 def draw(data: Any, scale: Scale) -> Figure:
-    """Draw the noise scale of single labels against `1 + alpha`, a panel per network and a line per point of training."""
+    """Draw the noise scale of single labels against `1 + alpha`, by network and step."""
     models = [model for model in _MODELS if (data["model"] == model).any()]
     if not models:
         return new_figure("MNIST: noise scale of the gradient", "no run has looked at it")[0]
@@ -117,7 +117,7 @@ def draw(data: Any, scale: Scale) -> Figure:
 
 @dataclass(frozen=True)
 class Exponent:
-    """The power of `1 + alpha` by which something grows, with its 95 % interval (Student's, of the residuals)."""
+    """The power of `1 + alpha` by which something grows, with its 95 % interval (Student's)."""
 
     value: float
     low: float
@@ -129,7 +129,10 @@ class Exponent:
 
 
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> Exponent | None:
-    """Return the slope of `log values` against `log sizes`; None for fewer than three points or two sizes."""
+    """Return the slope of `log values` against `log sizes`.
+
+    None for fewer than three points or two sizes.
+    """
     x, y = np.log(np.asarray(sizes, dtype=float)), np.log(np.asarray(values, dtype=float))
     if len(x) < 3 or len(np.unique(x)) < 2:
         return None
@@ -139,7 +142,7 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> Exponent | None
 
 
 def exponents(data: Any, name: str) -> dict[tuple[str, int], Exponent]:
-    """Return, by model and step, the power of `1 + alpha` by which column `name` grows where `alpha` > 0."""
+    """Return by model and step the power of `1 + alpha` by which column `name` grows."""
     noisy = data[data["alpha"] > 0].dropna(subset=[name])
     found = {}
     for model in _MODELS:
@@ -154,7 +157,8 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
     """Return the exponents in Markdown, by network and point of training."""
     single, grouped = exponents(data, _SINGLE), exponents(data, _GROUPED)
     lines = [
-        "| network | steps | noise scale, labels: alpha = 0 | largest alpha | exponent, single labels | "
+        "| network | steps | noise scale, labels: alpha = 0 | largest alpha | exponent, single "
+        "labels | "
         "exponent, all labels of an image |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
@@ -183,7 +187,7 @@ def cost_markdown(records: Sequence[RunRecord]) -> str:
 
 
 def judge(data: Any) -> Judgement:
-    """`effective-batch`: for every network and point of training the noise scale grows with `alpha`.
+    """`effective-batch`: for every network and step the noise scale grows with `alpha`.
 
     That is: the exponent's interval is above 0.
     """
@@ -220,7 +224,8 @@ STUDY = Study(
     source="Abstract and section 5 of the paper, which measures no gradients. Ours throughout.",
     notes={
         "smoke": "A few steps on 5,000 digits; no verdict.",
-        "laptop": "All labels of an image in one visit; AdamW at 0.001, 750 steps of 128 images; Conv4 with one seed.",
+        "laptop": "All labels of an image in one visit; AdamW at 0.001, 750 steps of 128 images; "
+        "Conv4 with one seed.",
         "paper": "As on a laptop, with three seeds.",
     },
     specs=specs,

@@ -28,10 +28,11 @@ _MOST_DRAWN = 20
 
 
 def plan_table(records: Sequence[RunRecord]) -> Any:
-    """Return a pandas data frame with a row per setting and `alpha`: predictions from the pilot, and what the runs gave.
+    """Return a pandas data frame with a row per setting and `alpha`: predicted, and measured.
 
-    The pilot is made of the runs on at most a tenth of the images and `alpha` ≤ 20. `accuracy` is that of the largest
-    runs, `need` the number of clean examples at which the mean of the runs reaches the target, if they bracket it.
+    The pilot is made of the runs on at most a tenth of the images and `alpha` ≤ 20. `accuracy` is
+    that of the largest runs, `need` the number of clean examples at which the mean of the runs
+    reaches the target, if they bracket it.
     """
     import pandas as pd
 
@@ -103,7 +104,8 @@ def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
     """Draw predicted against measured: needed examples, and error of the largest runs."""
     figure, (left, right) = new_figure(
         "Predicted from small pilots, measured on large runs",
-        "bars: 90 % intervals; a mark per setting and alpha; filled: beyond the pilot; band: within a factor of 1.3",
+        "bars: 90 % intervals; a mark per setting and alpha; filled: beyond the pilot; band: "
+        "within a factor of 1.3",
         panels=2,
         inches=(4.2, 3.6),
     )
@@ -170,7 +172,8 @@ def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
 def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
     """Return predictions and what was measured in Markdown, and how many of them held."""
     lines = [
-        "| setting | alpha | clean examples for the target: predicted | measured | ratio | accuracy of the largest runs: predicted | "
+        "| setting | alpha | clean examples for the target: predicted | measured | ratio | "
+        "accuracy of the largest runs: predicted | "
         "measured |",
         "| --- " * 7 + "|",
     ]
@@ -192,7 +195,8 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
             f"{row['target']:.0%}: {predicted}",
             need,
             "–" if np.isnan(row["factor"]) else f"{row['factor']:.2f}",
-            f"{row['accuracy_predicted']:.1%} ({row['accuracy_low']:.1%} to {row['accuracy_high']:.1%})",
+            f"{row['accuracy_predicted']:.1%} ({row['accuracy_low']:.1%} to "
+            f"{row['accuracy_high']:.1%})",
             f"{row['accuracy']:.1%}" + ("" if held_accuracy else " ✗"),
         ]
         lines.append(f"| {' | '.join(cells)} |")
@@ -208,8 +212,10 @@ def _counts(data: Any) -> list[str]:
         held(r["accuracy"], r["accuracy_low"], r["accuracy_high"]) for _, r in data.iterrows()
     )
     return [
-        f"Needs beyond the pilot: {near} of {len(needs)} within a factor of {_FACTOR:g}, {inside} of {len(needs)} inside their "
-        f"90 % interval. Accuracies of the largest runs: {right} of {len(data)} inside theirs (✗: outside).",
+        f"Needs beyond the pilot: {near} of {len(needs)} within a factor of {_FACTOR:g}, {inside} "
+        f"of {len(needs)} inside their "
+        f"90 % interval. Accuracies of the largest runs: {right} of {len(data)} inside theirs (✗: "
+        f"outside).",
     ]
 
 
@@ -224,7 +230,8 @@ STUDY = Study(
     source="Ours; the runs are those of `dilution-law`.",
     notes={
         **dilution_law.STUDY.notes,
-        "laptop": "Laws are fitted to runs on at most a tenth of the images with alpha up to 20, and asked for larger runs and "
+        "laptop": "Laws are fitted to runs on at most a tenth of the images with alpha up to 20, "
+        "and asked for larger runs and "
         "alpha = 50.",
     },
     specs=specs,

@@ -57,7 +57,10 @@ SOURCES = tuple(TITLES)
 
 
 def patterns(clean: LabelledSet) -> dict[str, NoisePattern]:
-    """Return the patterns to plant; the confusion is that of classes whose mean images are near each other."""
+    """Return the patterns to plant.
+
+    The confusion is that of classes whose mean images are near each other.
+    """
     means = np.stack([clean.inputs[clean.labels == k].mean(axis=0).ravel() for k in range(10)])
     far = np.linalg.norm(means[:, None] - means[None], axis=2)
     near = np.exp(-far / far[far > 0].mean() * 4) * (1 - np.eye(10))
@@ -73,7 +76,7 @@ def patterns(clean: LabelledSet) -> dict[str, NoisePattern]:
 
 
 class Case(NamedTuple):
-    """Clean items, and the noise to plant in them: a pattern with its name, and the share of wrong labels."""
+    """Clean items and the noise to plant: a pattern, its name, the share of wrong labels."""
 
     data: str
     model: str
@@ -100,7 +103,10 @@ def cases(scale: Scale) -> Iterator[Case]:
 def planted(
     clean: LabelledSet, noise: NoisePattern, wrong: float
 ) -> tuple[LabelledSet, np.ndarray, float] | None:
-    """Return the items with a share `wrong` of wrong labels, the noise's matrix and its rate; None if that cannot be."""
+    """Return the items with a share `wrong` of wrong labels, the noise's matrix and its rate.
+
+    None if that cannot be.
+    """
     shares = np.bincount(clean.labels, minlength=10) / len(clean)
     try:
         # Structured noise depends on alpha, which depends on its matrix: a few rounds settle it.
@@ -120,7 +126,7 @@ def planted(
 
 
 def annotated(clean: LabelledSet, matrix: np.ndarray, rate: float) -> Annotations:
-    """Return five labels an item by 20 annotators, who err between 0.6 and 1.4 times as often as the rate says."""
+    """Return five labels an item by 20 annotators, who err 0.6 to 1.4 times as often."""
     generator = np.random.default_rng(2)
     rates = np.minimum(rate * np.linspace(0.6, 1.4, NUM_ANNOTATORS), 1)
     items = np.repeat(np.arange(len(clean)), LABELS_PER_ITEM)
@@ -214,8 +220,10 @@ def summary(entries: Sequence[Mapping[str, Any]], scale: Scale) -> str:  # noqa:
     For each source: the estimated share of wrong labels, and the matrix's error.
     """
     lines = [
-        f"Up to {NUM_ITEMS:,} items; share of wrong labels with its 90 % interval, and (in brackets) how far the matrix is off, in "
-        "percent of a row's labels. ✗: outside the interval. **?**: `dilute estimate` says not to trust it. †: the right label is not the most frequent one of every class, which "
+        f"Up to {NUM_ITEMS:,} items; share of wrong labels with its 90 % interval, and (in "
+        f"brackets) how far the matrix is off, in "
+        "percent of a row's labels. ✗: outside the interval. **?**: `dilute estimate` says not to "
+        "trust it. †: the right label is not the most frequent one of every class, which "
         "only trusted labels can tell. Right: share of "
         "the cross-validated predictions that are the true class. Written by `make docs-tables`.",
         "",
@@ -240,7 +248,7 @@ def summary(entries: Sequence[Mapping[str, Any]], scale: Scale) -> str:  # noqa:
 
 
 def counts(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return in sentences how far estimates were off, apart for those that are not to be trusted."""
+    """Return in sentences how far estimates were off, trusted and doubtful ones apart."""
     kinds: dict[str, Callable[[Mapping[str, Any]], bool]] = {
         "": lambda one: one["is_majority"] and not one["is_doubtful"],
         ", said not to be trusted": lambda one: one["is_majority"] and one["is_doubtful"],
@@ -255,7 +263,8 @@ def counts(entries: Sequence[Mapping[str, Any]]) -> list[str]:
             misses = [100 * abs(one["wrong"] - one["planted_wrong"]) for one in chosen]
             holds = sum(one["holds"] for one in chosen)
             lines.append(
-                f"- {TITLES[source]}{name}: {len(chosen)} cases, off by {np.median(misses):.1f} points in the middle and "
+                f"- {TITLES[source]}{name}: {len(chosen)} cases, off by {np.median(misses):.1f} "
+                f"points in the middle and "
                 f"{max(misses):.1f} at most; the interval holds in {holds}."
             )
     return lines

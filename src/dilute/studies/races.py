@@ -13,13 +13,16 @@ TARGET = 0.8
 
 
 def images_to(record: RunRecord, target: float, on: str) -> float | None:
-    """Return how many images went through the network before accuracy `target`; None if it was not reached.
+    """Return how many images went through the network before accuracy `target`.
+
+    None if it was not reached.
 
     Arguments:
         target: 0 to 1.
         on: the curve's field, as `heldout_accuracy`.
 
-    Between two points of the curve accuracy is taken to be linear; before the first it rises from a guess.
+    Between two points of the curve accuracy is taken to be linear; before the first it rises from a
+    guess.
     """
     points = [(0.0, 0.0)] + [
         (float(point.images), float(getattr(point, on)))
@@ -57,10 +60,10 @@ def _race(record: RunRecord) -> dict[str, Any]:
 
 
 def fastest(table: Any, by: Sequence[str]) -> Any:
-    """Return, for each group of `by`, the run whose held-out labels reach the target after the fewest images.
+    """Return, for each group of `by`, the run that reaches the target after the fewest images.
 
-    Groups in which none reaches it have no row. `is_inside` says whether slower and faster learning
-    rates than the chosen one were tried.
+    Held-out labels say when. Groups in which none reaches it have no row. `is_inside` says whether
+    slower and faster learning rates than the chosen one were tried.
     """
     known = table.dropna(subset=["heldout_images", "images"])
     best = table.loc[known.groupby(list(by))["heldout_images"].idxmin()]

@@ -33,9 +33,10 @@ def reproduce(
         draw_only: train nothing.
         sweeping: how runs are done, which changes no result.
 
-    Errors: `SpecError` for a name or a scale that is not known; `StoreError` if runs are missing and
-        nothing is to be trained; `DataError` for a part of a public data set; `Interrupted` if asked
-        to stop.
+    Errors: `SpecError` for a name or a scale that is not known; `StoreError` if runs are missing
+    and
+        nothing is to be trained; `DataError` for a part of a public data set; `Interrupted` if
+        asked to stop.
     """
     sweeping = sweeping or Sweeping()
     kept = store if isinstance(store, Store) else Store(store)

@@ -90,10 +90,10 @@ def standard_error(values: Sequence[float], num_test: float) -> float:
 
 
 def is_above(higher: Sequence[float], lower: Sequence[float], num_test: float) -> bool:
-    """Return whether the mean of `higher` exceeds that of `lower` by more than chance would have it.
+    """Return whether the mean of `higher` exceeds that of `lower` by more than chance.
 
-    That is by more than Student's two-sided 95 % bound times the standard error of the difference, with
-    the degrees of freedom of both groups of seeds (the normal bound where neither has two).
+    That is by more than Student's two-sided 95 % bound times the standard error of the difference,
+    with the degrees of freedom of both groups of seeds (the normal bound where neither has two).
     """
     freedom = len(higher) + len(lower) - 2
     bound = stats.t.ppf(0.975, freedom) if freedom > 0 else stats.norm.ppf(0.975)
@@ -102,7 +102,9 @@ def is_above(higher: Sequence[float], lower: Sequence[float], num_test: float) -
 
 
 def percent(values: Sequence[float]) -> str:
-    """Return accuracies (0 to 1) as `93.3 % (92.7 to 93.7, n = 3)`; as `93.3 % (n = 1)` if there is one.
+    """Return accuracies (0 to 1) as `93.3 % (92.7 to 93.7, n = 3)`.
+
+    As `93.3 % (n = 1)` if there is one.
 
     Without any (see `accuracies`) the words say that runs did not finish.
     """
@@ -133,10 +135,10 @@ def num_test(table: Any) -> float:
 
 
 def tuned(table: Any, by: Sequence[str], over: str = "learning_rate") -> Any:
-    """Return, for each group of `by` (seed included by the caller), the row with the lowest held-out NLL, in order of `by`.
+    """Return, for each group of `by`, the row with the lowest held-out NLL, in order of `by`.
 
-    The choice is made on held-out labels alone; the test set has no part in it. Where only one value of
-    `over` was run there is nothing to choose, and every row stays.
+    The choice is made on held-out labels alone; the test set has no part in it. Where only one
+    value of `over` was run there is nothing to choose, and every row stays.
     """
     known = table.dropna(subset=["heldout_nll"])
     if not known.empty and known[over].nunique() > 1:

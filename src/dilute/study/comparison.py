@@ -84,8 +84,8 @@ def compare(
         methods: names of methods, or methods with their options; `all`, `known` and `estimated`
             stand for several.
         model: a name, or `module:callable`.
-        alpha, rate: one or several amounts of noise: wrong labels drawn for each right one (≥ 0), or
-            the share of labels replaced (0 to 1). One of both, for a data set's name alone.
+        alpha, rate: one or several amounts of noise: wrong labels drawn for each right one (≥ 0),
+            or the share of labels replaced (0 to 1). One of both, for a data set's name alone.
         noise: the pattern; uniform if None. For a data set's name alone.
         num_clean: images to train on; all if None. For a data set's name alone.
         passes: how often every image may go through a network.

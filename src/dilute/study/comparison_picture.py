@@ -1,4 +1,4 @@
-"""A comparison as a picture: accuracy against the amount of noise, or side by side at one amount."""
+"""A comparison as a picture: accuracy against the amount of noise, or at one amount."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _mean(found: Sequence[MethodResult], amounts: Sequence[float]) -> float:
 
 
 def _spread_ticks(figure: Figure, axes: Axes) -> None:
-    """Give the horizontal axis as many ticks as it has room for, whatever style is in force later."""
+    """Give the horizontal axis as many ticks as it has room for, in whatever style it is saved."""
     from matplotlib.ticker import MaxNLocator
 
     figure.draw_without_rendering()  # which finds how wide the axes are

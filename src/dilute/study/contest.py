@@ -1,4 +1,4 @@
-"""What a comparison runs: every method on the same noisy labels, within the same budget of images."""
+"""What a comparison runs: every method on the same noisy labels, on the same budget of images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many clean examples a target accuracy needs: interpolated between runs, seed by seed, with an interval."""
+"""How many clean examples a target accuracy needs: interpolated between runs, with an interval."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Need:
-    """The number of clean examples needed, with a 95 % interval; geometric means, since sizes are spaced so.
+    """The number of clean examples needed, with a 95 % interval.
+
+    Geometric means, since sizes are spaced so.
 
     Attributes:
         mean: geometric mean over seeds.
@@ -29,7 +31,10 @@ class Need:
     def __str__(self) -> str:
         if self.low is None or self.high is None:
             return f"{_rounded(self.mean)} (n = 1)"
-        return f"{_rounded(self.mean)} ({_rounded(self.low)} to {_rounded(self.high)}, n = {self.num_seeds})"
+        return (
+            f"{_rounded(self.mean)} ({_rounded(self.low)} to {_rounded(self.high)}, n = "
+            f"{self.num_seeds})"
+        )
 
 
 def crossing(sizes: Sequence[float], accuracies: Sequence[float], target: float) -> float | None:
@@ -51,10 +56,13 @@ def crossing(sizes: Sequence[float], accuracies: Sequence[float], target: float)
 
 
 def per_seed(data: Any, target: float) -> dict[float, list[float | None]]:
-    """Return, for each `alpha`, the needed number by seed; None where a seed's runs do not bracket the target.
+    """Return, for each `alpha`, the needed number by seed.
+
+    None where a seed's runs do not bracket the target.
 
     Arguments:
-        data: a row per run with `alpha`, `num_clean`, `seed` and `accuracy` (NaN: the run did not finish).
+        data: a row per run with `alpha`, `num_clean`, `seed` and `accuracy` (NaN: the run did not
+            finish).
     """
     found: dict[float, list[float | None]] = {}
     for (alpha, _), runs in data.groupby(["alpha", "seed"]):
@@ -67,9 +75,12 @@ def per_seed(data: Any, target: float) -> dict[float, list[float | None]]:
 
 
 def needed(values: Sequence[float | None]) -> Need | None:
-    """Return the need from the numbers of several seeds; None without any, or if one of them is not known.
+    """Return the need from the numbers of several seeds.
 
-    (The seeds that do cross would be the better or the worse ones, and their mean off to that side.)
+    None without any, or if one of them is not known.
+
+    (The seeds that do cross would be the better or the worse ones, and their mean off to that
+    side.)
     """
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):

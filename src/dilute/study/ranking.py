@@ -23,7 +23,8 @@ class MethodResult:
     Attributes:
         method: its name, with options if some were given; title, knows: as of the method.
         setting: noise and data in words.
-        amount: how much noise, of the kind `amount_name`: `"alpha"`, or the `"rate"` of replacement.
+        amount: how much noise, of the kind `amount_name`: `"alpha"`, or the `"rate"` of
+            replacement.
         accuracy: mean test accuracy over seeds, 0 to 1; low, high: the lowest and highest of them;
             None without a test set.
         gain: mean over seeds of the accuracy less that of cross-entropy on the same labels; None
@@ -125,7 +126,7 @@ def ranking(chosen: Any) -> list[MethodResult]:
 
 
 def _place(one: MethodResult) -> tuple[float, float]:
-    """Return what a ranking sorts by: accuracy, or held-out likelihood where there is no test set."""
+    """Return what a ranking sorts by: accuracy, or held-out likelihood without a test set."""
     if one.accuracy is not None:
         return -one.accuracy, 0.0
     return 0.0, math.inf if one.heldout_nll is None else one.heldout_nll

@@ -10,8 +10,8 @@ from dilute.errors import SpecError, StoreError, unknown_name
 from dilute.files import make_folder
 from dilute.runs import RunRecord, RunSpec, Store
 from dilute.study.claims import Claim, Judgement, not_run
+from dilute.study.lookup import all_records, find_records, present_records
 from dilute.study.outcome import Judged, Reproduction, StudyRuns
-from dilute.study.stored_runs import all_records, find_records, present_records
 from dilute.study.study import SCALES, Scale, Study
 from dilute.study.writing import (
     FORMATS,
@@ -44,12 +44,13 @@ def reproduce_studies(
         out: folder for `NAME.png`, `NAME.svg`, `NAME.csv`, and `claims.md` and `claims.json`, in
             which the claims of other studies and scales stay as they are; `NAME.json` keeps what a
             study measured by its own code.
-        train: does the runs that it is given, which the store lacks, and leaves their records there;
-            None to draw from the store alone, and to measure nothing.
+        train: does the runs that it is given, which the store lacks, and leaves their records
+            there; None to draw from the store alone, and to measure nothing.
         retry_failed: also give `train` the runs that failed before.
         formats: which of PNG, SVG and CSV to write.
 
-    Errors: `StoreError` if runs are missing from the store and are not to be trained; those of `train`.
+    Errors: `StoreError` if runs are missing from the store and are not to be trained; those of
+    `train`.
     """
     check_scale(scale)
     make_folder(out)

@@ -1,4 +1,4 @@
-"""What a study is: runs at three scales, a table of them, a picture, and claims with their rules."""
+"""What a study is: runs at three scales, a table of them, a picture, claims with their rules."""
 
 from __future__ import annotations
 

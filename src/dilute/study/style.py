@@ -80,7 +80,9 @@ def line_style(number: int) -> dict[str, Any]:
 
 
 def draw_means(axes: Axes, table: Any, x: str, lines: str, names: dict[Any, str]) -> None:
-    """Draw mean accuracy over seeds against column `x`, a line per value of column `lines`, bars from lowest to highest.
+    """Draw mean accuracy over seeds against column `x`, a line per value of column `lines`.
+
+    Bars go from lowest to highest.
 
     Arguments:
         table: a row per point and seed with the columns `x`, `lines` and `accuracy` (0 to 1).
@@ -130,7 +132,7 @@ def finish_accuracy(
 
 
 def finish_logarithmic(axes: Axes, x: str, y: str, *, legend: str | None = None) -> None:
-    """Make both axes logarithmic and label them, and put the legend with the title `legend` where there is room.
+    """Make both axes logarithmic, label them, and put the legend titled `legend` where room is.
 
     There is none if `legend` is None, or nothing that has a label.
     """

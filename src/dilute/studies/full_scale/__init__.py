@@ -1,8 +1,8 @@
 """What the paper's own scale takes on GPUs, figure by figure, from costs measured on this machine.
 
-Counted: runs, steps and images from the figures' own specs; operations and multiplications of a step.
-Measured: a step and the making of a batch, on one core; decoding. Assumed: how fast a GPU is, what a
-launch takes, what an hour costs (`Assumed`).
+Counted: runs, steps and images from the figures' own specs; operations and multiplications of a
+step. Measured: a step and the making of a batch, on one core; decoding. Assumed: how fast a GPU is,
+what a launch takes, what an hour costs (`Assumed`).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def measure(scale: Scale) -> dict[str, Any]:
 
 
 def with_assumed(measured: Mapping[str, Any], assumed: Assumed) -> dict[str, Any]:
-    """Return what was measured, with other assumptions on the GPU in place of those it was made with."""
+    """Return what was measured, with other assumptions on the GPU."""
     units = {
         (row["data"], row["model"], row["batch_size"], row["optimizer"]): Unit(**row["unit"])
         for row in measured["units"]

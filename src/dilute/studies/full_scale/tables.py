@@ -31,7 +31,8 @@ def figure_table(results: Mapping[str, Any]) -> str:
         sums[hours_on(size)] = max(total / size, sums["longest_run_hours"])
     whole = {"figure": "all", "runs": sum(row["runs"] for row in rows), **sums}
     lines = [
-        "| figure | runs | images, millions | core hours here | GPU hours, a run at a time | limit | "
+        "| figure | runs | images, millions | core hours here | GPU hours, a run at a time | "
+        "limit | "
         f"GPU hours, {SHARING} at a time | limit | longest run, hours | "
         f"{' | '.join(f'{size} GPUs, hours' for size in larger)} | cost, $ |",
         "|" + " --- |" * (10 + len(larger)),
@@ -52,10 +53,14 @@ def figure_table(results: Mapping[str, Any]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "",
-        f"Assumed: a GPU trains ResNet-18 at 224 pixels at {assumed['gpu_images_per_second']:,.0f} images/s, which is "
-        f"{results['gpu_teraflops']:.0f} teraflop/s, and does everything else at as many; an operation takes "
-        f"{1e6 * assumed['launch_seconds']:.0f} µs to launch; a GPU hour costs {assumed['dollars_per_gpu_hour']:g} $. "
-        f"At that rate a GPU that streams photographs keeps {results['cores_per_gpu']:.1f} cores decoding. Counted, and "
+        f"Assumed: a GPU trains ResNet-18 at 224 pixels at "
+        f"{assumed['gpu_images_per_second']:,.0f} images/s, which is "
+        f"{results['gpu_teraflops']:.0f} teraflop/s, and does everything else at as many; an "
+        f"operation takes "
+        f"{1e6 * assumed['launch_seconds']:.0f} µs to launch; a GPU hour costs "
+        f"{assumed['dollars_per_gpu_hour']:g} $. "
+        f"At that rate a GPU that streams photographs keeps {results['cores_per_gpu']:.1f} cores "
+        f"decoding. Counted, and "
         f"measured on one core of {results['machine']}.",
     ]
     return "\n".join(lines)
@@ -64,14 +69,16 @@ def figure_table(results: Mapping[str, Any]) -> str:
 def unit_table(results: Mapping[str, Any]) -> str:
     """Return what a step of each kind of run costs."""
     lines = [
-        "| data, model | batch | gigaflop | operations | ms to make the batch | images/s of a core here |",
+        "| data, model | batch | gigaflop | operations | ms to make the batch | images/s of a "
+        "core here |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for row in results["units"]:
         unit = row["unit"]
         made = f"{1000 * unit['batch_seconds']:.2f}" if unit["batch_seconds"] else "by workers"
         lines.append(
-            f"| {row['data']}, {row['model']}, {row['optimizer']} | {row['batch_size']} | {rounded(unit['flops'] / 1e9)} | "
+            f"| {row['data']}, {row['model']}, {row['optimizer']} | {row['batch_size']} | "
+            f"{rounded(unit['flops'] / 1e9)} | "
             f"{unit['operations']} | {made} | {row['batch_size'] / unit['core_seconds']:,.0f} |"
         )
     return "\n".join(lines)
@@ -99,7 +106,8 @@ def billion_table(results: Mapping[str, Any]) -> str:
         ("drawing all of them", f"{drawing:.1f} core hours"),
         (
             "index and own labels in memory, as they are now",
-            f"{found['bytes_per_image']:.0f} bytes an image: {found['bytes_per_image'] * BILLION / 2**30:,.0f} GiB",
+            f"{found['bytes_per_image']:.0f} bytes an image: "
+            f"{found['bytes_per_image'] * BILLION / 2**30:,.0f} GiB",
         ),
         ("images, at ImageNet's size", f"{JPEG_BYTES * BILLION / 1e12:,.0f} TB"),
         ("reading, per GPU", f"{JPEG_BYTES * rate / 1e6:,.0f} MB/s"),

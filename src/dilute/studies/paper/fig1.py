@@ -57,7 +57,7 @@ def headline_runs(scale: Scale) -> list[RunSpec]:
 
 
 def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
-    """Return a row per sampling, network, `alpha` and seed, at the learning rate that held-out noisy labels prefer."""
+    """Return a row per sampling, network, `alpha` and seed, at the preferred learning rate."""
     is_single = table["copies"] == 1
     sampled = table.assign(sampling=is_single.map({True: "single", False: "grouped"}))
     by = ["sampling", "model", "alpha", "seed"]
@@ -65,7 +65,7 @@ def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
 
 
 def draw(data: Any, scale: Scale) -> Figure:
-    """Draw test accuracy against `alpha`, a line per network, and one for Conv4's runs of the other sampling."""
+    """Draw test accuracy against `alpha`, by network, and Conv4's at the other sampling."""
     sampling, other = ("single", "grouped") if scale == "paper" else ("grouped", "single")
     is_shown = data["sampling"] == sampling
     shown = data[is_shown]
@@ -85,7 +85,7 @@ def draw(data: Any, scale: Scale) -> Figure:
 
 
 def judge_alpha100(data: Any) -> Judgement:
-    """`mnist-alpha100`: at least 90 % at `alpha = 100`, at the figure's own sampling and with grouped copies.
+    """`mnist-alpha100`: at least 90 % at `alpha = 100`, with single draws and grouped copies.
 
     Each by more than one seed; else the claim is partly reproduced at most.
     """
@@ -150,8 +150,10 @@ STUDY = Study(
     source="Figure 1 of the paper. Our reading: the networks' widths, and the budget of the runs.",
     notes={
         "smoke": "A few steps on 5,000 digits; no verdict.",
-        "laptop": "AdamW at 0.001 with warm-up and linear decay, 600 steps of 256 images with all their labels; "
-        "one learning rate for all. The paper draws single labels, with AdaDelta and a tuned learning rate.",
+        "laptop": "AdamW at 0.001 with warm-up and linear decay, 600 steps of 256 images with all "
+        "their labels; "
+        "one learning rate for all. The paper draws single labels, with AdaDelta and a tuned "
+        "learning rate.",
         "paper": PAPER_NOTE,
     },
     specs=specs,

@@ -24,7 +24,10 @@ LAPTOP_EXAMPLES = 128 * 1500
 
 
 def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
-    """Return the figure's runs: each sees as many examples, whatever its batches; and the expected loss with batches of 128."""
+    """Return the figure's runs: each sees as many examples, whatever its batches.
+
+    And the expected loss with batches of 128.
+    """
     alphas = {"smoke": (20,), "laptop": (0, 20, 50), "paper": (0, 10, 20, 30, 40, 50)}[scale]
     base: dict[str, Any] = {
         "data": "mnist5k" if scale == "smoke" else "mnist",
@@ -54,7 +57,10 @@ def single_draws(scale: Scale, batch_size: int) -> list[dict[str, Any]]:
 
 
 def _on_expected(recipe: dict[str, Any], alpha: float) -> dict[str, Any]:
-    """Return the recipe on the expected loss, with as many steps: a visit there stands for 1 + alpha examples."""
+    """Return the recipe on the expected loss, with as many steps.
+
+    A visit there stands for 1 + alpha examples.
+    """
     epochs = recipe.get("budget_epochs")
     longer = {} if epochs is None else {"budget_epochs": epochs * (1 + alpha)}
     return {**recipe, **longer, "copies": "expected"}
@@ -89,7 +95,7 @@ def draw(data: Any, scale: Scale) -> Figure:
 
 
 def judge_batch(data: Any) -> Judgement:
-    """`batch-size`: at every `alpha` > 0 the largest batch is above the smallest by more than chance.
+    """`batch-size`: at every `alpha` > 0 the largest batch beats the smallest by more than chance.
 
     A batch size with runs that failed or diverged is not above another, nor below.
     """
@@ -118,7 +124,10 @@ def judge_batch(data: Any) -> Judgement:
 
 
 def judge_infinite(data: Any) -> Judgement:
-    """`infinite-batch`: on the expected loss the largest `alpha` costs at most 2 points; partly if at most 5."""
+    """`infinite-batch`: on the expected loss the largest `alpha` costs at most 2 points.
+
+    Partly if at most 5.
+    """
     rows = data[data["batch"] == _EXPECTED]
     by_alpha = {
         alpha: claims.accuracies(rows, alpha=alpha) for alpha in sorted(rows["alpha"].unique())
@@ -144,7 +153,8 @@ STUDY = Study(
     source="Figure 10 of the paper. Our reading: as many examples for each batch size.",
     notes={
         "smoke": "A few steps on 5,000 digits; no verdict.",
-        "laptop": f"An MLP with one hidden layer in place of Conv4; single draws; AdaDelta at 1.0; {LAPTOP_EXAMPLES:,} "
+        "laptop": f"An MLP with one hidden layer in place of Conv4; single draws; AdaDelta at "
+        f"1.0; {LAPTOP_EXAMPLES:,} "
         "examples a run; the expected loss for as many images in batches of 128.",
         "paper": "Conv4; single draws, AdaDelta, learning rate tuned on held-out noisy labels.",
     },

@@ -74,10 +74,12 @@ def draw(data: Any, scale: Scale) -> Figure:
 
 
 def judge(data: Any) -> Judgement:
-    """`learning-rate`: the rate that held-out noisy labels prefer never rises with `alpha`, and is lower at the largest than at 0.
+    """`learning-rate`: the preferred rate never rises with `alpha`, and is lower at the largest.
 
-    At each `alpha` the rate with the lowest held-out NLL, mean over seeds, among those at which every seed
-    finished; partly if it is lower at the end but rises in between.
+    Held-out noisy labels prefer a rate, and it is compared with that at `alpha = 0`.
+
+    At each `alpha` the rate with the lowest held-out NLL, mean over seeds, among those at which
+    every seed finished; partly if it is lower at the end but rises in between.
     """
     cells = data.groupby(["alpha", "learning_rate"])["heldout_nll"]
     means = cells.mean()[cells.count() == cells.size()]
@@ -110,7 +112,8 @@ STUDY = Study(
     source="Figure 11 of the paper. Our reading: the rates tried, and the budget of the runs.",
     notes={
         "smoke": "A few steps on 5,000 digits; no verdict.",
-        "laptop": "An MLP with one hidden layer in place of Conv4; single draws; AdaDelta; batches of 128; "
+        "laptop": "An MLP with one hidden layer in place of Conv4; single draws; AdaDelta; "
+        "batches of 128; "
         f"{LAPTOP_EXAMPLES:,} examples a run.",
         "paper": "Conv4; single draws, AdaDelta, batches of 128.",
     },

@@ -30,7 +30,10 @@ _BAR = 0.85
 
 
 def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
-    """Return the figure's runs; on a laptop without ResNet-18, which two cores cannot train in an hour."""
+    """Return the figure's runs.
+
+    On a laptop without ResNet-18, which two cores cannot train in an hour.
+    """
     alphas = {"smoke": (0, 10), "laptop": (0, 5, 10), "paper": tuple(range(11))}[scale]
     models = [name for name in MODELS if scale == "paper" or name != "resnet18"]
     recipes: list[dict[str, Any]] = {
@@ -56,7 +59,7 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
 
 
 def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
-    """Return a row per network, `alpha` and seed, at the learning rate that held-out noisy labels prefer."""
+    """Return a row per network, `alpha` and seed, at the rate that held-out noisy labels prefer."""
     return claims.tuned(table, by=["model", "alpha", "seed"])
 
 
@@ -77,8 +80,8 @@ def draw(data: Any, scale: Scale) -> Figure:
 def judge(data: Any) -> Judgement:
     """`cifar-alpha10`: ResNet-18 reaches 85 % at `alpha = 10`, and Conv4 < Conv6 < ResNet-18 there.
 
-    Without ResNet-18 the claim is at most partly reproduced (Conv4 < Conv6), not reproduced if the two
-    stand the other way round, and otherwise open.
+    Without ResNet-18 the claim is at most partly reproduced (Conv4 < Conv6), not reproduced if the
+    two stand the other way round, and otherwise open.
     """
     at_ten = data[data["alpha"] == _CLAIM_ALPHA]
     found = {
@@ -118,10 +121,12 @@ def judge(data: Any) -> Judgement:
 STUDY = Study(
     name="fig2",
     title="CIFAR-10 under uniform noise: Conv4, Conv6 and ResNet-18",
-    source="Figure 2 of the paper. Our reading: Conv6's widths, no augmentation, and the budget of the runs.",
+    source="Figure 2 of the paper. Our reading: Conv6's widths, no augmentation, and the budget "
+    "of the runs.",
     notes={
         "smoke": "A few steps on 5,000 digits in place of CIFAR-10; no verdict.",
-        "laptop": "AdamW at 0.001 with warm-up and linear decay, 500 steps of 128 images with all their labels: far "
+        "laptop": "AdamW at 0.001 with warm-up and linear decay, 500 steps of 128 images with all "
+        "their labels: far "
         "from convergence. ResNet-18 needs a GPU and is left out.",
         "paper": PAPER_NOTE,
     },

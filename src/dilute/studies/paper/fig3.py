@@ -60,7 +60,7 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
 
 
 def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
-    """Return a row per `alpha`, seed and measure (top-1, top-5), at the learning rate that held-out noisy labels prefer."""
+    """Return a row per `alpha`, seed and measure (top-1, top-5), at the preferred rate."""
     best = claims.tuned(table, by=["alpha", "seed"]).rename(columns={"accuracy": "top-1"})
     best = best.rename(columns={"top5_accuracy": "top-5"})
     long = best.melt(
@@ -85,7 +85,10 @@ def draw(data: Any, scale: Scale) -> Figure:
 
 
 def judge(data: Any) -> Judgement:
-    """`imagenet-alpha5`: top-5 accuracy is at least 70 % at `alpha = 5`; partly within two standard errors below."""
+    """`imagenet-alpha5`: top-5 accuracy is at least 70 % at `alpha = 5`.
+
+    Partly within two standard errors below.
+    """
     rows = data[data["alpha"] == _CLAIM_ALPHA]
     values = claims.accuracies(rows, measure="top-5")
     if not values:
@@ -104,12 +107,15 @@ def judge(data: Any) -> Judgement:
 STUDY = Study(
     name="fig3",
     title="ImageNet under uniform noise: ResNet-18",
-    source="Figure 3 of the paper. Our reading: the budget of the runs, and ImageNet's standard augmentation.",
+    source="Figure 3 of the paper. Our reading: the budget of the runs, and ImageNet's standard "
+    "augmentation.",
     notes={
-        "smoke": "A few steps of ResNet-18 on `imagenet-sample`, streamed, augmented and tested on itself, where the data "
+        "smoke": "A few steps of ResNet-18 on `imagenet-sample`, streamed, augmented and tested "
+        "on itself, where the data "
         "folder has it; else on 8×8 digits in place of ImageNet. No verdict.",
         "laptop": "Nothing: ImageNet needs a GPU.",
-        "paper": "Single draws, SGD with momentum, batches of 256, random crops and flips, learning rate tuned on held-out "
+        "paper": "Single draws, SGD with momentum, batches of 256, random crops and flips, "
+        "learning rate tuned on held-out "
         "noisy labels. The data set must be at hand as folders of classes; it is streamed.",
     },
     specs=specs,

@@ -53,7 +53,8 @@ def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
     panels = figure.subplots(1, len(PATTERNS))
     figure.suptitle(f"Labels of a diluted set, by true class (alpha = {_ALPHA:g})", fontsize=9)
     figure.supxlabel(
-        "structured noise in a random order, one for each class; the right label is on the diagonal",
+        "structured noise in a random order, one for each class; the right label is on the "
+        "diagonal",
         fontsize=6,
         color="0.35",
     )
@@ -75,7 +76,8 @@ def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
 STUDY = Study(
     name="fig4",
     title="The noise patterns",
-    source="Figure 4 of the paper, as an illustration. Our reading: the ramp between the wrong classes.",
+    source="Figure 4 of the paper, as an illustration. Our reading: the ramp between the wrong "
+    "classes.",
     notes=dict.fromkeys(
         ("smoke", "laptop", "paper"), "Computed from the patterns; nothing is trained."
     ),

@@ -43,7 +43,7 @@ _NEAR, _FALL, _MINOR, _HALFWAY = 0.05, 0.10, 0.05, 0.5
 
 
 def references(scale: Scale) -> list[RunSpec]:
-    """Return the reference network: Conv4 on clean labels, half of the images held out to see what it confuses."""
+    """Return the reference: Conv4 on clean labels; half of the images show what it confuses."""
     data = "mnist5k" if scale == "smoke" else "mnist"
     recipe = SMOKE if scale == "smoke" else {**GROUPED, "budget_steps": 150, "curve_points": 1}
     return [RunSpec(data=data, model="conv4", heldout_fraction=0.5, **recipe)]
@@ -81,7 +81,9 @@ def specs(scale: Scale, references: Sequence[RunRecord]) -> list[RunSpec]:
 
 
 def class_order(confusion: NDArray[np.int64]) -> tuple[tuple[int, ...], ...]:
-    """Return for each true class its wrong classes, from most to least confused (ties: by class number).
+    """Return for each true class its wrong classes, from most to least confused.
+
+    Ties go by class number.
 
     Arguments:
         confusion: `[K, K]` counts by (true class, predicted class).
@@ -137,7 +139,7 @@ def _means(data: Any) -> dict[Order, dict[float, float]]:
 
 
 def judge_structured(data: Any) -> Judgement:
-    """`structured`: for each order, accuracy up to `delta = 0.5` stays within 5 points of uniform noise, and is 10 lower at 1."""
+    """`structured`: each order is within 5 points of uniform noise to `delta = 0.5`, 10 below at 1."""
     means = _means(data)
     parts, words, halfway, at_one = [], [], [], []
     for order, by_delta in means.items():
@@ -149,7 +151,8 @@ def judge_structured(data: Any) -> Judgement:
         halfway.append(nearby)
         at_one.append(drops[1.0])
         words.append(
-            f"{ORDERS[order]}: −{100 * nearby:.1f} points up to delta = 0.5, −{100 * drops[1.0]:.1f} at 1"
+            f"{ORDERS[order]}: −{100 * nearby:.1f} points up to delta = 0.5, "
+            f"−{100 * drops[1.0]:.1f} at 1"
         )
     if len(words) < len(ORDERS):
         return claims.not_run()
@@ -166,7 +169,10 @@ def judge_structured(data: Any) -> Judgement:
 
 
 def judge_order(data: Any) -> Judgement:
-    """`order-is-minor`: at every `delta` the orders' mean accuracies lie within 5 points; partly if they do up to 0.5 alone."""
+    """`order-is-minor`: at every `delta` the orders' mean accuracies lie within 5 points.
+
+    Partly if they do up to 0.5 alone.
+    """
     means = _means(data)
     deltas = sorted(delta for delta in set.intersection(*map(set, means.values())) if delta)
     if not any(delta <= _HALFWAY for delta in deltas) or 1.0 not in deltas:
@@ -193,10 +199,12 @@ def judge_order(data: Any) -> Judgement:
 STUDY = Study(
     name="fig5",
     title="MNIST, Conv4, alpha = 20: structured noise in three orders",
-    source="Figure 5 of the paper. Our reading: the linear ramp over the wrong classes, and the reference network.",
+    source="Figure 5 of the paper. Our reading: the linear ramp over the wrong classes, and the "
+    "reference network.",
     notes={
         "smoke": "A few steps on 5,000 digits; no verdict.",
-        "laptop": "All labels of an image in one visit; AdamW at 0.001, 600 steps of 128 images (1.3 passes).",
+        "laptop": "All labels of an image in one visit; AdamW at 0.001, 600 steps of 128 images "
+        "(1.3 passes).",
         "paper": PAPER_NOTE,
     },
     references=references,
@@ -207,7 +215,8 @@ STUDY = Study(
         Claim(
             "structured",
             "figure 5, abstract",
-            "for all three orders accuracy stays near that of uniform noise until delta comes near 1, then falls",
+            "for all three orders accuracy stays near that of uniform noise until delta comes "
+            "near 1, then falls",
             "shape",
             judge_structured,
         ),

@@ -42,7 +42,10 @@ def sources(scale: Scale) -> dict[str, str]:
 
 
 def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
-    """Return the figure's runs. On a laptop the white-noise pool is as large as that of CIFAR-100."""
+    """Return the figure's runs.
+
+    On a laptop the white-noise pool is as large as that of CIFAR-100.
+    """
     alphas = {"smoke": (10,), "laptop": (10,), "paper": (2, 5, 10, 15, 20)}[scale]
     base: dict[str, Any] = {"data": "cifar10", "model": "conv6"}
     recipes: list[dict[str, Any]] = {
@@ -72,7 +75,10 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
 
 
 def select(table: Any, scale: Scale) -> Any:
-    """Return a row per source of noisy images, `alpha` and seed; `alpha = 0` belongs to every source."""
+    """Return a row per source of noisy images, `alpha` and seed.
+
+    `alpha = 0` belongs to every source.
+    """
     import pandas as pd
 
     by = ["noisy_images", "alpha", "seed"]
@@ -104,7 +110,10 @@ def draw(data: Any, scale: Scale) -> Figure:
 
 
 def judge(data: Any) -> Judgement:
-    """`vocabulary`: at the largest `alpha`, the drop with CIFAR-100 is a quarter to three quarters of that with CIFAR-10, that with white noise at most a quarter."""
+    """`vocabulary`: CIFAR-100 costs 25 to 75 % of what CIFAR-10 does, white noise at most 25 %.
+
+    What is compared are drops in accuracy at the largest `alpha`.
+    """
     alpha = data["alpha"].max()
     rows = data[data["alpha"] == alpha]
     names = ("CIFAR-10", "CIFAR-100", "white noise")
@@ -143,8 +152,10 @@ STUDY = Study(
     source="Figure 6 of the paper. Our reading: Conv6 as the network, and the budget of the runs.",
     notes={
         "smoke": "A few steps on 5,000 digits; no verdict.",
-        "laptop": "20,000 clean images, alpha 0 and 10, Conv6; pools of 20,000 images, whose labels are shown together; "
-        "AdamW at 0.001, three passes over the images, batches of 128. The stored runs have 20,000 of CIFAR-100's images.",
+        "laptop": "20,000 clean images, alpha 0 and 10, Conv6; pools of 20,000 images, whose "
+        "labels are shown together; "
+        "AdamW at 0.001, three passes over the images, batches of 128. The stored runs have "
+        "20,000 of CIFAR-100's images.",
         "paper": PAPER_NOTE,
     },
     specs=specs,
@@ -154,7 +165,8 @@ STUDY = Study(
         Claim(
             "vocabulary",
             "figure 6",
-            "noise made of CIFAR-100's images costs about half as much as noise of CIFAR-10's; white noise almost nothing",
+            "noise made of CIFAR-100's images costs about half as much as noise of CIFAR-10's; "
+            "white noise almost nothing",
             "a half; almost nothing",
             judge,
         ),

@@ -82,10 +82,12 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
 
 
 def laptop_steps(size: int, alpha: float) -> int:
-    """Return the steps of 128 images for `size` clean ones: four passes, and 60 steps more (150 without noise).
+    """Return the steps of 128 images for `size` clean ones: four passes, and 60 steps more.
 
-    Held-out labels chose them: at `alpha = 5` with 1,000 images their likelihood peaks after 90 of 180
-    steps, and the network memorises from there; without noise it still rises after 110.
+    Without noise it is 150 more.
+
+    Held-out labels chose them: at `alpha = 5` with 1,000 images their likelihood peaks after 90 of
+    180 steps, and the network memorises from there; without noise it still rises after 110.
     """
     return (60 if alpha else 150) + math.ceil(4 * size / 128)
 
@@ -116,10 +118,11 @@ def draw(data: Any, scale: Scale) -> Figure:
 
 
 def judge(data: Any) -> Judgement:
-    """`threshold`: the number of clean examples needed for 90 % rises with `alpha`, and is the paper's within a factor of 2.
+    """`threshold`: the need for 90 % rises with `alpha`, and is the paper's within a factor of 2.
 
-    The need is interpolated between runs, seed by seed (see `dilute.study.needs`); it must rise from each
-    `alpha` to the next, and be within a factor of 2 of about 2,000 at `alpha = 10` and of about 10,000 at 50.
+    The need is interpolated between runs, seed by seed (see `dilute.study.needs`); it must rise
+    from each `alpha` to the next, and be within a factor of 2 of about 2,000 at `alpha = 10` and of
+    about 10,000 at 50.
     """
     needs = {alpha: needed(values) for alpha, values in per_seed(data, TARGET).items() if alpha}
     known = {alpha: need for alpha, need in needs.items() if need is not None}
@@ -152,8 +155,10 @@ STUDY = Study(
     source="Figure 8 of the paper. Our reading: the sizes and the budget of the runs.",
     notes={
         "smoke": "A few steps on 5,000 digits; no verdict.",
-        "laptop": "All labels of an image in one visit; AdamW at 0.001 with warm-up and linear decay; batches of 128, "
-        "four passes over the images and 60 steps more (150 without noise); a tenth of the images is held out, on whose noisy labels the "
+        "laptop": "All labels of an image in one visit; AdamW at 0.001 with warm-up and linear "
+        "decay; batches of 128, "
+        "four passes over the images and 60 steps more (150 without noise); a tenth of the images "
+        "is held out, on whose noisy labels the "
         "model is chosen among eight along the run.",
         "paper": PAPER_NOTE,
     },

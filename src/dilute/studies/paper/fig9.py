@@ -1,4 +1,4 @@
-"""Figure 9: MNIST, Conv4, the number of clean examples needed for a target accuracy against `alpha`."""
+"""Figure 9: MNIST, Conv4, clean examples needed for a target accuracy against `alpha`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DRAWS = 500
 
 
 def select(table: Any, scale: Scale) -> Any:
-    """Return a row per target and `alpha`: the needed number, its 95 % interval, each seed's value."""
+    """Return a row per target and `alpha`: the needed number, its interval, each seed's value."""
     import pandas as pd
 
     runs = fig8.select(table, scale)
@@ -50,7 +50,7 @@ def select(table: Any, scale: Scale) -> Any:
 
 
 def draw(data: Any, scale: Scale) -> Figure:
-    """Draw the needed number against `alpha` with its interval, and the straight line through it."""
+    """Draw the needed number against `alpha` with its interval, and a straight line."""
     sampling = "single draws" if scale == "paper" else "all labels of an image in one visit"
     figure, (axes,) = new_figure(
         "MNIST, Conv4: clean examples needed",
@@ -88,7 +88,10 @@ def straight_line(alphas: NDArray[np.float64], needs: NDArray[np.float64]) -> tu
 
 
 def exponent(alphas: NDArray[np.float64], needs: NDArray[np.float64]) -> float:
-    """Return p of `needs = a + b·alpha^p`, a and b ≥ 0, with the smallest relative errors; 0.3 to 3."""
+    """Return p of `needs = a + b·alpha^p`, a and b ≥ 0, with the smallest relative errors.
+
+    0.3 to 3.
+    """
     from scipy.optimize import minimize_scalar, nnls
 
     def misfit(p: float) -> float:
@@ -117,10 +120,10 @@ def exponent_interval(
 
 
 def judge(data: Any) -> Judgement:
-    """`linear-need`: a straight line meets every needed number within 25 %, and the exponent lies between 0.8 and 1.25.
+    """`linear-need`: a line meets every need within 25 %, and the exponent is from 0.8 to 1.25.
 
-    The exponent p is that of `a + b·alpha^p`, and its 95 % interval over seeds must lie there, too. A need
-    that does not grow is not reproduced.
+    The exponent p is that of `a + b·alpha^p`, and its 95 % interval over seeds must lie there, too.
+    A need that does not grow is not reproduced.
     """
     rows = data[(data["target"] == fig8.TARGET)].dropna(subset=["needed"])
     if len(rows) < 4:
@@ -139,7 +142,8 @@ def judge(data: Any) -> Judgement:
     spread = f"{low:.2f} to {high:.2f}" if interval else "no interval from one seed"
     return Judgement(
         verdict,
-        f"for 90 %: {intercept:,.0f} + {slope:,.0f}·alpha clean examples, every need within {100 * worst:.0f} % of "
+        f"for 90 %: {intercept:,.0f} + {slope:,.0f}·alpha clean examples, every need within "
+        f"{100 * worst:.0f} % of "
         f"the line; exponent {power:.2f} ({spread})",
         int(rows["num_runs"].sum()),
         {
@@ -165,7 +169,8 @@ STUDY = Study(
         Claim(
             "linear-need",
             "figure 9, abstract",
-            "the number of clean examples needed for a given accuracy grows about linearly with alpha",
+            "the number of clean examples needed for a given accuracy grows about linearly with "
+            "alpha",
             "linear",
             judge,
         ),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SAMPLINGS = {"single": "single draws", "grouped": "grouped copies"}
-# Alpha, schedule, steps and curve points, the longest run first; AdaDelta at its default rate of 1.0.
+# Alpha, schedule, steps and curve points, the longest run first; AdaDelta at its default of 1.0.
 _ADADELTA = (
     (100, "linear", 32_000, 32),
     (50, "linear", 20_000, 20),
@@ -46,10 +46,10 @@ def single_draws(scale: Scale) -> list[RunSpec]:
 
 
 def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
-    """Return the runs on single draws, and for each `alpha` runs on as many labels, an image's in one visit.
+    """Return the runs on single draws, and for each `alpha` grouped ones on as many labels.
 
-    The latter have AdamW, as grouped copies have elsewhere. One run of single draws with AdamW tells the
-    optimiser's part from the sampling's.
+    The latter have AdamW, as grouped copies have elsewhere. One run of single draws with AdamW
+    tells the optimiser's part from the sampling's.
     """
     found = single_draws(scale)
     for single in {single.alpha: single for single in found}.values():
@@ -101,7 +101,7 @@ _COLUMNS = (
 
 
 def curve_table(records: Sequence[RunRecord]) -> Any:
-    """Return a pandas data frame with a row per curve point: which run, labels seen, seconds in steps, accuracy."""
+    """Return a pandas data frame with a row per curve point: labels seen, seconds, accuracy."""
     import pandas as pd
 
     rows = [
@@ -148,11 +148,12 @@ def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
 
 
 def draw(data: Any, scale: Scale) -> Figure:
-    """Draw test accuracy against labels seen (above) and against seconds in steps (below), for each `alpha`."""
+    """Draw test accuracy against labels seen (above) and seconds in steps (below), by `alpha`."""
     alphas = sorted(data["alpha"].unique())
     figure, panels = new_figure(
         "MNIST, Conv4, uniform noise: the paper's sampling, and grouped copies on as many labels",
-        "Single: one label of an image in a visit. Grouped: all of them. Learning rates fall linearly to zero unless "
+        "Single: one label of an image in a visit. Grouped: all of them. Learning rates fall "
+        "linearly to zero unless "
         "they are constant; one core, one seed"
         + ("; 5,000 digits, a few steps" if scale == "smoke" else ""),
         panels=len(alphas),
@@ -181,18 +182,19 @@ def draw(data: Any, scale: Scale) -> Figure:
 
 
 def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
-    """Return a Markdown table with a row per finished run: labels, accuracy, time in steps, labels per second.
+    """Return a Markdown table with a row per finished run: labels, accuracy, time, speed.
 
-    Accuracy is that of the model that held-out noisy labels select, and of the last one. The ratio is that
-    of labels per second to those of single draws with AdaDelta at a falling rate, at the same `alpha`. A
-    constant rate, which takes as long as a falling one, has no times of its own.
+    Accuracy is that of the model that held-out noisy labels select, and of the last one. The ratio
+    is that of labels per second to those of single draws with AdaDelta at a falling rate, at the
+    same `alpha`. A constant rate, which takes as long as a falling one, has no times of its own.
     """
     done = data[data["status"] == "done"].set_index(["alpha", "series"]).sort_values("step")
     last = done.groupby(level=["alpha", "series"]).last()
     selected = done["accuracy"][done["is_selected"]]
     rates = last["labels"] / last["training_seconds"]
     lines = [
-        "| alpha | sampling | labels seen | accuracy: selected (last), % | minutes | labels/s | ratio |",
+        "| alpha | sampling | labels seen | accuracy: selected (last), % | minutes | labels/s | "
+        "ratio |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for alpha in sorted(set(last.index.get_level_values("alpha"))):
@@ -215,11 +217,13 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
 STUDY = Study(
     name="headline",
     title="MNIST, Conv4: the paper's own sampling beside grouped copies",
-    source="Section 4 of the paper, MNIST. Our reading: the learning rate, that it falls linearly to zero, "
+    source="Section 4 of the paper, MNIST. Our reading: the learning rate, that it falls linearly "
+    "to zero, "
     "and the budget of the runs.",
     notes={
         "smoke": "A few steps on 5,000 digits; no verdict.",
-        "laptop": "Hours on two cores, and so not part of `all`. One seed. AdaDelta at 1.0, less than one pass over the "
+        "laptop": "Hours on two cores, and so not part of `all`. One seed. AdaDelta at 1.0, less "
+        "than one pass over the "
         "labels; grouped copies with AdamW at 0.001, on as many labels.",
         "paper": "As for laptop.",
     },

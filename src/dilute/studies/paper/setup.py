@@ -1,9 +1,9 @@
-"""The paper's set-up, and what stands for it where a laptop must do: the recipes that figures share.
+"""The recipes that figures share: the paper's, and what stands for it on a laptop.
 
 Source: the paper fixes AdaDelta with batches of 128 and a learning rate tuned for each amount of
-noise (SGD with momentum and batches of 256 on ImageNet). Our reading: AdaDelta's epsilon is 1e-8, the
-default of the library of the time; the learning rate is constant, and tuned on held-out noisy labels;
-an epoch shows every label once.
+noise (SGD with momentum and batches of 256 on ImageNet). Our reading: AdaDelta's epsilon is 1e-8,
+the default of the library of the time; the learning rate is constant, and tuned on held-out noisy
+labels; an epoch shows every label once.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PAPER_NOTE = "Single draws, AdaDelta, batches of 128, learning rate tuned on hel
 
 
 def paper_recipes(epochs: float) -> list[dict[str, Any]]:
-    """Return the recipes of a run at the paper's own scale: one for each learning rate that is tried."""
+    """Return the recipes of a run at the paper's scale: one for each learning rate tried."""
     return [
         {**SINGLE_DRAWS, "learning_rate": rate, "budget_epochs": epochs, "curve_points": 40}
         for rate in LEARNING_RATES
