@@ -60,6 +60,15 @@ class TestOwnMethod:
         assert record.status == "done", record.message
         assert record.spec["method"] == LOSS
 
+    def test_a_noisy_set_in_hand_is_fitted_with_instances(self, digits: Splits):
+        noisy = DilutedSet(digits.train, 2.0, Neighbouring(width=0.5))
+        quick = Recipe(batch_size=32, budget_steps=2, curve_points=1)
+        fit = dilute.fit(noisy, model="perceptron", method=PolyLoss(epsilon=2), recipe=quick)
+        spec = fit.record.spec
+        assert (spec["method"], spec["method_options"]) == (LOSS, {"epsilon": 2.0})
+        assert spec["noise"] == {"pattern": PATTERN, "width": 0.5}
+        dilute.fit(noisy, model="perceptron", method=dilute.methods.GCE(q=0.5), recipe=quick)
+
     def test_its_title_is_its_own(self):
         assert describe_method(LOSS) == ("PolyLoss", "single labels")
         assert describe_method("plugins:Renamed").title == "Renamed"

@@ -111,7 +111,7 @@ def test_what_cannot_be_streamed_says_so(
     folder: Path, name: str, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(DataError, match=message) as caught:
-        load(name.format(folder), **options)
+        load(name.format(folder), Reading(**options))
     assert "\n" not in str(caught.value)
 
 

@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dilute import methods as methods
+    from dilute import noise as noise
     from dilute.advice import advise as advise
     from dilute.data import LabelledSet as LabelledSet
     from dilute.data import Reading as Reading
@@ -30,9 +32,11 @@ if TYPE_CHECKING:
     from dilute.laws import evidence_of as evidence_of
     from dilute.laws import fit_law as fit_law
     from dilute.methods import METHODS as METHODS
+    from dilute.methods import LossMethod as LossMethod
     from dilute.methods import Method as Method
     from dilute.noise import Asymmetric as Asymmetric
     from dilute.noise import Confusion as Confusion
+    from dilute.noise import NoisePattern as NoisePattern
     from dilute.noise import Pair as Pair
     from dilute.noise import Structured as Structured
     from dilute.noise import Uniform as Uniform
@@ -91,11 +95,13 @@ _HOMES = {
     ),
     "dilute.methods": (
         "METHODS",
+        "LossMethod",
         "Method",
     ),
     "dilute.noise": (
         "Asymmetric",
         "Confusion",
+        "NoisePattern",
         "Pair",
         "Structured",
         "Uniform",
@@ -130,12 +136,15 @@ _HOMES = {
     ),
     "dilute.training": ("Recipe",),
 }
+_ROOMS = ("methods", "noise")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = ["__version__", *sorted(_HOME_OF)]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"dilute.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'dilute' has no attribute '{name}'")
     value = getattr(importlib.import_module(_HOME_OF[name]), name)

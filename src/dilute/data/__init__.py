@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dilute.data import bundled, cifar, folder, hub, idx, imagenet, npz, parquet, shards
+from dilute.data.checking import check_images
 from dilute.data.download import download as download_set
 from dilute.data.encoded import EncodedImages, OnCorrupt
 from dilute.data.home import data_folder, data_folder_at
@@ -30,6 +31,7 @@ __all__ = [
     "can_resize",
     "can_stream",
     "check_alike",
+    "check_images",
     "contact_sheet",
     "data_folder",
     "data_folder_at",

@@ -84,9 +84,11 @@ class LabelledSet:
         return self.inputs.places.file_of
 
     @property
-    def skips_unreadable(self) -> bool:
-        """Whether inputs that do not decode are left out rather than an error."""
-        return isinstance(self.inputs, EncodedImages) and self.inputs.on_corrupt == "skip"
+    def unreadable(self) -> set[int] | None:
+        """The rows found so far that do not decode, which grow; None where such a row is an error."""
+        if not isinstance(self.inputs, EncodedImages) or self.inputs.on_corrupt != "skip":
+            return None
+        return self.inputs.unreadable
 
     @cached_property
     def content_hash(self) -> str:
@@ -134,8 +136,8 @@ class LabelledSet:
         for start in range(0, len(rows), at_once):
             here = rows[start : start + at_once]
             images = self.inputs[here]
-            if self.is_streamed:
-                images = images[~self.unreadable(here)]
+            if self.unreadable:
+                images = images[~np.isin(here, list(self.unreadable))]
             for channel, histogram in enumerate(counts):
                 histogram += np.bincount(images[:, channel].ravel(), minlength=len(levels))
         if not counts.any():
@@ -162,31 +164,11 @@ class LabelledSet:
             return self.inputs.augmented(indices, words)
         return crop_flip_all(self.inputs[indices], words)
 
-    def unreadable(self, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return bool `[B]`: which inputs at `indices`, gathered before, did not decode."""
-        if not isinstance(self.inputs, EncodedImages) or not self.inputs.unreadable:
-            return np.zeros(len(indices), dtype=bool)
-        return np.isin(indices, list(self.inputs.unreadable))
-
-    def note_unreadable(self, indices: NDArray[np.int64]) -> None:
-        """Note that the streamed inputs at `indices` (int64 `[M]`) cannot be read."""
-        assert isinstance(self.inputs, EncodedImages)
-        self.inputs.unreadable.update(indices.tolist())
-
-    @property
-    def num_unreadable(self) -> int:
-        """How many streamed inputs could not be read so far."""
-        return len(self.inputs.unreadable) if isinstance(self.inputs, EncodedImages) else 0
-
-    def unreadable_rows(self) -> list[int]:
-        """Return the streamed inputs that could not be read so far, ascending."""
-        return sorted(self.inputs.unreadable) if isinstance(self.inputs, EncodedImages) else []
-
     def unreadable_names(self) -> list[str]:
-        """Return the names of the streamed inputs that could not be read so far, in order."""
+        """Return the names of the rows found so far that do not decode, in the order of rows."""
         if not isinstance(self.inputs, EncodedImages):
             return []
-        return [self.inputs.places.name(row) for row in self.unreadable_rows()]
+        return [self.inputs.places.name(row) for row in sorted(self.inputs.unreadable)]
 
     def take(self, rows: NDArray[np.int64]) -> LabelledSet:
         """Return the examples at `rows` (int64) alone; what is streamed stays encoded."""

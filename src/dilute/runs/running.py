@@ -24,6 +24,7 @@ from dilute.environment import (
     versions,
 )
 from dilute.errors import DiluteError, WorldError, one_line
+from dilute.gradients import Glances
 from dilute.runs.material import Material
 from dilute.runs.record import Accuracy, RunRecord
 from dilute.runs.result import Fit
@@ -119,6 +120,7 @@ def train_material(material: Material, execution: Execution) -> TrainedNetwork:
                 checkpoint=execution.checkpoint,
                 checkpoint_every_steps=execution.checkpoint_every_steps,
                 on_step=execution.on_step,
+                on_curve_point=Glances(spec, device) if spec.log_gradients else None,
                 should_stop=execution.should_stop,
                 micro_batch_size=execution.micro_batch_size,
                 world=execution.world,

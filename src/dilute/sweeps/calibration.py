@@ -14,10 +14,9 @@ import torch
 from dilute.dilution import DilutedSet, ReplacedSet
 from dilute.environment import choose_device
 from dilute.errors import DiluteError, one_line
-from dilute.pilot import step_seconds
 from dilute.runs import RunRecord, RunSpec, scaled_model
 from dilute.sweeps.planned import Plan, evaluated_images, planned_steps
-from dilute.training import evaluate
+from dilute.training import evaluate, step_seconds
 
 _MOST_SECONDS = 1.0
 _IMAGES = 2000

@@ -25,9 +25,9 @@ from dilute.data import LabelledSet, Reading
 from dilute.dilution import DilutedSet, Visits
 from dilute.dilution.blocks import draw_labels, label_dtype
 from dilute.models import build
-from dilute.pilot import step_seconds
 from dilute.runs import RunSpec, scaled_model
 from dilute.sweeps.planned import Source
+from dilute.training import step_seconds
 from dilute.training.batches import batches
 
 SOURCES = {
