@@ -4,22 +4,43 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dilute.cli import console, options
+from dilute.cli import console, options, progress, values
 from dilute.interruption import Interrupted
 
 if TYPE_CHECKING:
     from dilute.comparison import Standing
+    from dilute.data import Reading
+    from dilute.noise import NoisePattern
 
 _USUAL = "cross_entropy,gce,elr,forward_estimated,em_estimated,neighbours_estimated"
 
 
+@options.data
+@options.model
+@options.num_clean
+@options.pattern
+@options.seed
+@options.reading
+@options.sweeping
+@options.store
+@options.picture
+@options.json
+@options.refuses("alpha", "rate")
 def compare(
-    data: options.DataName,
-    model: options.Model,
+    data: str,
+    model: str,
+    num_clean: int | None,
+    pattern: NoisePattern,
+    seed: int,
+    reading: Reading,
+    sweeping: dict[str, Any],
+    store: str,
+    picture: Path | None,
+    json: bool,
     alpha: Annotated[
         str | None,
         typer.Option(help="Wrong labels drawn for each right one; several by commas (dilution)."),
@@ -41,31 +62,6 @@ def compare(
     learning_rates: Annotated[
         str, typer.Option(help="Peak rates to try; held-out noisy labels choose.")
     ] = "0.001",
-    num_clean: options.NumClean = None,
-    noise: options.Noise = "uniform",
-    delta: options.Delta = None,
-    order: options.Order = None,
-    order_seed: options.OrderSeed = None,
-    class_order: options.ClassOrder = None,
-    class_map: options.ClassMap = None,
-    confusion: options.ConfusionFile = None,
-    seed: options.Seed = 0,
-    picture: Annotated[
-        Path | None, typer.Option(help="Draw the comparison into this .png or .svg file.")
-    ] = None,
-    store: options.RunStore = "runs",
-    workers: options.Workers = None,
-    threads: options.Threads = None,
-    device: options.WorkerDevice = None,
-    retry_failed: options.RetryFailed = False,
-    loader_workers: options.LoaderWorkers = 0,
-    hang_seconds: options.HangSeconds = 900.0,
-    engine: options.Engine = "local",
-    address: options.Address = None,
-    gpus_per_run: options.GpusPerRun = None,
-    data_dir: options.DataDir = None,
-    resize: options.Resize = None,
-    json: options.Json = False,
 ) -> None:
     """Train with each method on the same noisy labels, within the same budget, and rank them.
 
@@ -78,19 +74,16 @@ def compare(
 
     if (alpha is None) == (rate is None):
         raise SpecError("noise is given by --alpha or by --rate; give exactly one")
-    options.check_picture(picture)
-    cluster = options.cluster(engine, address, gpus_per_run)
-    amounts = options.numbers("alpha" if alpha is not None else "rate", alpha or rate or "")
-    rates = options.numbers("learning rates", learning_rates)
-    pattern = options.pattern(noise, delta, order, order_seed, class_order, class_map, confusion)
+    amounts = values.numbers("alpha" if alpha is not None else "rate", alpha or rate or "")
+    rates = values.numbers("learning rates", learning_rates)
     import dilute.data
     from dilute.comparison import Contest, draw_comparison, entries_of, outcomes, ranking
     from dilute.figures import save
     from dilute.runs import Store
     from dilute.sweeps import make_plan, run_sweep
 
-    chosen = entries_of(options.words(methods))
-    splits = dilute.data.load(data, data_dir, resize)
+    chosen = entries_of(values.words(methods))
+    splits = dilute.data.load(data, reading)
     specs = []
     for amount in amounts:
         contest = Contest(
@@ -106,19 +99,13 @@ def compare(
         specs += contest.specs(len(splits.train))
     specs.sort(key=lambda spec: spec.seed)  # runs on the same images, which may share work, in turn
     kept = Store(store)
-    with console.sweep_progress() as on_progress:
+    with progress.sweep_progress() as on_progress:
         result = run_sweep(
-            make_plan(specs, data_dir=data_dir, resize=resize),
+            make_plan(specs, reading=reading),
             kept,
-            workers=workers,
-            threads=threads,
-            device=device,
-            retry_failed=retry_failed,
             keep_weights=False,
-            loader_workers=loader_workers,
-            hang_seconds=hang_seconds,
-            cluster=cluster,
             on_progress=on_progress,
+            **sweeping,
         )
     if result.interrupted:
         raise Interrupted(

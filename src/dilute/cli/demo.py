@@ -7,17 +7,20 @@ from typing import Annotated
 
 import typer
 
-from dilute.cli import console, options
+from dilute.cli import console, options, progress
 
 
+@options.threads
+@options.json
 def demo(
+    threads: int | None,
+    json: bool,
     out: Annotated[Path, typer.Option(help="Folder for pictures and records.")] = Path("demo"),
-    threads: options.CpuThreads = None,
-    json: options.Json = False,
 ) -> None:
-    """Train on real digits with 0, 10 and 20 wrong labels for each right one, and say what is left, and what a better method gets.
+    """Train on digits with 0, 10 and 20 wrong labels for each right one, and say what is left.
 
-    Takes about three minutes on two cores; needs no download.
+    The last of them once more with a better method. Takes about three minutes on two cores; needs no
+    download.
 
     Example: `dilute demo --out demo`
     """
@@ -27,7 +30,7 @@ def demo(
 
     alphas = ", ".join(f"{alpha:g}" for alpha in ALPHAS)
     console.say(f"Training Conv4 on real digits with {alphas} random labels for each right one.")
-    found = demonstrate(out, console.training_progress, Execution(threads=threads))
+    found = demonstrate(out, progress.training_progress, Execution(threads=threads))
     if found.num_known:
         console.say(
             f"{found.num_known} of {len(found.records)} runs answered from the store ({out / 'runs'})"

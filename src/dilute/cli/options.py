@@ -1,309 +1,423 @@
-"""Options that several commands share, and what they are turned into."""
+"""Groups of options that commands share, generated from the library's models.
+
+Each is a decorator: `@options.noise` gives a command all options of the noise and its function a parameter `noise`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any, get_args
 
-import typer
+from dilute.cli import described, values
+from dilute.cli.described import Described
+from dilute.cli.groups import MISSING, Given, Group, Option, excludes, flag, needs, refuses
 
-from dilute.errors import NoiseError, SpecError, unknown_name
+__all__ = ["Given", "flag", "refuses"]
 
-if TYPE_CHECKING:
-    from dilute.data import Splits
-    from dilute.dilution import ImageSource, NoisySet
-    from dilute.noise import NoisePattern
-    from dilute.runs import RunSpec
-    from dilute.sweeps import Cluster
+NOISE, TRAINING, EVALUATION, DATA = "Noise", "Training", "Evaluation", "Data"
+MACHINE, OUTPUT = "Machine", "Output"
 
-DataName = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help="A known name, or idx:DIR, folder:DIR, shards:DIR, parquet:FILE, npz:FILE, hub:OWNER/NAME.",
-    ),
-]
-DataDir = Annotated[
-    Path | None,
-    typer.Option(help="Where named data sets are kept; else $DILUTE_DATA, else your data folder."),
-]
-Resize = Annotated[
-    int | None,
-    typer.Option(help="Bring images of mixed sizes to squares of this many pixels a side."),
-]
-Stream = Annotated[
-    bool | None,
-    typer.Option(
-        "--stream/--no-stream",
-        help="Decode images when they are needed instead of all beforehand; default: if memory asks for it.",
-    ),
-]
-OnCorrupt = Annotated[
-    str,
-    typer.Option(
-        help="A streamed image that does not decode: fail, or skip (it counts for nothing)."
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
-Model = Annotated[
-    str,
-    typer.Option(
-        help="perceptron, mlp1, mlp2, mlp4, conv4, conv6, resnet18, resnet50 or module:callable."
-    ),
-]
-Method = Annotated[
-    str,
-    typer.Option(
-        help="How to learn from the labels: cross_entropy, gce, forward_known, em_estimated, …; docs/methods.md."
-    ),
-]
-Alpha = Annotated[
-    float | None, typer.Option(help="Noisy examples per clean one, ≥ 0 (dilution). Default 0.")
-]
-Rate = Annotated[
-    float | None, typer.Option(help="Share of labels replaced, 0 to 1; instead of --alpha.")
-]
-Noise = Annotated[
-    str,
-    typer.Option(help="uniform, uniform_other, pair, asymmetric, structured or confusion."),
-]
-Delta = Annotated[float | None, typer.Option(help="structured: degree, 0 to alpha/K.")]
-Order = Annotated[str | None, typer.Option(help="structured: confusing, reverse or random.")]
-OrderSeed = Annotated[int | None, typer.Option(help="structured: which random order.")]
-ClassOrder = Annotated[
-    str | None, typer.Option(help="structured: classes from most to least confused, as in 3,5,8,….")
-]
-ClassMap = Annotated[
-    str | None, typer.Option(help="asymmetric: mnist, cifar10, or pairs as in 7:1,2:7.")
-]
-ConfusionFile = Annotated[
-    Path | None,
-    typer.Option("--confusion", help="confusion, structured: a K×K matrix as .csv, .json or .npy."),
-]
-NoisyImages = Annotated[
-    str,
-    typer.Option(
-        help="Images of noisy examples: same, white_noise, white_noise:N (N of them), or a data set's name."
-    ),
-]
-NumClean = Annotated[int | None, typer.Option(help="Clean images to train on; all if not given.")]
-RunStore = Annotated[
-    str,
-    typer.Option(
-        metavar="FOLDER",
-        help="Folder of records, or s3://… or gs://…: answered from, and written to.",
-    ),
-]
-Seed = Annotated[int, typer.Option(help="Which subset, noise, initialisation and order.", min=0)]
-
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, …; a GPU if there is one.")]
-CpuThreads = Annotated[int | None, typer.Option(help="CPU threads.", min=1)]
-
-Workers = Annotated[
-    int | None, typer.Option(help="Processes; one per core, or per GPU, if not given.", min=1)
-]
-Threads = Annotated[
-    int | None, typer.Option(help="CPU threads per worker; its share of the cores.", min=1)
-]
-WorkerDevice = Annotated[
-    str | None, typer.Option(help="cpu, cuda:1, …; the GPUs in turn if there are some.")
-]
-RetryFailed = Annotated[
-    bool, typer.Option("--retry-failed", help="Do runs again that failed before.")
-]
-Engine = Annotated[
-    str, typer.Option(help="Who does the runs: local (processes here) or ray (a cluster).")
-]
-Address = Annotated[
-    str | None,
-    typer.Option(
-        help="ray: the cluster's, as host:6379 or auto; else $RAY_ADDRESS, else this machine alone."
-    ),
-]
-GpusPerRun = Annotated[
-    float | None, typer.Option(help="ray: GPUs of a run, default 0; 0.25 lets four runs share one.")
-]
-HangSeconds = Annotated[
-    float, typer.Option(help="Kill a worker that is silent for so long; its run has failed.")
-]
-LoaderWorkers = Annotated[
-    int,
-    typer.Option(
-        help="Processes of a run that load images ahead; 0 to load them between steps.", min=0
-    ),
-]
+_READ: dict[str, Callable[[Any], Any]] = {
+    "copies": values.copies,
+    "class_order": values.class_order,
+    "class_map": values.class_map,
+    "confusion": values.matrix,
+    "rows": values.matrix,
+}
+_FLAGS = {
+    "test_curve": "--test-at-end",
+    "budget_steps": "--steps",
+    "budget_epochs": "--epochs",
+    "budget_examples": "--examples",
+    "checkpoint_every_steps": "--checkpoint-every",
+    "num_images": "--images",
+    "rows": "--confusion",
+}
+"""Options that are not called as the field that they give."""
 
 
-def load_with_pool(
-    data: str, noisy_images: str, seed: int, data_dir: Path | None, resize: int | None
-) -> tuple[Splits, ImageSource | None]:
-    """Return the data, and where the images of noisy examples come from; `resize` counts for whichever can be resized."""
-    from dilute.data import can_resize, load, load_pool
+def option(
+    field: Described,
+    panel: str,
+    *,
+    help: str = "",
+    metavar: str | None = None,
+    default: object = None,
+) -> Option:
+    """Return the option that gives a field of a model.
 
-    has_use = can_resize(data) or not can_resize(noisy_images)
-    splits = load(data, data_dir, resize if has_use else None)
-    return splits, load_pool(noisy_images, splits.train, seed, data_dir, resize)
+    Arguments:
+        default: to show instead of the field's own.
+    """
+    name = _called(field.name)
+    kind, read = _kind(field.type), _READ.get(field.name)
+    is_switch = kind is bool and field.default in (None, False, True) and not _has_three(field)
+    if is_switch:
+        off = field.default is True or get_args(field.type)[:1] == (False,)
+        read = (lambda value: not value) if off else None
+    shown = default if default is not None else field.default
+    notes = [_any_of(described.choices(field.type)), field.range]
+    if not is_switch and shown not in (None, MISSING):
+        notes.append(f"default: {f'{shown:g}' if isinstance(shown, float) else shown}")
+    return Option(
+        name,
+        Path if read is values.matrix else bool if is_switch else kind,
+        False if is_switch else field.default,
+        help or _sentence(field.help),
+        panel,
+        metavar=metavar,
+        flag=flag(name) + (f"/--no-{name.replace('_', '-')}" if _has_three(field) else ""),
+        note="; ".join(note for note in notes if note),
+        field=field.name,
+        read=read,
+        minimum=int(field.bounds["ge"]) if kind is int and "ge" in field.bounds else None,
+    )
 
 
-def drawn_set(
-    data: str,
-    model: str,
-    alpha: float | None,
-    rate: float | None,
-    noise: NoisePattern,
-    noisy_images: str,
-    seed: int,
-    data_dir: Path | None,
-    resize: int | None,
-) -> tuple[RunSpec, NoisySet]:
-    """Return the noisy set that the options describe, all its images included, and the spec of a run on it."""
-    from dilute.runs import RunSpec, noisy_set
-
-    described: dict[str, Any] = {"alpha": alpha, "rate": rate, "noise": noise, "seed": seed}
-    # Before the data are read, so that most slips in an option cost no waiting.
-    RunSpec(data=data, model=model, noisy_images=noisy_images, **described)
-    splits, pool = load_with_pool(data, noisy_images, seed, data_dir, resize)
-    names = {"data": splits.name, "noisy_images": getattr(pool, "name", "") or noisy_images}
-    spec = RunSpec(model=model, **names, **described)
-    return spec, noisy_set(spec, splits.train, pool)
+def _kind(type_: Any) -> Any:
+    """Return the type of the text of an option: int, float, bool, Path, or str for all others."""
+    parts = [part for part in get_args(type_) if part is not type(None)]
+    if type_ in (int, float, bool, Path):
+        return type_
+    if len(parts) == 1 and not described.choices(type_):
+        return bool if isinstance(parts[0], bool) else _kind(parts[0])
+    return str
 
 
-def cluster(engine: str, address: str | None, gpus_per_run: float | None) -> Cluster | None:
+def _has_three(field: Described) -> bool:
+    """Return whether a field is true, false, or left to the library."""
+    return bool in get_args(field.type) and field.default is None
+
+
+def _any_of(names: Iterable[str]) -> str:
+    *most, last = names or ("",)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _sentence(text: str) -> str:
+    word = text.partition(" ")[0]
+    return text[:1].upper() + text[1:] if word.isalpha() else text
+
+
+def _single(name: str, make: Callable[[], Option]) -> Group:
+    """Return the group of one option, whose value is the option's."""
+    return Group(name, lambda: [make()], lambda given: given[name])
+
+
+def argument(module: str, function: str, name: str, *, minimum: int | None = None) -> Group:
+    """Return the group of one option, which is an argument of a function of the library."""
+
+    def make() -> Option:
+        field = described.arguments(module, function)[name]
+        return replace(option(field, ""), minimum=minimum)
+
+    called = _called(name)
+    return _single(called, make)
+
+
+def _called(field: str) -> str:
+    """Return the name of the option that gives a field."""
+    return _FLAGS.get(field, flag(field))[2:].replace("-", "_")
+
+
+def _names_of(module: str, table: str) -> str:
+    return ", ".join(described.constant(module, table))
+
+
+# What to train on
+
+
+def _data_help() -> str:
+    forms = (
+        f"{form}:{own.args[0]}" for form, own in described.constant("dilute.data", "OWN").items()
+    )
+    return f"A known name (dilute data list), or {_any_of(forms)}."
+
+
+data = _single(
+    "data", lambda: Option("data", str, MISSING, _data_help(), "", metavar="DATA", argument=True)
+)
+
+
+def _reading_options() -> list[Option]:
+    return [
+        option(field, DATA) for field in described.fields("dilute.data.reading", "Reading").values()
+    ]
+
+
+def _reading(given: Given) -> Any:
+    from dilute.data.reading import Reading
+
+    return Reading(**given.fields(_reading_options()))
+
+
+reading = Group("reading", _reading_options, _reading)
+
+
+# Which noise
+
+
+def _patterns() -> dict[str, dict[str, Described]]:
+    """Return the fields of each noise pattern by its name."""
+    patterns = described.constant("dilute.noise", "PATTERNS")
+    return {
+        name: {
+            field.name: field
+            for field in described.fields("dilute.noise", pattern.name).values()
+            if field.name != "pattern"
+        }
+        for name, pattern in patterns.items()
+    }
+
+
+def _default_pattern() -> str:
+    default = described.fields("dilute.runs.spec", "RunSpec")["noise"].default
+    patterns = described.constant("dilute.noise", "PATTERNS")
+    return next(name for name, pattern in patterns.items() if pattern.name == default.name)
+
+
+def _pattern_options() -> list[Option]:
+    patterns = _patterns()
+    chosen = _default_pattern()
+    found = {
+        "noise": Option(
+            "noise",
+            str,
+            chosen,
+            f"{_any_of(patterns)}; or module:Class.",
+            NOISE,
+            metavar="PATTERN",
+            note=f"default: {chosen}",
+        )
+    }
+    users: dict[str, list[str]] = {}
+    for pattern, fields in patterns.items():
+        for field in fields.values():
+            one = option(field, NOISE)
+            users.setdefault(one.name, []).append(pattern)
+            found.setdefault(one.name, one)
+    for name, names in users.items():
+        one = found[name]
+        found[name] = replace(one, help=f"{', '.join(names)}: {one.help}", default=None, field=name)
+    found["noise_option"] = Option(
+        "noise_option",
+        list[str],
+        None,
+        "An option of a pattern of your own. Repeatable.",
+        NOISE,
+        metavar="NAME=VALUE",
+        read=values.noise_options,
+    )
+    return list(found.values())
+
+
+def _pattern(given: Given) -> Any:
+    from dilute.noise import make_pattern
+
+    name = given["noise"]
+    options = given.fields([one for one in _pattern_options() if one.name != "noise"])
+    options |= options.pop("noise_option", {})
+    if "confusion" in options and "rows" in _patterns().get(name, {}):
+        options["rows"] = options.pop("confusion")
+    return make_pattern(name, **options)
+
+
+def _noise_options() -> list[Option]:
+    spec = described.fields("dilute.runs.spec", "RunSpec")
+    amounts = [option(spec[name], NOISE) for name in ("alpha", "rate")]
+    return [*amounts, *_pattern_options(), option(spec["noisy_images"], NOISE)]
+
+
+def _noise(given: Given) -> dict[str, Any]:
+    names = ("alpha", "rate", "noisy_images")
+    found = given.fields([one for one in _noise_options() if one.name in names])
+    return {**found, "noise": _pattern(given)}
+
+
+def _pattern_names() -> tuple[str, ...]:
+    return tuple(one.name for one in _pattern_options())
+
+
+def _without_amount(given: Given) -> str | None:
+    """Refuse a pattern of noise that there is none of."""
+    return needs(_pattern_names(), "alpha", "rate")(given)
+
+
+pattern = Group("pattern", _pattern_options, _pattern)
+noise = Group("noise", _noise_options, _noise, (_without_amount,))
+
+
+# Which model, how to train it
+
+
+def _model_option() -> Option:
+    field = described.fields("dilute.runs.spec", "RunSpec")["model"]
+    names = f"{_names_of('dilute.models', 'MODELS')}, or module:callable."
+    return option(field, TRAINING, help=names, metavar="MODEL")
+
+
+def _seed_option() -> Option:
+    return option(described.fields("dilute.runs.spec", "RunSpec")["seed"], TRAINING)
+
+
+_PANELS = {
+    "num_clean": DATA,
+    "augment": DATA,
+    "curve_points": EVALUATION,
+    "test_curve": EVALUATION,
+    "log_gradients": EVALUATION,
+    "heldout_fraction": EVALUATION,
+    "heldout_labels": EVALUATION,
+}
+_NO_OPTION = (
+    "data",
+    "alpha",
+    "rate",
+    "noise",
+    "noisy_images",
+    "labels_hash",
+    "heldout_hash",
+    "model",
+    "seed",
+)
+
+
+def _recipe_options() -> list[Option]:
+    spec = described.fields("dilute.runs.spec", "RunSpec")
+    recipe = described.fields("dilute.training.recipe", "Recipe")
+    found = [_model_option()]
+    for field in [*recipe.values(), *spec.values()]:
+        if field.name in _NO_OPTION:
+            continue
+        one = option(field, _PANELS.get(field.name, TRAINING), default=_by_optimizer(field.name))
+        if field.name == "method":
+            one = replace(
+                one,
+                metavar="METHOD",
+                help=f"{_names_of('dilute.methods', 'METHODS')}, or module:Class.",
+            )
+        if field.name == "method_options":
+            one = replace(
+                one,
+                name="method_option",
+                type=list[str],
+                flag="--method-option",
+                metavar="NAME=VALUE",
+                read=values.method_options,
+            )
+        found.append(one)
+    return [*found, _seed_option()]
+
+
+def _by_optimizer(name: str) -> str | None:
+    """Return the defaults of a field that go by the optimiser, to show."""
+    defaults = described.constant("dilute.training.recipe", "_DEFAULTS")
+    own = {optimizer: fields[name] for optimizer, fields in defaults.items() if name in fields}
+    return ", ".join(f"{value:g} for {optimizer}" for optimizer, value in own.items()) or None
+
+
+model = _single("model", _model_option)
+seed = _single("seed", _seed_option)
+num_clean = _single(
+    "num_clean", lambda: option(described.fields("dilute.runs.spec", "RunSpec")["num_clean"], DATA)
+)
+recipe = Group("recipe", _recipe_options, lambda given: given.fields(_recipe_options()))
+
+
+# Where and with what
+
+
+_EXECUTION = ("checkpoint_every_steps", "device", "threads", "micro_batch_size", "loader_workers")
+
+
+def _execution_options() -> list[Option]:
+    fields = described.fields("dilute.runs.running", "Execution")
+    return [option(fields[name], MACHINE) for name in _EXECUTION]
+
+
+execution = Group("execution", _execution_options, lambda given: given.fields(_execution_options()))
+device = _single("device", lambda: _execution_options()[1])
+threads = _single("threads", lambda: _execution_options()[2])
+
+
+def _engine_options() -> list[Option]:
+    fields = described.fields("dilute.sweeps.ray_crew", "Cluster")
+    engine = Option(
+        "engine",
+        str,
+        "local",
+        "Who does the runs: processes here, or a cluster.",
+        MACHINE,
+        note=f"{_any_of(_ENGINES)}; default: {_ENGINES[0]}",
+    )
+    own = [option(fields[name], MACHINE) for name in ("address", "gpus_per_run")]
+    return [engine, *(replace(one, help=f"ray: {one.help}") for one in own)]
+
+
+_ENGINES = ("local", "ray")
+
+
+def _cluster(given: Given) -> Any:
     """Return the cluster that the options describe, None for processes on this machine.
 
-    Errors: `SpecError` for an unknown engine, or options that the local one would ignore.
+    Errors: `SpecError` for an unknown engine.
     """
+    from dilute.errors import SpecError, unknown_name
     from dilute.sweeps import Cluster
 
-    if engine == "ray":
-        return Cluster(address, gpus_per_run or 0.0)
-    if engine != "local":
-        raise SpecError(unknown_name("engine", engine, ("local", "ray")))
-    refuse_beside("--engine", engine, {"address": address, "gpus_per_run": gpus_per_run})
-    return None
+    if given["engine"] not in _ENGINES:
+        raise SpecError(unknown_name("engine", given["engine"], _ENGINES))
+    if given["engine"] == "local":
+        return None
+    return Cluster(**given.fields(_engine_options()[1:]))
 
 
-def refuse_beside(option: str, value: object, others: dict[str, object]) -> None:
-    """Refuse options that would be ignored beside `option`, where that is given.
-
-    Errors: `SpecError` that names them.
-    """
-    ignored = [f"--{name.replace('_', '-')}" for name, other in others.items() if other is not None]
-    if value is not None and ignored:
-        raise SpecError(
-            f"{', '.join(ignored)} has no effect beside {option} {value}; leave one of them out"
-        )
+def _local(given: Given) -> str | None:
+    return "--engine local" if given["engine"] == "local" else None
 
 
-def pattern(
-    name: str,
-    delta: float | None,
-    order: str | None,
-    order_seed: int | None,
-    class_order: str | None,
-    class_map: str | None,
-    confusion: Path | None,
-) -> NoisePattern:
-    """Return the noise pattern that the options describe.
-
-    Errors: `NoiseError` for an unknown pattern, or an option that it lacks or has no use for.
-    """
-    from dilute.noise import make_pattern, read_matrix
-
-    matrix_field = "rows" if name == "confusion" else "confusion"
-    options: dict[str, Any] = {
-        "delta": delta,
-        "order": order,
-        "order_seed": order_seed,
-        "class_order": _integers(class_order) if class_order else None,
-        "class_map": _class_map(class_map) if class_map else None,
-        matrix_field: read_matrix(confusion) if confusion else None,
-    }
-    return make_pattern(
-        name, **{field: value for field, value in options.items() if value is not None}
-    )
+engine = Group("cluster", _engine_options, _cluster, (excludes(_local, "address", "gpus_per_run"),))
 
 
-def copies_value(text: str) -> Any:
-    """Return labels per visit as `Recipe` takes them: a number, or a word as it is."""
-    return int(text) if text.isascii() and text.isdigit() else text
+_SWEEPING = ("workers", "threads", "device", "retry_failed", "loader_workers", "hang_seconds")
 
 
-def check_picture(path: Path | None) -> None:
-    """Refuse a picture of a kind that is not drawn.
-
-    Errors: `SpecError`.
-    """
-    if path is not None and path.suffix not in (".png", ".svg"):
-        raise SpecError(f"picture {path} ends in '{path.suffix}'; allowed are .png and .svg")
+def _sweeping_options() -> list[Option]:
+    found = described.arguments("dilute.sweeps.engine", "run_sweep")
+    return [option(found[name], MACHINE) for name in _SWEEPING] + _engine_options()
 
 
-def words(text: str) -> list[str]:
-    """Return the words of a list by commas."""
-    return [part.strip() for part in text.split(",") if part.strip()]
+def _sweeping(given: Given) -> dict[str, Any]:
+    return {**{name: given[name] for name in _SWEEPING}, "cluster": _cluster(given)}
 
 
-def numbers(what: str, text: str) -> list[float]:
-    """Return the numbers of a list by commas, called `what` in errors.
-
-    Errors: `SpecError` for anything else.
-    """
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise SpecError(
-            f"{what} '{text}' cannot be read; give numbers as in 20 or 5,20,50"
-        ) from None
+sweeping = Group("sweeping", _sweeping_options, _sweeping, engine.rules)
+workers = _single("workers", lambda: _sweeping_options()[0])
 
 
-def method_options(pairs: list[str] | None) -> dict[str, Any] | None:
-    """Return a method's options from pairs as in `q=0.5`; `matrix` takes the name of a matrix file.
-
-    Errors: `SpecError` for anything else; what `read_matrix` raises.
-    """
-    from dilute.noise import read_matrix
-
-    found: dict[str, Any] = {}
-    for pair in pairs or []:
-        name, equals, value = pair.partition("=")
-        if not (name and equals and value) or name in found:
-            raise SpecError(
-                f"method option '{pair}' cannot be read; give each once, as in q=0.5 or matrix=FILE"
-            )
-        found[name] = read_matrix(Path(value)) if name == "matrix" else value
-    return found or None
+# What comes out
 
 
-def steps_list(text: str) -> list[int]:
-    """Return the ascending numbers of steps that a list by commas gives.
-
-    Errors: `SpecError` for anything else.
-    """
-    parts = text.split(",")
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise SpecError(f"steps '{text}' cannot be read; give numbers as in 0,50,200")
-    return sorted({int(part) for part in parts})
-
-
-def _integers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise NoiseError(
-            f"class order '{text}' cannot be read; give class numbers as in 3,5,8"
-        ) from None
-
-
-def _class_map(text: str) -> str | dict[int, int]:
-    if ":" not in text:
-        return text
-    try:
-        halves = [part.split(":") for part in text.split(",")]
-        pairs = [(int(source), int(target)) for source, target in halves]
-        if len({source for source, _ in pairs}) == len(pairs):
-            return dict(pairs)
-    except ValueError:
-        pass
-    raise NoiseError(
-        f"class map '{text}' cannot be read; give pairs as in 7:1,2:7, each class once before a colon"
-    )
+store = _single(
+    "store",
+    lambda: Option(
+        "store",
+        str,
+        "runs",
+        "Folder of records, or s3://… or gs://…: answered from, and written to.",
+        OUTPUT,
+        metavar="FOLDER",
+        note="default: runs",
+    ),
+)
+json = _single(
+    "json",
+    lambda: Option("json", bool, False, "Print one JSON document on standard output.", OUTPUT),
+)
+picture = Group(
+    "picture",
+    lambda: [Option("picture", Path, None, "Draw the result into this .png or .svg file.", OUTPUT)],
+    lambda given: values.picture(given["picture"]),
+)

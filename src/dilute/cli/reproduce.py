@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dilute.cli import console, options
+from dilute.cli import console, options, progress
 from dilute.interruption import Interrupted
 
 if TYPE_CHECKING:
+    from dilute.data import Reading
     from dilute.paper import Reproduction
     from dilute.runs import RunSpec
     from dilute.sweeps import Place, Plan
 
 
+@options.sweeping
+@options.store
+@options.reading
+@options.json
+@options.refuses("dry_run", "draw_only", "hang_seconds", options.engine)
+@options.refuses("draw_only", options.sweeping.but("retry_failed"))
 def reproduce(
     names: Annotated[
         list[str],
@@ -26,11 +33,14 @@ def reproduce(
             "our studies: critical-batch, grouping, advice-law, dilution-law, plan-test.",
         ),
     ],
+    sweeping: dict[str, Any],
+    store: str,
+    reading: Reading,
+    json: bool,
     scale: Annotated[
         str,
         typer.Option(help="smoke (minutes, no verdicts), laptop (hours) or paper (GPUs, days)."),
     ] = "laptop",
-    store: options.RunStore = "runs",
     out: Annotated[Path, typer.Option(help="Folder for figures, tables and the claims.")] = Path(
         "figures"
     ),
@@ -40,17 +50,6 @@ def reproduce(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count the runs and estimate the time; run nothing.")
     ] = False,
-    retry_failed: options.RetryFailed = False,
-    workers: options.Workers = None,
-    threads: options.Threads = None,
-    device: options.WorkerDevice = None,
-    loader_workers: options.LoaderWorkers = 0,
-    hang_seconds: options.HangSeconds = 900.0,
-    engine: options.Engine = "local",
-    address: options.Address = None,
-    gpus_per_run: options.GpusPerRun = None,
-    data_dir: options.DataDir = None,
-    json: options.Json = False,
 ) -> None:
     """Train what is missing for figures of the paper, draw them, and judge its claims.
 
@@ -67,21 +66,15 @@ def reproduce(
     from dilute.sweeps import make_plan, run_sweep, share
 
     def train(specs: Sequence[RunSpec]) -> None:
-        plan = make_plan(specs, data_dir=data_dir)
+        plan = make_plan(specs, reading=reading)
         _refuse_parts(specs, plan)
-        with console.sweep_progress() as on_progress:
+        with progress.sweep_progress() as on_progress:
             result = run_sweep(
                 plan,
                 kept,
-                workers=workers,
-                threads=threads,
-                device=device,
-                retry_failed=retry_failed,
                 keep_weights=False,
-                loader_workers=loader_workers,
-                hang_seconds=hang_seconds,
-                cluster=cluster,
                 on_progress=on_progress,
+                **sweeping,
             )
         for key, message in result.failures.items():
             console.say(f"failed: run {key}: {message}")
@@ -91,10 +84,9 @@ def reproduce(
             )
 
     chosen = chosen_figures(names, {**FIGURES, **STUDIES})
-    cluster = options.cluster(engine, address, gpus_per_run)
     kept = Store(store)
     if dry_run:
-        with data_folder_at(data_dir):
+        with data_folder_at(reading.data_dir):
             missing = missing_runs(chosen, scale, kept)  # type: ignore[arg-type]
         uncounted = [
             figure.name
@@ -105,19 +97,19 @@ def reproduce(
             missing,
             uncounted,
             scale,
-            share(workers, threads, device, loader_workers),
-            data_dir,
+            share(*(sweeping[name] for name in ("workers", "threads", "device", "loader_workers"))),
+            reading,
             json=json,
         )
         return
-    with data_folder_at(data_dir):
+    with data_folder_at(reading.data_dir):
         found = reproduce_figures(
             chosen,
             scale,  # type: ignore[arg-type]
             kept,
             out,
             None if draw_only else train,
-            retry_failed=retry_failed,
+            retry_failed=sweeping["retry_failed"],
         )
     if json:
         console.print_json(
@@ -148,7 +140,7 @@ def _show_missing(
     uncounted: Sequence[str],
     scale: str,
     places: Sequence[Place],
-    data_dir: Path | None,
+    reading: Reading,
     *,
     json: bool,
 ) -> None:
@@ -163,7 +155,7 @@ def _show_missing(
     unique = {spec.key(): spec for specs in missing.values() for spec in specs}
     seconds = 0.0
     if unique:
-        plan = make_plan(unique.values(), data_dir=data_dir)
+        plan = make_plan(unique.values(), reading=reading)
         seconds = estimate(
             plan,
             plan.specs.values(),
