@@ -146,7 +146,7 @@ class _Names(dict[str, Any]):
                 return getattr(__import__(found.module, fromlist=[name]), name)
         if isinstance(found, ast.Assign | ast.AnnAssign) and found.value is not None:
             return self.value(found.value)
-        return getattr(builtins, name, None) if found is None else Unread(name)
+        return getattr(builtins, name) if found is None else Unread(name)
 
     def value(self, node: ast.AST) -> Any:
         """Return the value of an expression of the module."""
@@ -184,11 +184,21 @@ def _module(name: str) -> dict[str, ast.stmt]:
             bound |= {alias.asname or alias.name: node for alias in node.names}
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             bound[node.target.id] = node
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            bound[node.targets[0].id] = node
+        elif isinstance(node, ast.Assign):
+            bound |= _assigned(node.targets[0], node.value)
         elif isinstance(node, ast.Import):
             bound |= {alias.asname or alias.name: node for alias in node.names}
     return bound
+
+
+def _assigned(target: ast.expr, value: ast.expr) -> dict[str, ast.stmt]:
+    """Return an assignment for each name of one, as `a, b = 1, 2` has two."""
+    if isinstance(target, ast.Name):
+        return {target.id: ast.Assign([target], value)}
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        pairs = zip(target.elts, value.elts, strict=True)
+        return {name: node for pair in pairs for name, node in _assigned(*pair).items()}
+    return {}
 
 
 def _real_name(node: ast.ImportFrom, name: str) -> str:

@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dilute.cli import console, options, show_gradients, values
+from dilute.cli import console, described, options, show_gradients, values
+from dilute.cli.groups import Option
 
 if TYPE_CHECKING:
     from dilute.data import Reading
     from dilute.gradients import GradientReport
+
+
+def _images() -> Option:
+    sampling = described.fields("dilute.gradients.measure", "Sampling")
+    usual = sampling["signal_batches"].default * sampling["signal_batch_size"].default
+    text = "How many images the mean gradient is taken over."
+    note = f"≥ 64; default: {usual}"
+    return Option("images", int, usual, text, "", note=note, minimum=64)
 
 
 @options.data
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
 @options.reading
 @options.device
 @options.threads
+@options.single("images", _images)
 @options.json
 @options.refuses("weights", "at")
 def gradients(
@@ -31,6 +41,7 @@ def gradients(
     reading: Reading,
     device: str | None,
     threads: int | None,
+    images: int,
     json: bool,
     copies: Annotated[
         str, typer.Option(help="Labels per visit to look at: numbers, all, expected; by commas.")
@@ -48,9 +59,6 @@ def gradients(
             help="Train (all labels, AdamW) and look after so many steps, as in 0,50,200."
         ),
     ] = None,
-    images: Annotated[
-        int, typer.Option(help="How many images the mean gradient is taken over.", min=64)
-    ] = 2048,
 ) -> None:
     """Measure the gradient: what noise leaves of it, and how many clean labels a batch is worth.
 

@@ -265,7 +265,7 @@ def _own_parameters(function: Callable[..., None], values: set[str]) -> list[ins
     """Return the parameters that are options themselves, with their annotations evaluated."""
     return [
         one.replace(
-            annotation=eval(one.annotation, function.__globals__),
+            annotation=eval(one.annotation, inspect.unwrap(function).__globals__),
             kind=inspect.Parameter.KEYWORD_ONLY,
         )
         for one in inspect.signature(function).parameters.values()

@@ -101,20 +101,21 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] if word.isalpha() else text
 
 
-def _single(name: str, make: Callable[[], Option]) -> Group:
+def single(name: str, make: Callable[[], Option]) -> Group:
     """Return the group of one option, whose value is the option's."""
     return Group(name, lambda: [make()], lambda given: given[name])
 
 
-def argument(module: str, function: str, name: str, *, minimum: int | None = None) -> Group:
+def argument(
+    module: str, function: str, name: str, panel: str = "", *, help: str = "", minimum: int | None
+) -> Group:
     """Return the group of one option, which is an argument of a function of the library."""
 
     def make() -> Option:
         field = described.arguments(module, function)[name]
-        return replace(option(field, ""), minimum=minimum)
+        return replace(option(field, panel, help=help), minimum=minimum)
 
-    called = _called(name)
-    return _single(called, make)
+    return single(_called(name), make)
 
 
 def _called(field: str) -> str:
@@ -136,7 +137,7 @@ def _data_help() -> str:
     return f"A known name (dilute data list), or {_any_of(forms)}."
 
 
-data = _single(
+data = single(
     "data", lambda: Option("data", str, MISSING, _data_help(), "", metavar="DATA", argument=True)
 )
 
@@ -264,7 +265,6 @@ def _seed_option() -> Option:
 
 _PANELS = {
     "num_clean": DATA,
-    "augment": DATA,
     "curve_points": EVALUATION,
     "test_curve": EVALUATION,
     "log_gradients": EVALUATION,
@@ -318,9 +318,9 @@ def _by_optimizer(name: str) -> str | None:
     return ", ".join(f"{value:g} for {optimizer}" for optimizer, value in own.items()) or None
 
 
-model = _single("model", _model_option)
-seed = _single("seed", _seed_option)
-num_clean = _single(
+model = single("model", _model_option)
+seed = single("seed", _seed_option)
+num_clean = single(
     "num_clean", lambda: option(described.fields("dilute.runs.spec", "RunSpec")["num_clean"], DATA)
 )
 recipe = Group("recipe", _recipe_options, lambda given: given.fields(_recipe_options()))
@@ -338,8 +338,8 @@ def _execution_options() -> list[Option]:
 
 
 execution = Group("execution", _execution_options, lambda given: given.fields(_execution_options()))
-device = _single("device", lambda: _execution_options()[1])
-threads = _single("threads", lambda: _execution_options()[2])
+device = single("device", lambda: _execution_options()[1])
+threads = single("threads", lambda: _execution_options()[2])
 
 
 def _engine_options() -> list[Option]:
@@ -394,13 +394,13 @@ def _sweeping(given: Given) -> dict[str, Any]:
 
 
 sweeping = Group("sweeping", _sweeping_options, _sweeping, engine.rules)
-workers = _single("workers", lambda: _sweeping_options()[0])
+workers = single("workers", lambda: _sweeping_options()[0])
 
 
 # What comes out
 
 
-store = _single(
+store = single(
     "store",
     lambda: Option(
         "store",
@@ -412,7 +412,7 @@ store = _single(
         note="default: runs",
     ),
 )
-json = _single(
+json = single(
     "json",
     lambda: Option("json", bool, False, "Print one JSON document on standard output.", OUTPUT),
 )

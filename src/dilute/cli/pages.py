@@ -13,9 +13,7 @@ from typer.models import CommandInfo
 from dilute.cli import options
 from dilute.cli.groups import command
 
-_PANELS = (
-    "Arguments",
-    "Options",
+_LAST = (
     options.NOISE,
     options.TRAINING,
     options.EVALUATION,
@@ -68,16 +66,12 @@ class Command(TyperCommand):
         from rich.table import Table
         from rich.text import Text
 
-        panels: dict[str, list[Any]] = {name: [] for name in _PANELS}
-        for parameter in self.get_params(ctx):
-            panels[_panel(parameter)].append(parameter)
+        panels = _panels(self.get_params(ctx))
         width = max(len(_name(one)) for shown in panels.values() for one in shown)
         console = Console()
         console.print(Padding(Text(self.get_usage(ctx), style="bold"), 1))
         console.print(Padding(Markdown(self.help or ""), (0, 1, 1, 1)))
         for title, shown in panels.items():
-            if not shown:
-                continue
             table = Table.grid(padding=(0, 2), expand=True)
             table.add_column(width=width, no_wrap=True, style="bold cyan")
             table.add_column(ratio=1)
@@ -86,10 +80,18 @@ class Command(TyperCommand):
             console.print(Panel(table, title=title, title_align="left", border_style="dim"))
 
 
-def _panel(parameter: Any) -> str:
-    if isinstance(parameter, TyperArgument):
-        return "Arguments"
-    return getattr(parameter, "rich_help_panel", None) or "Options"
+def _panels(parameters: list[Any]) -> dict[str, list[Any]]:
+    """Return parameters by panel: the command's own ones first, then those that commands share."""
+    found: dict[str, list[Any]] = {}
+    for parameter in parameters:
+        if isinstance(parameter, TyperArgument):
+            panel = "Arguments"
+        else:
+            panel = getattr(parameter, "rich_help_panel", None) or "Options"
+        found.setdefault(panel, []).append(parameter)
+    first = [name for name in ("Arguments", "Options") if name in found]
+    names = [*first, *(name for name in found if name not in (*first, *_LAST)), *_LAST]
+    return {name: found[name] for name in names if name in found}
 
 
 def _name(parameter: Any) -> str:

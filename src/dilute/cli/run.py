@@ -14,11 +14,22 @@ if TYPE_CHECKING:
     from dilute.runs import Material, RunSpec
 
 
+_SILENCE = options.argument(
+    "dilute.world",
+    "joined",
+    "silence_seconds",
+    options.MACHINE,
+    help="Under torchrun: how long a rank waits for the others before it gives up.",
+    minimum=1,
+)
+
+
 @options.data
 @options.noise
 @options.recipe
 @options.reading
 @options.execution
+@_SILENCE
 @options.store
 @options.json
 @options.refuses("labels", options.noise.but("noisy_images"), options.num_clean)
@@ -29,6 +40,7 @@ def run(
     recipe: dict[str, Any],
     reading: Reading,
     execution: dict[str, Any],
+    silence_seconds: float,
     store: str,
     json: bool,
     given: options.Given,
@@ -47,14 +59,6 @@ def run(
             rich_help_panel=options.EVALUATION,
         ),
     ] = None,
-    silence_seconds: Annotated[
-        float,
-        typer.Option(
-            help="Under torchrun: how long a rank waits for the others before it gives up.",
-            min=1,
-            rich_help_panel=options.MACHINE,
-        ),
-    ] = 600.0,
     force: Annotated[
         bool,
         typer.Option(
