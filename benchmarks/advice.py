@@ -18,11 +18,10 @@ from paper import ROOT
 from readme import write_table
 from studies import PAGE, STORE
 
-import dilute
 from dilute.advice import Timing, advise
 from dilute.files import make_folder, write_file
 from dilute.paper.setup import SINGLE_DRAWS
-from dilute.runs import RunRecord, RunSpec, Store, noisy_set
+from dilute.runs import Material, RunRecord, RunSpec, Store
 from dilute.sweeps import run_sweep
 
 ADVICE = ROOT / "results" / "advice"
@@ -79,7 +78,7 @@ def advised(one: Setting) -> tuple[RunSpec, Timing]:
     if not path.exists():
         print(f"asking for advice: {one.name}", file=sys.stderr, flush=True)
         torch.set_num_threads(2)
-        noisy = noisy_set(one.spec(), dilute.load(one.data).train)
+        noisy = Material.of(one.spec()).noisy
         found = advise(one.model, noisy)
         document = {**asdict(found), "recipe": found.recipe().model_dump(exclude_none=True)}
         make_folder(ADVICE)

@@ -29,7 +29,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 import dilute
-from dilute.data import LabelledSet
+from dilute.data import LabelledSet, Reading
 from dilute.dilution import DilutedSet, Visits
 from dilute.dilution.blocks import draw_labels, label_dtype
 from dilute.models import build
@@ -40,10 +40,10 @@ from dilute.sweeps.plan import Source, judged_images, planned_steps
 from dilute.training.batches import batches
 
 SOURCES = {
-    "mnist": Source("mnist", None, 60_000, 10_000),
-    "cifar10": Source("cifar10", None, 50_000, 10_000),
-    "cifar100": Source("cifar100", None, 50_000, 10_000),
-    "imagenet": Source("imagenet", 224, 1_281_167, 50_000, stream=True),
+    "mnist": Source("mnist", Reading(), 60_000, 10_000),
+    "cifar10": Source("cifar10", Reading(), 50_000, 10_000),
+    "cifar100": Source("cifar100", Reading(), 50_000, 10_000),
+    "imagenet": Source("imagenet", Reading(resize=224, stream=True), 1_281_167, 50_000),
 }
 SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32), "imagenet": (3, 224, 224)}
 CLASSES = {"mnist": 10, "cifar10": 10, "imagenet": 1000}
@@ -153,7 +153,7 @@ def count_step(spec: RunSpec) -> tuple[float, int]:
 def measure_unit(kind: Kind, spec: RunSpec) -> Unit:
     data, model_name, batch_size, _ = kind
     flops, operations = count_step(spec)
-    is_streamed = SOURCES[data].stream
+    is_streamed = SOURCES[data].reading.stream
     timed = min(batch_size, TIMED_IMAGES.get(data, batch_size))
     noisy = DilutedSet(images_of(data, max(2000 if not is_streamed else 64, 2 * timed)), 10)
     recipe = spec.model_copy(
@@ -238,7 +238,7 @@ def figures(units: dict[Kind, Unit], assumed: Assumed) -> list[dict[str, Any]]:
         ]
         if not costs:
             continue
-        is_streamed = any(SOURCES[spec.data].stream for spec in new.values())
+        is_streamed = any(SOURCES[spec.data].reading.stream for spec in new.values())
         ways = [1, SHARING]
         totals = {way: sum(cost.share(way) for cost in costs) for way in ways}
         longest = {way: max(cost.wall(way) for cost in costs) for way in ways}
@@ -294,7 +294,7 @@ def bytes_per_image() -> float:
     with tempfile.TemporaryDirectory() as folder:
         for first in range(0, count, 1000):
             _write_shard(Path(folder) / f"train-{first:05}.tar", range(first, first + 1000))
-        train = dilute.load(f"shards:{folder}", resize=8).train
+        train = dilute.load(f"shards:{folder}", Reading(resize=8)).train
         noisy = DilutedSet(train, 0)
         places = train.inputs.places  # type: ignore[union-attr]
         arrays: list[Any] = [places.file_of, places.offsets, places.sizes, places.members]

@@ -75,7 +75,7 @@ def ours(folder: str, side: int, workers: int, threads: int, count: int) -> dict
     from dilute.training.batches import batches
 
     torch.set_num_threads(threads)
-    train = dilute.load(f"folder:{folder}", resize=side, stream=True).train
+    train = dilute.load(f"folder:{folder}", dilute.Reading(resize=side, stream=True)).train
     visits = Visits(dilute.DilutedSet(train, 5), 1, 0, "crop_flip")
     made = batches(visits, BATCH_SIZE, 0, 10**6, workers)
     return {"images_per_second": images_per_second(made, count)}
@@ -106,7 +106,7 @@ def memory(folder: str, side: int, alpha: float, steps: int) -> dict[str, float]
 
     torch.set_num_threads(1)
     noisy = dilute.DilutedSet(
-        dilute.load(f"folder:{folder}", resize=side, stream=True).train, alpha
+        dilute.load(f"folder:{folder}", dilute.Reading(resize=side, stream=True)).train, alpha
     )
     recipe = Recipe(
         copies=1, batch_size=64, budget_steps=steps, curve_points=1, augment="crop_flip"

@@ -22,7 +22,8 @@ def main() -> None:
     test = dilute.LabelledSet(features[120:], labels[120:], names)
     for alpha in (0, 5):
         diluted = dilute.DilutedSet(train, alpha, dilute.Uniform(), seed=0)
-        record = dilute.fit(diluted, test=test, model="mlp1", batch_size=32, budget_steps=200)
+        recipe = dilute.Recipe(batch_size=32, budget_steps=200)
+        record = dilute.fit(diluted, test=test, model="mlp1", recipe=recipe).record
         print(
             f"alpha = {alpha}: {record.wrong_rate:.0%} of the labels wrong, "
             f"accuracy {record.accuracy.selected:.1%} (n = {record.num_test})"

@@ -14,7 +14,7 @@ from dilute.data import Splits
 from dilute.errors import StoreError
 from dilute.files import as_path, is_local
 from dilute.interruption import Interrupted
-from dilute.runs import Execution, RunSpec, Store
+from dilute.runs import Execution, Material, RunSpec, Store
 from dilute.sweeps import run_sweep
 
 SPEC = RunSpec(data="digits", model="perceptron", batch_size=32, budget_steps=20, curve_points=2)
@@ -69,9 +69,10 @@ def test_it_is_a_store_like_any_other(address: str, tmp_path: Path, digits: Spli
     assert there.keys() == set()
     assert there.get(SPEC.key()) is None
     assert len(there.table()) == 0
-    record, was_there = there.run(SPEC, splits=digits)
-    assert not was_there
-    assert there.run(SPEC, splits=digits)[1]
+    fit = there.run(Material.of(SPEC, splits=digits))
+    record = fit.record
+    assert not fit.was_known
+    assert there.run(Material.of(SPEC, splits=digits)).was_known
     own, _ = here.run(SPEC, splits=digits)
     assert record.accuracy == own.accuracy
     assert there.keys() == {SPEC.key()}
@@ -82,13 +83,13 @@ def test_it_is_a_store_like_any_other(address: str, tmp_path: Path, digits: Spli
     table = there.table()
     assert list(table["key"]) == [SPEC.key()]
     assert names(there) == [".table.parquet", *sorted(path.name for path in tmp_path.iterdir())]
-    model = there.load_model(SPEC.key(), digits.train)
+    model = there.load_model(SPEC.key())
     assert not model.training
 
 
 def test_the_table_follows_what_others_write(address: str, digits: Splits):
     store = Store(address)
-    record, _ = store.run(SPEC, splits=digits)
+    record = store.run(Material.of(SPEC, splits=digits)).record
     assert list(store.table()["seconds"]) == [record.seconds]
     Store(address).put(record.model_copy(update={"seconds": 7.0}))
     assert list(store.table()["seconds"]) == [7.0]
@@ -109,14 +110,19 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(
             os.kill(os.getpid(), 15)
 
     with pytest.raises(Interrupted):
-        store.run(SPEC, Execution(on_step=stop), splits=digits)
+        store.run(Material.of(SPEC, splits=digits), Execution(on_step=stop))
     assert names(store) == [f"{SPEC.key()}.checkpoint.safetensors"]
     steps = []
-    record, _ = Store(address).run(
-        SPEC, Execution(on_step=lambda step, *_: steps.append(step)), splits=digits
+    record = (
+        Store(address)
+        .run(
+            Material.of(SPEC, splits=digits),
+            Execution(on_step=lambda step, *_: steps.append(step)),
+        )
+        .record
     )
     assert steps[0] == 8
-    Store(tmp_path).run(SPEC, splits=digits)
+    Store(tmp_path).run(Material.of(SPEC, splits=digits))
     name = f"{SPEC.key()}.last.safetensors"
     assert (store.folder / name).read_bytes() == (tmp_path / name).read_bytes()
     assert not [name for name in names(store) if "checkpoint" in name]
@@ -134,7 +140,7 @@ def test_what_the_storage_refuses_is_one_line(in_memory: str, digits: Splits, mo
     with pytest.raises(
         StoreError, match=r"^cannot write memory://\S+: RuntimeError: the bucket is"
     ):
-        store.run(SPEC, splits=digits)
+        store.run(Material.of(SPEC, splits=digits))
     monkeypatch.setattr(storage, "ls", refuse)
     with pytest.raises(StoreError, match=r"^cannot read memory://\S+: RuntimeError: the bucket is"):
         store.keys()
@@ -159,7 +165,7 @@ def test_a_bucket_that_is_not_there_is_one_line(bucket: str, digits: Splits):
     with pytest.raises(
         StoreError, match=r"^cannot write s3://\S+: .*bucket does not exist"
     ) as caught:
-        store.run(SPEC, splits=digits)
+        store.run(Material.of(SPEC, splits=digits))
     assert "\n" not in str(caught.value)
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from dilute.data import LabelledSet, Splits
 from dilute.errors import SpecError, validation_line
 from dilute.noise import Pair, Structured, Uniform
-from dilute.runs import Execution, RunSpec, noisy_set, run_one
+from dilute.runs import Execution, Material, RunSpec, run_one
 
 QUICK = {
     "data": "digits",
@@ -122,22 +122,21 @@ def test_specs_are_frozen():
 def test_runs_differing_in_learning_rate_alone_share_data_noise_and_order(digits: Splits):
     for seed in (0, 1):
         sets = [
-            noisy_set(
+            Material.of(
                 RunSpec(**QUICK, alpha=3, num_clean=100, seed=seed, learning_rate=rate),
-                digits.train,
-            )
+                splits=digits,
+            ).noisy
             for rate in (0.1, 0.01)
         ]
         assert sets[0].content_hash() == sets[1].content_hash()
-    other_noise = noisy_set(RunSpec(**QUICK, alpha=5, num_clean=100, seed=1), digits.train)
+    other_noise = Material.of(RunSpec(**QUICK, alpha=5, num_clean=100, seed=1), splits=digits).noisy
     np.testing.assert_array_equal(other_noise.blocks[0].rows, sets[0].blocks[0].rows)
 
 
 def test_num_clean_is_what_is_trained_on(digits: Splits):
     for num_clean in (1, 100, 777):
         spec = RunSpec(**QUICK, alpha=1, num_clean=num_clean)
-        kept, _ = noisy_set(spec, digits.train).split(spec.heldout_fraction, spec.seed)
-        assert kept.n == num_clean
+        assert Material.of(spec, splits=digits).train_set.n == num_clean
 
 
 def test_too_many_clean_images_states_the_bound(digits: Splits):
@@ -145,12 +144,13 @@ def test_too_many_clean_images_states_the_bound(digits: Splits):
         part = LabelledSet(
             digits.train.inputs[:size], digits.train.labels[:size], digits.train.class_names
         )
+        splits = Splits("digits", part, None, "")
         with pytest.raises(SpecError, match="take num_clean ≤") as caught:
-            noisy_set(RunSpec(**QUICK, num_clean=size), part)
+            _ = Material.of(RunSpec(**QUICK, num_clean=size), splits=splits).noisy
         most = int(re.search(r"≤ ([\d,]+)", str(caught.value))[1].replace(",", ""))
-        noisy_set(RunSpec(**QUICK, num_clean=most), part)
+        _ = Material.of(RunSpec(**QUICK, num_clean=most), splits=splits).noisy
         with pytest.raises(SpecError):
-            noisy_set(RunSpec(**QUICK, num_clean=most + 1), part)
+            _ = Material.of(RunSpec(**QUICK, num_clean=most + 1), splits=splits).noisy
 
 
 def test_the_record_is_complete():
@@ -197,14 +197,16 @@ def test_a_pool_of_white_noise(digits: Splits):
     """Its images are the first of the endless noise, and each meets several labels."""
     spec = RunSpec(**QUICK, alpha=2, noisy_images="white_noise:020")
     assert spec.noisy_images == "white_noise:20"
-    noisy = noisy_set(spec, digits.train)
+    noisy = Material.of(spec, splits=digits).noisy
     pool = noisy.blocks[1]
     assert len(pool) == 20
     assert noisy.num_noisy == 2 * noisy.n
     counts = noisy.counts()[noisy.n :]
     assert set(counts.sum(axis=1)) == {143, 144}
     assert (np.count_nonzero(counts, axis=1) > 5).all()
-    endless = noisy_set(RunSpec(**QUICK, alpha=2, noisy_images="white_noise"), digits.train)
+    endless = Material.of(
+        RunSpec(**QUICK, alpha=2, noisy_images="white_noise"), splits=digits
+    ).noisy
     np.testing.assert_array_equal(
         pool.source.gather(np.arange(20)), endless.blocks[1].source.gather(np.arange(20))
     )
@@ -234,7 +236,9 @@ def test_many_classes(num_classes: int):
     features = (random.normal(size=(len(labels), 6)) + labels[:, None]).astype(np.float32)
     part = LabelledSet(features, labels, tuple(map(str, range(num_classes))))
     splits = Splits("set@0123456789abcdef", part, part, "in memory")
-    record = run_one(RunSpec(**{**QUICK, "data": splits.name}, alpha=1), splits=splits).record
+    record = run_one(
+        Material.of(RunSpec(**{**QUICK, "data": splits.name}, alpha=1), splits=splits)
+    ).record
     assert record.accuracy.last <= record.accuracy.top5_last == record.curve[-1].test_top5_accuracy
     chosen = next(point for point in record.curve if point.step == record.selected_step)
     assert record.accuracy.top5_selected == chosen.test_top5_accuracy
@@ -282,7 +286,7 @@ def test_own_features(tmp_path: Path):
     part = LabelledSet(features, labels, ("no", "yes"))
     splits = Splits("set@0123456789abcdef", part, part, "in memory")
     spec = RunSpec(**{**QUICK, "data": splits.name}, alpha=1)
-    assert run_one(spec, splits=splits).record.accuracy.last > 0.8
+    assert run_one(Material.of(spec, splits=splits)).record.accuracy.last > 0.8
 
 
 def test_unknown_device_is_one_line():

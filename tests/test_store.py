@@ -14,7 +14,7 @@ import torch
 from dilute.data import Splits
 from dilute.errors import StoreError
 from dilute.interruption import Interrupted
-from dilute.runs import Execution, RunSpec, Store, run_one
+from dilute.runs import Execution, RunSpec, Store
 from dilute.training import load_weights
 
 SPEC = RunSpec(data="digits", model="mlp1", alpha=2, batch_size=32, budget_steps=30, curve_points=3)
@@ -22,15 +22,15 @@ SPEC = RunSpec(data="digits", model="mlp1", alpha=2, batch_size=32, budget_steps
 
 def test_a_run_that_is_there_is_not_run_again(tmp_path: Path):
     store = Store(tmp_path / "runs")
-    record, was_there = store.run(SPEC)
-    assert not was_there
-    again, was_there = store.run(SPEC)
-    assert was_there
-    assert again == record
-    forced, was_there = store.run(SPEC, force=True)
-    assert not was_there
-    assert forced.curve == record.curve
-    assert forced.started >= record.started
+    first = store.run(SPEC)
+    assert not first.was_known
+    again = store.run(SPEC)
+    assert again.was_known
+    assert again.record == first.record
+    forced = store.run(SPEC, force=True)
+    assert not forced.was_known
+    assert forced.record.curve == first.record.curve
+    assert forced.record.started >= first.record.started
 
 
 def test_files_of_a_finished_run(tmp_path: Path):
@@ -42,13 +42,13 @@ def test_files_of_a_finished_run(tmp_path: Path):
 
 def test_the_trained_model_can_be_had(tmp_path: Path, digits: Splits):
     store = Store(tmp_path)
-    record, _ = store.run(SPEC)
-    model = store.load_model(SPEC.key(), digits.train, "last")
+    record = store.run(SPEC).record
+    model = store.load_model(SPEC.key(), "last")
     with torch.inference_mode():
         predicted = model(torch.from_numpy(digits.test.inputs[:].copy())).argmax(dim=1).numpy()
     assert (predicted == digits.test.labels).mean() == pytest.approx(record.accuracy.last)
     with pytest.raises(StoreError, match="has no run 0123"):
-        store.load_model("0123", digits.train)
+        store.load_model("0123")
 
 
 def test_table_has_a_column_per_field(tmp_path: Path):
@@ -76,19 +76,19 @@ def test_a_damaged_record_is_reported_by_name(tmp_path: Path):
 
 def test_a_failed_run_is_run_again(tmp_path: Path):
     store = Store(tmp_path)
-    record, _ = store.run(SPEC)
+    record = store.run(SPEC).record
     store.put(record.model_copy(update={"status": "failed", "message": "out of memory"}))
-    assert store.run(SPEC)[0].status == "done"
+    assert store.run(SPEC).record.status == "done"
 
 
 def test_a_failure_replaces_no_result(tmp_path: Path):
     store = Store(tmp_path)
-    record, _ = store.run(SPEC)
+    record = store.run(SPEC).record
 
     def fail(step: int, num_steps: int, trained) -> None:
         raise RuntimeError("no luck")
 
-    failed, _ = store.run(SPEC, Execution(on_step=fail), force=True)
+    failed = store.run(SPEC, Execution(on_step=fail), force=True).record
     assert failed.status == "failed"
     assert store.get(SPEC.key()) == record
 
@@ -129,7 +129,7 @@ def test_time_before_an_interruption_counts(tmp_path: Path):
     store = Store(tmp_path)
     with pytest.raises(Interrupted):
         store.run(SPEC, Execution(on_step=interrupt))
-    record, _ = store.run(SPEC)
+    record = store.run(SPEC).record
     assert record.seconds > record.training_seconds
 
 
@@ -140,8 +140,9 @@ def test_a_store_that_cannot_be_written(tmp_path: Path):
 
 
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path):
-    undisturbed = run_one(SPEC)
-    store = Store(tmp_path)
+    undisturbed = Store(tmp_path / "undisturbed").run(SPEC)
+    folder = tmp_path / "runs"
+    store = Store(folder)
 
     def interrupt(step: int, num_steps: int, trained) -> None:
         if step == 7:
@@ -149,17 +150,17 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path):
 
     with pytest.raises(Interrupted, match="stopped after step 7 of 30"):
         store.run(SPEC, Execution(on_step=interrupt))
-    assert [path.name for path in tmp_path.iterdir()] == [f"{SPEC.key()}.checkpoint.safetensors"]
+    assert [path.name for path in folder.iterdir()] == [f"{SPEC.key()}.checkpoint.safetensors"]
     steps = []
-    record, _ = store.run(SPEC, Execution(on_step=lambda step, *_: steps.append(step)))
+    record = store.run(SPEC, Execution(on_step=lambda step, *_: steps.append(step))).record
     assert steps[0] == 8
     assert record.curve == undisturbed.record.curve
     assert record.accuracy == undisturbed.record.accuracy
     assert record.heldout_confusion == undisturbed.record.heldout_confusion is not None
-    weights, _ = load_weights(tmp_path / f"{SPEC.key()}.last.safetensors")
-    for name, tensor in undisturbed.last_weights.items():
-        assert torch.equal(weights[name], tensor), name
-    assert not list(tmp_path.glob("*checkpoint*"))
+    for which in ("last", "selected"):
+        name = f"{SPEC.key()}.{which}.safetensors"
+        assert (folder / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
+    assert not list(folder.glob("*checkpoint*"))
 
 
 def test_signals_are_as_they_were_afterwards(tmp_path: Path):

@@ -26,13 +26,13 @@ from PIL import Image
 from torch import nn
 
 from dilute import seeds
-from dilute.data import LabelledSet, Splits, imagenet, load
+from dilute.data import LabelledSet, Reading, Splits, imagenet, load
 from dilute.data.augmentation import crop_flip
 from dilute.dilution import DilutedSet, Visits
 from dilute.errors import DataError, SpecError
 from dilute.interruption import Interrupted
 from dilute.methods import Observed, TensorBatch, make_method
-from dilute.runs import Execution, RunSpec, run_one
+from dilute.runs import Execution, Material, RunSpec, run_one
 from dilute.training.batches import batches
 
 SIDE = 12
@@ -92,7 +92,7 @@ def shards(tmp_path: Path) -> Path:
 
 
 def streamed(folder: Path, **options: Any) -> Splits:
-    return load(f"folder:{folder}", resize=SIDE, stream=True, **options)
+    return load(f"folder:{folder}", Reading(resize=SIDE, stream=True, **options))
 
 
 def spoil(folder: Path, part: str = "train", name: str = "bee/03.jpg") -> Path:
@@ -103,7 +103,7 @@ def spoil(folder: Path, part: str = "train", name: str = "bee/03.jpg") -> Path:
 
 def outcome(splits: Splits, execution: Execution = PLAINLY, **options: Any) -> Any:
     spec = RunSpec(data=splits.name, **{"alpha": 2.0, **RECIPE, **options})
-    return run_one(spec, execution, splits=splits)
+    return run_one(Material.of(spec, splits=splits), execution)
 
 
 def assert_same_weights(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
@@ -113,7 +113,7 @@ def assert_same_weights(first: dict[str, torch.Tensor], second: dict[str, torch.
 
 
 def test_streamed_images_are_those_that_decoding_beforehand_gives(folder: Path) -> None:
-    stream, memory = streamed(folder), load(f"folder:{folder}", resize=SIDE)
+    stream, memory = streamed(folder), load(f"folder:{folder}", Reading(resize=SIDE))
     assert stream.name.startswith("streamed-folder@")
     assert memory.name.startswith("folder@")
     for one, other in ((stream.train, memory.train), (stream.test, memory.test)):
@@ -129,8 +129,11 @@ def test_streamed_images_are_those_that_decoding_beforehand_gives(folder: Path) 
 
 
 def test_a_run_on_streamed_images_gives_the_weights_of_a_run_in_memory(folder: Path) -> None:
-    stream, memory = outcome(streamed(folder)), outcome(load(f"folder:{folder}", resize=SIDE))
-    assert_same_weights(stream.last_weights, memory.last_weights)
+    stream, memory = (
+        outcome(streamed(folder)),
+        outcome(load(f"folder:{folder}", Reading(resize=SIDE))),
+    )
+    assert_same_weights(stream.model.state_dict(), memory.model.state_dict())
     assert stream.record.accuracy == memory.record.accuracy
     assert stream.record.key != memory.record.key
 
@@ -140,8 +143,8 @@ def test_large_pictures_are_decoded_small_and_look_the_same(tmp_path: Path) -> N
         (tmp_path / "big" / name).mkdir(parents=True)
         for index in range(2):
             (tmp_path / "big" / name / f"{index}.jpg").write_bytes(jpeg(1 + index, (400, 300)))
-    stream = load(f"folder:{tmp_path / 'big'}", resize=32, stream=True).train
-    memory = load(f"folder:{tmp_path / 'big'}", resize=32).train
+    stream = load(f"folder:{tmp_path / 'big'}", Reading(resize=32, stream=True)).train
+    memory = load(f"folder:{tmp_path / 'big'}", Reading(resize=32)).train
     difference = np.abs(stream.inputs[:].astype(int) - memory.inputs)
     assert 0 < difference.mean() < 2
 
@@ -151,7 +154,7 @@ def test_identity_is_of_names_sizes_labels_and_options(folder: Path) -> None:
     assert streamed(folder).name == name
     moved = folder.rename(folder.with_name("elsewhere"))
     assert streamed(moved).name == name
-    assert load(f"folder:{moved}", resize=SIDE + 1, stream=True).name != name
+    assert load(f"folder:{moved}", Reading(resize=SIDE + 1, stream=True)).name != name
     assert streamed(moved, on_corrupt="skip").name != name
     path = moved / "train" / "ant" / "00.jpg"
     path.write_bytes(path.read_bytes() + b"\0")
@@ -162,7 +165,10 @@ def test_identity_is_of_names_sizes_labels_and_options(folder: Path) -> None:
 
 
 def test_a_folder_in_one_piece_is_divided_as_in_memory_and_put_back(folder: Path) -> None:
-    stream, memory = streamed(folder / "train"), load(f"folder:{folder / 'train'}", resize=SIDE)
+    stream, memory = (
+        streamed(folder / "train"),
+        load(f"folder:{folder / 'train'}", Reading(resize=SIDE)),
+    )
     assert stream.test.is_streamed
     assert np.array_equal(stream.test.inputs[:], memory.test.inputs)
     assert np.array_equal(stream.whole().inputs[:], memory.whole().inputs)
@@ -172,10 +178,10 @@ def test_a_folder_in_one_piece_is_divided_as_in_memory_and_put_back(folder: Path
 def test_what_does_not_fit_in_memory_is_streamed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert not load(f"folder:{folder}", resize=SIDE).train.is_streamed
+    assert not load(f"folder:{folder}", Reading(resize=SIDE)).train.is_streamed
     monkeypatch.setattr("dilute.data.reading.exceeds_memory", lambda size: size >= 75 * 3 * SIDE**2)
-    assert load(f"folder:{folder}", resize=SIDE).train.is_streamed
-    assert not load(f"folder:{folder}", resize=SIDE - 1).train.is_streamed
+    assert load(f"folder:{folder}", Reading(resize=SIDE)).train.is_streamed
+    assert not load(f"folder:{folder}", Reading(resize=SIDE - 1)).train.is_streamed
 
 
 @pytest.mark.parametrize(
@@ -200,50 +206,52 @@ def test_what_cannot_be_streamed_says_so(
 
 def test_imagenet_is_streamed_at_224_pixels(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.rename(folder.with_name("imagenet"))
-    part = load("imagenet", folder.parent)
+    part = load("imagenet", Reading(folder.parent))
     assert part.train.is_streamed
     assert part.name.startswith("streamed-imagenet@")
     assert part.train.input_shape == (3, 224, 224)
     monkeypatch.setattr(imagenet, "_SIZES", (60, 15))
-    whole = load("imagenet", folder.parent)
+    whole = load("imagenet", Reading(folder.parent))
     assert (whole.name, whole.train.name, whole.test.name) == (
         "imagenet",
         "imagenet",
         "imagenet:test",
     )
     for options in ({"resize": SIDE}, {"on_corrupt": "skip"}):
-        other = load("imagenet", folder.parent, **options)
+        other = load("imagenet", Reading(folder.parent, **options))
         assert other.name.startswith("streamed-imagenet@")
-    in_memory = load("imagenet", folder.parent, resize=SIDE, stream=False)
+    in_memory = load("imagenet", Reading(folder.parent, resize=SIDE, stream=False))
     assert in_memory.name.startswith("imagenet@")
 
 
 def test_a_sample_of_imagenet_is_tested_on_itself(folder: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(DataError, match=r"^imagenet-sample is not here \(\S+ is missing\)"):
-        load("imagenet-sample", folder.parent)
+        load("imagenet-sample", Reading(folder.parent))
     folder.rename(folder.with_name("imagenet-sample"))
-    assert load("imagenet-sample", folder.parent).name.startswith("streamed-imagenet-sample@")
+    assert load("imagenet-sample", Reading(folder.parent)).name.startswith(
+        "streamed-imagenet-sample@"
+    )
     for path in folder.with_name("imagenet-sample").rglob("*.jpg"):
         if path.parts[-3] == "val" or path.name != "00.jpg":
             path.unlink()
     shutil.rmtree(folder.with_name("imagenet-sample") / "val")
-    part = load("imagenet-sample", folder.parent)
+    part = load("imagenet-sample", Reading(folder.parent))
     assert part.name.startswith("streamed-imagenet-sample@")
     monkeypatch.setattr(imagenet, "_NUM_CLASSES", 3)
-    found = load("imagenet-sample", folder.parent)
+    found = load("imagenet-sample", Reading(folder.parent))
     assert (found.name, found.train.input_shape) == ("imagenet-sample", (3, 96, 96))
     assert len(found.train) == len(found.test) == 3
 
 
 def test_shards_hold_what_was_put_in(shards: Path) -> None:
-    splits = load(f"shards:{shards}", resize=SIDE)
+    splits = load(f"shards:{shards}", Reading(resize=SIDE))
     assert splits.name.startswith("streamed-shards@")
     assert splits.train.labels.tolist() == [n % 3 for n in range(60)]
     assert len(splits.test) == 15
     rows = np.array([59, 0, 17, 0])
     expected = load_one_by_one([jpeg(int(row)) for row in rows], shards.parent / "plain")
     assert np.array_equal(splits.train.inputs[rows], expected)
-    part = load(f"shards:{shards}/train-[01].tar", resize=SIDE)
+    part = load(f"shards:{shards}/train-[01].tar", Reading(resize=SIDE))
     assert len(part.train) + len(part.test) == 30
 
 
@@ -251,18 +259,18 @@ def load_one_by_one(contents: list[bytes], place: Path) -> np.ndarray[Any, Any]:
     for number, content in enumerate(contents):
         (place / str(number)).mkdir(parents=True)
         (place / str(number) / "0.jpg").write_bytes(content)
-    images = load(f"folder:{place}", resize=SIDE).train.inputs
+    images = load(f"folder:{place}", Reading(resize=SIDE)).train.inputs
     return np.repeat(images, 3, axis=1) if images.shape[1] == 1 else images
 
 
 def test_the_same_images_in_other_shards_are_another_set(shards: Path) -> None:
     """The order of visits depends on where shards begin, and runs are kept by the name."""
-    first = load(f"shards:{shards}", resize=SIDE)
+    first = load(f"shards:{shards}", Reading(resize=SIDE))
     moved = shards.rename(shards.with_name("moved"))
-    assert load(f"shards:{moved}", resize=SIDE).name == first.name
+    assert load(f"shards:{moved}", Reading(resize=SIDE)).name == first.name
     for number, (start, stop) in enumerate([(0, 10), (10, 30), (30, 50), (50, 60)]):
         write_shard(moved / f"train-{number}.tar", range(start, stop), lambda n: n % 3)
-    other = load(f"shards:{moved}", resize=SIDE)
+    other = load(f"shards:{moved}", Reading(resize=SIDE))
     assert np.array_equal(other.train.inputs.places.members, first.train.inputs.places.members)
     assert other.name != first.name
     assert other.train.content_hash != first.train.content_hash
@@ -274,7 +282,7 @@ def test_shards_are_visited_a_few_at_a_time(
     shards: Path, monkeypatch: pytest.MonkeyPatch, alpha: float, copies: Any
 ) -> None:
     monkeypatch.setattr("dilute.dilution.shard_order.SHARDS_AT_ONCE", 2)
-    train = load(f"shards:{shards}", resize=SIDE).train
+    train = load(f"shards:{shards}", Reading(resize=SIDE)).train
     noisy, _ = DilutedSet(train, alpha, seed=1).split(0.2, 0)
     visits = Visits(noisy, copies, 0)
     size = visits.visits_per_epoch
@@ -294,10 +302,12 @@ def test_shards_are_visited_a_few_at_a_time(
 
 
 def test_few_shards_give_every_order_and_folders_keep_theirs(shards: Path, folder: Path) -> None:
-    train = load(f"shards:{shards}", resize=SIDE).train
+    train = load(f"shards:{shards}", Reading(resize=SIDE)).train
     order = Visits(DilutedSet(train, 0.0), 1, 0).order(0, 60)
     assert set(train.shard_of[order[:15]]) == {0, 1, 2, 3}
-    stream, memory = (load(f"folder:{folder}", resize=SIDE, stream=s).train for s in (True, False))
+    stream, memory = (
+        load(f"folder:{folder}", Reading(resize=SIDE, stream=s)).train for s in (True, False)
+    )
     assert stream.shard_of is None
     orders = [Visits(DilutedSet(part, 1.0), 1, 0).order(0, 240) for part in (stream, memory)]
     assert np.array_equal(*orders)
@@ -305,14 +315,14 @@ def test_few_shards_give_every_order_and_folders_keep_theirs(shards: Path, folde
 
 def test_runs_on_shards_resume_exactly(shards: Path, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr("dilute.dilution.shard_order.SHARDS_AT_ONCE", 2)
-    splits = load(f"shards:{shards}", resize=SIDE)
+    splits = load(f"shards:{shards}", Reading(resize=SIDE))
     whole = outcome(splits, copies=1)
     at = Execution(threads=1, loader_workers=1, checkpoint=tmp_path / "checkpoint")
     stops = iter([False, False, False, True])
     with pytest.raises(Interrupted):
         outcome(splits, replace(at, should_stop=lambda: next(stops)), copies=1)
-    again = load(f"shards:{shards}", resize=SIDE)
-    assert_same_weights(outcome(again, at, copies=1).last_weights, whole.last_weights)
+    again = load(f"shards:{shards}", Reading(resize=SIDE))
+    assert_same_weights(outcome(again, at, copies=1).model.state_dict(), whole.model.state_dict())
 
 
 def test_the_index_of_a_shard_is_made_once_and_again_when_the_shard_changes(
@@ -326,14 +336,14 @@ def test_the_index_of_a_shard_is_made_once_and_again_when_the_shard_changes(
         return really_open(name, mode)
 
     monkeypatch.setattr(tarfile, "open", counting)
-    first = load(f"shards:{shards}", resize=SIDE)
+    first = load(f"shards:{shards}", Reading(resize=SIDE))
     assert len(opened) == 5
-    assert load(f"shards:{shards}", resize=SIDE).name == first.name
+    assert load(f"shards:{shards}", Reading(resize=SIDE)).name == first.name
     assert len(opened) == 5
     monkeypatch.undo()
     write_shard(shards / "train-2.tar", range(30, 45), lambda n: (n + 1) % 3)
     os.utime(shards / "train-2.tar", ns=(1, 1))
-    changed = load(f"shards:{shards}", resize=SIDE)
+    changed = load(f"shards:{shards}", Reading(resize=SIDE))
     assert changed.train.labels[30:45].tolist() == [(n + 1) % 3 for n in range(30, 45)]
     assert changed.name != first.name
 
@@ -374,7 +384,7 @@ def test_a_spoiled_shard_is_named_when_it_is_loaded(
     path = shards / "train-1.tar"
     path.write_bytes(spoiled(path.read_bytes()))
     with pytest.raises(DataError, match=message) as caught:
-        load(f"shards:{shards}", resize=SIDE)
+        load(f"shards:{shards}", Reading(resize=SIDE))
     assert "train-1.tar" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -402,7 +412,7 @@ def test_shards_may_end_as_any_writer_ends_them(shards: Path, record: int) -> No
     lengths = [-(-(end + 1024) // record) * record] + [end + 512] * (record == 512)
     for length in lengths:
         path.write_bytes(content[:end] + bytes(length - end))
-        assert len(load(f"shards:{shards}", resize=SIDE).train) == 60
+        assert len(load(f"shards:{shards}", Reading(resize=SIDE)).train) == 60
 
 
 def end_of_members(content: bytes) -> int:
@@ -414,16 +424,16 @@ def end_of_members(content: bytes) -> int:
 def test_labels_and_keys_of_shards_are_checked(shards: Path) -> None:
     write_shard(shards / "train-1.tar", range(15, 20), lambda n: "cat")
     with pytest.raises(DataError, match=r"train-1\.tar: 000015\.cls holds b'cat'"):
-        load(f"shards:{shards}", resize=SIDE)
+        load(f"shards:{shards}", Reading(resize=SIDE))
     with tarfile.open(shards / "train-1.tar", "w") as archive:
         member = tarfile.TarInfo("lonely.jpg")
         archive.addfile(member, io.BytesIO())
     with pytest.raises(DataError, match=r"1 images lack their label \(first: lonely\.cls\)"):
-        load(f"shards:{shards}", resize=SIDE)
+        load(f"shards:{shards}", Reading(resize=SIDE))
 
 
 def test_a_shard_that_shrinks_while_it_is_read_is_named(shards: Path) -> None:
-    train = load(f"shards:{shards}", resize=SIDE, on_corrupt="skip").train
+    train = load(f"shards:{shards}", Reading(resize=SIDE, on_corrupt="skip")).train
     os.truncate(shards / "train-3.tar", 600)
     with pytest.raises(DataError, match=r"train-3\.tar member 000045\.jpg is cut off: 88 of"):
         train.gather(np.array([45]))
@@ -434,7 +444,7 @@ def test_a_shard_that_shrinks_while_it_is_read_is_named(shards: Path) -> None:
 def test_batches_are_the_same_for_any_number_of_workers_and_from_any_start(
     folder: Path, source: str, augment: str | None
 ) -> None:
-    train = load(f"folder:{folder}", resize=SIDE, stream=source == "folder").train
+    train = load(f"folder:{folder}", Reading(resize=SIDE, stream=source == "folder")).train
     visits = Visits(DilutedSet(train, 3.0, seed=5), 2, 7, augment)
     plain = list(batches(visits, 16, 0, 10))
     assert len(plain) == 10
@@ -448,7 +458,7 @@ def test_batches_are_the_same_for_any_number_of_workers_and_from_any_start(
 @pytest.mark.parametrize("workers", [0, 2])
 def test_parts_of_batches_join_to_the_batches(folder: Path, workers: int) -> None:
     """What a rank reads, or a step in micro-batches: rows 3 to 12 of each batch of 16, in two parts."""
-    train = load(f"folder:{folder}", resize=SIDE, stream=True).train
+    train = load(f"folder:{folder}", Reading(resize=SIDE, stream=True)).train
     visits = Visits(DilutedSet(train, 3.0, seed=5), 2, 7, "crop_flip")
     parts = [(3, 10), (10, 12)]
     found = list(batches(visits, 16, 2, 5, workers, parts=parts))
@@ -459,7 +469,7 @@ def test_parts_of_batches_join_to_the_batches(folder: Path, workers: int) -> Non
 
 
 def test_augmentation_is_a_function_of_seed_and_position(folder: Path) -> None:
-    train = load(f"folder:{folder}", resize=SIDE).train
+    train = load(f"folder:{folder}", Reading(resize=SIDE)).train
     noisy = DilutedSet(train, 1.0)
     visits = Visits(noisy, 1, 0, "crop_flip")
     whole = visits.batch(0, 40)
@@ -499,23 +509,24 @@ def test_streamed_crops_come_from_the_whole_picture(tmp_path: Path) -> None:
         for index in range(2):
             Image.fromarray(wide).save(tmp_path / "wide" / name / f"{index}.png")
     words = seeds.raw(0, "test", count=50)
-    train = load(f"folder:{tmp_path / 'wide'}", resize=10, stream=True).train
+    train = load(f"folder:{tmp_path / 'wide'}", Reading(resize=10, stream=True)).train
     assert train.inputs[:].max() == 0
     assert train.gather(np.zeros(50, dtype=np.int64), words).max() == 255
-    memory = load(f"folder:{tmp_path / 'wide'}", resize=10).train
+    memory = load(f"folder:{tmp_path / 'wide'}", Reading(resize=10)).train
     assert memory.gather(np.zeros(50, dtype=np.int64), words).max() == 0
 
 
 def test_augmented_runs_have_keys_of_their_own_and_repeat(folder: Path) -> None:
-    memory = load(f"folder:{folder}", resize=SIDE)
+    memory = load(f"folder:{folder}", Reading(resize=SIDE))
     plain, first, second = (
         outcome(memory, Execution(threads=1, loader_workers=workers), augment=augment)
         for workers, augment in ((0, None), (0, "crop_flip"), (2, "crop_flip"))
     )
-    assert_same_weights(first.last_weights, second.last_weights)
+    assert_same_weights(first.model.state_dict(), second.model.state_dict())
     assert first.record.key == second.record.key != plain.record.key
     assert "augment" not in plain.record.spec
-    pairs = ((first.last_weights[name], plain.last_weights[name]) for name in plain.last_weights)
+    ours, theirs = first.model.state_dict(), plain.model.state_dict()
+    pairs = ((ours[name], theirs[name]) for name in theirs)
     assert not all(torch.equal(one, other) for one, other in pairs)
 
 
@@ -534,7 +545,7 @@ def test_resumed_with_workers_gives_the_same_weights(folder: Path, tmp_path: Pat
         outcome(splits, replace(at, should_stop=lambda: next(stops)), **options)
     assert_no_workers_left()
     resumed = outcome(splits, replace(at, loader_workers=1), **options)
-    assert_same_weights(resumed.last_weights, whole.last_weights)
+    assert_same_weights(resumed.model.state_dict(), whole.model.state_dict())
     assert resumed.record.accuracy == whole.record.accuracy
 
 
@@ -886,10 +897,10 @@ def test_a_sweep_streams_what_its_plan_streamed(folder: Path, monkeypatch: Any) 
 
     monkeypatch.setattr("dilute.data.reading.exceeds_memory", lambda size: size > 0)
     spec = RunSpec(data=f"folder:{folder}", alpha=1.0, **RECIPE)
-    plan = make_plan([spec], resize=SIDE)
+    plan = make_plan([spec], reading=Reading(resize=SIDE))
     ((name, source),) = plan.sources.items()
     assert name.startswith("streamed-folder@")
-    assert source.stream
+    assert source.reading.stream
 
 
 def test_command_streams_augments_and_loads_ahead(
@@ -983,10 +994,10 @@ def test_memory_does_not_grow_with_alpha(folder: Path) -> None:
             (folder / "train" / name / f"{index}.jpg").write_bytes(jpeg(1000 * label + index))
     code = (
         "import sys, torch, dilute; from dilute.environment import peak_memory_bytes; "
-        "from dilute.runs import RunSpec, Execution, run_one; torch.set_num_threads(1); "
-        "splits = dilute.load('folder:' + sys.argv[1], resize=96, stream=True); "
+        "from dilute.runs import RunSpec, Execution, Material, run_one; torch.set_num_threads(1); "
+        "splits = dilute.load('folder:' + sys.argv[1], dilute.Reading(resize=96, stream=True)); "
         "spec = RunSpec(data=splits.name, alpha=float(sys.argv[2]), model='mlp1', batch_size=64, budget_steps=40, "
-        "copies=1, curve_points=1); run_one(spec, Execution(threads=1), splits=splits); print(peak_memory_bytes())"
+        "copies=1, curve_points=1); run_one(Material.of(spec, splits=splits), Execution(threads=1)); print(peak_memory_bytes())"
     )
     peaks = [
         int(subprocess.check_output([sys.executable, "-c", code, str(folder), str(alpha)]))

@@ -20,7 +20,7 @@ import dilute
 from dilute.cli import main
 from dilute.dilution import Visits
 from dilute.errors import DiluteError, SpecError
-from dilute.runs import RunSpec, Store, noisy_set
+from dilute.runs import Material, RunSpec, Store
 from dilute.sweeps import (
     Place,
     engine,
@@ -246,7 +246,7 @@ class TestPlan:
     def test_steps_are_known_without_a_table(self, fields: dict, budget: dict, digits):
         quick = {name: value for name, value in QUICK.items() if name != "budget_steps"}
         spec = RunSpec(**quick, **fields, **budget)
-        train_set, _ = noisy_set(spec, digits.train).split(spec.heldout_fraction, spec.seed)
+        train_set = Material.of(spec, splits=digits).train_set
         exact = spec.num_steps(Visits(train_set, spec.copies, spec.seed))
         sources = make_plan([spec]).sources
         assert abs(planned_steps(spec, sources) - exact) <= 1 + 0.01 * exact

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dilute.advice import advise as advise
     from dilute.data import LabelledSet as LabelledSet
+    from dilute.data import Reading as Reading
     from dilute.data import Splits as Splits
     from dilute.data import WhiteNoise as WhiteNoise
     from dilute.data import load as load
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
     from dilute.dilution import read_labels as read_labels
     from dilute.dilution import write_labels as write_labels
     from dilute.errors import DiluteError as DiluteError
+    from dilute.estimation import cross_validated as cross_validated
     from dilute.estimation import estimate_from_annotators as estimate_from_annotators
     from dilute.estimation import estimate_from_labels as estimate_from_labels
     from dilute.estimation import estimate_from_trusted as estimate_from_trusted
     from dilute.gradients import measure_gradients as measure_gradients
+    from dilute.interruption import Interrupted as Interrupted
     from dilute.laws import evidence_of as evidence_of
     from dilute.laws import fit_law as fit_law
+    from dilute.methods import METHODS as METHODS
+    from dilute.methods import Method as Method
     from dilute.noise import Asymmetric as Asymmetric
     from dilute.noise import Confusion as Confusion
     from dilute.noise import Pair as Pair
@@ -34,34 +39,84 @@ if TYPE_CHECKING:
     from dilute.noise import UniformOther as UniformOther
     from dilute.planning import Prices as Prices
     from dilute.planning import plan_collection as plan_collection
+    from dilute.planning import run_pilot as run_pilot
     from dilute.runs import Execution as Execution
+    from dilute.runs import Fit as Fit
+    from dilute.runs import Material as Material
     from dilute.runs import RunRecord as RunRecord
     from dilute.runs import RunSpec as RunSpec
     from dilute.runs import Store as Store
     from dilute.runs import fit as fit
+    from dilute.runs import load_model as load_model
     from dilute.runs import run_one as run_one
     from dilute.sweeps import read_sweep as read_sweep
     from dilute.sweeps import run_sweep as run_sweep
+    from dilute.training import Recipe as Recipe
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "dilute.advice": ("advise",),
-    "dilute.data": ("LabelledSet", "Splits", "WhiteNoise", "load"),
-    "dilute.dilution": ("DilutedSet", "NoisySet", "ReplacedSet", "read_labels", "write_labels"),
+    "dilute.data": (
+        "LabelledSet",
+        "Reading",
+        "Splits",
+        "WhiteNoise",
+        "load",
+    ),
+    "dilute.dilution": (
+        "DilutedSet",
+        "NoisySet",
+        "ReplacedSet",
+        "read_labels",
+        "write_labels",
+    ),
     "dilute.errors": ("DiluteError",),
     "dilute.estimation": (
+        "cross_validated",
         "estimate_from_annotators",
         "estimate_from_labels",
         "estimate_from_trusted",
     ),
     "dilute.gradients": ("measure_gradients",),
-    "dilute.laws": ("evidence_of", "fit_law"),
-    "dilute.methods": ("METHODS", "Method"),
-    "dilute.noise": ("Asymmetric", "Confusion", "Pair", "Structured", "Uniform", "UniformOther"),
-    "dilute.planning": ("Prices", "plan_collection"),
-    "dilute.runs": ("Execution", "RunRecord", "RunSpec", "Store", "fit", "run_one"),
-    "dilute.sweeps": ("read_sweep", "run_sweep"),
+    "dilute.interruption": ("Interrupted",),
+    "dilute.laws": (
+        "evidence_of",
+        "fit_law",
+    ),
+    "dilute.methods": (
+        "METHODS",
+        "Method",
+    ),
+    "dilute.noise": (
+        "Asymmetric",
+        "Confusion",
+        "Pair",
+        "Structured",
+        "Uniform",
+        "UniformOther",
+    ),
+    "dilute.planning": (
+        "Prices",
+        "plan_collection",
+        "run_pilot",
+    ),
+    "dilute.runs": (
+        "Execution",
+        "Fit",
+        "Material",
+        "RunRecord",
+        "RunSpec",
+        "Store",
+        "fit",
+        "load_model",
+        "run_one",
+    ),
+    "dilute.sweeps": (
+        "read_sweep",
+        "run_sweep",
+    ),
+    "dilute.training": ("Recipe",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

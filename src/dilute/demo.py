@@ -10,7 +10,7 @@ from pathlib import Path
 from dilute.advice.method import POOLED
 from dilute.figures import draw_curves, draw_labels
 from dilute.methods import PLAIN
-from dilute.runs import Execution, RunRecord, RunSpec, Store, noisy_set
+from dilute.runs import Execution, Material, RunRecord, RunSpec, Store
 from dilute.training import Trained
 
 ALPHAS = (0.0, 10.0, 20.0)
@@ -47,16 +47,16 @@ def demonstrate(
     splits = dilute.data.load("mnist5k")
     specs = [*(demo_spec(alpha) for alpha in ALPHAS), demo_spec(ALPHAS[-1], POOLED)]
     pictures = [out / "labels.png", out / "curves.png"]
-    draw_labels(noisy_set(specs[-1], splits.train), pictures[0])
+    draw_labels(Material.of(specs[-1], splits=splits).noisy, pictures[0])
     records = []
     num_known = 0
     for spec in specs:
         title = f"alpha = {spec.alpha:g}" + (f", {POOLED}" if spec.method == POOLED else "")
         with progress(title) as on_step:
             told = replace(execution or Execution(), on_step=on_step)
-            record, was_there = store.run(spec, told, splits=splits)
-        records.append(record)
-        num_known += was_there
+            fit = store.run(Material.of(spec, splits=splits), told)
+        records.append(fit.record)
+        num_known += fit.was_known
     draw_curves(records, pictures[1], title="Reading digits from labels that are mostly wrong")
     return Demonstration(_sentence(records), records, pictures, num_known)
 

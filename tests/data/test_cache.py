@@ -11,7 +11,7 @@ import pytest
 from small_files import picture, write_folder
 
 from dilute import data
-from dilute.data import cache, images
+from dilute.data import Reading, cache, images
 from dilute.errors import DataError
 
 
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def load(folder: Path, **options) -> data.Splits:
-    return data.load(f"folder:{folder}", **options)
+    return data.load(f"folder:{folder}", Reading(**options))
 
 
 def same(one: data.Splits, other: data.Splits) -> bool:

@@ -12,7 +12,7 @@ from pyarrow import parquet as writer
 from small_files import encoded
 
 from dilute import data
-from dilute.data import cifar
+from dilute.data import Reading, cifar
 from dilute.errors import DataError
 
 RANDOM = np.random.default_rng(0)
@@ -55,7 +55,7 @@ def test_one_order_whatever_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyP
     write_parquet(tmp_path / "a" / "cifar10", {"train": np.arange(30), "test": np.arange(30, 40)})
     write_parquet(tmp_path / "b" / "cifar10", {"train": order, "test": np.arange(30, 40)})
     write_torchvision(tmp_path / "c", monkeypatch, IMAGES)
-    found = [data.load("cifar10", tmp_path / home) for home in "abc"]
+    found = [data.load("cifar10", Reading(tmp_path / home)) for home in "abc"]
     assert len({splits.train.content_hash for splits in found}) == 1
     assert len({splits.name for splits in found}) == 1
     for part, start in ((found[2].train, 0), (found[2].test, 30)):
@@ -75,7 +75,7 @@ def test_equal_images_are_ordered_by_label() -> None:
 
 def test_a_part_of_the_set_does_not_go_by_its_name(tmp_path: Path) -> None:
     write_parquet(tmp_path / "cifar10", {"train": np.arange(40)})
-    splits = data.load("cifar10", tmp_path)
+    splits = data.load("cifar10", Reading(tmp_path))
     assert splits.name.startswith("cifar10@")
     assert splits.test is None
 
@@ -88,7 +88,7 @@ def test_a_whole_set_of_other_content_is_corrupt(
     with pytest.raises(
         DataError, match=r"cifar10 is corrupt: the 30 images .* instead of 47e1e1e1"
     ):
-        data.load("cifar10", tmp_path)
+        data.load("cifar10", Reading(tmp_path))
 
 
 def test_a_damaged_torchvision_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,17 +96,17 @@ def test_a_damaged_torchvision_folder(tmp_path: Path, monkeypatch: pytest.Monkey
     batch = tmp_path / "cifar-10-batches-py" / "data_batch_1"
     batch.write_bytes(batch.read_bytes() + b"x")
     with pytest.raises(DataError, match="incomplete or corrupt; delete it and fetch cifar10 again"):
-        data.load("cifar10", tmp_path)
+        data.load("cifar10", Reading(tmp_path))
 
 
 def test_other_data_in_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_parquet(tmp_path / "a" / "cifar10", {"train": np.arange(40)}, LABELS + 5)
     with pytest.raises(DataError, match="labels out of range: 14"):
-        data.load("cifar10", tmp_path / "a")
+        data.load("cifar10", Reading(tmp_path / "a"))
     monkeypatch.setattr("test_cifar.IMAGES", IMAGES[:, :16, :16])
     write_parquet(tmp_path / "b" / "cifar10", {"train": np.arange(40)})
     with pytest.raises(DataError, match="is not cifar10: images have shape"):
-        data.load("cifar10", tmp_path / "b")
+        data.load("cifar10", Reading(tmp_path / "b"))
 
 
 def test_cifar10(real_data) -> None:

@@ -8,7 +8,7 @@ import pytest
 from small_files import write_folder
 
 from dilute import data
-from dilute.data import home
+from dilute.data import Reading, home
 from dilute.errors import DataError
 
 
@@ -31,7 +31,7 @@ def test_unknown_names_answer_with_the_nearest() -> None:
 )
 def test_arguments_that_cannot_be(name: str, resize: int | None, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        data.load(name, resize=resize)
+        data.load(name, Reading(resize=resize))
 
 
 def test_known_names_are_described() -> None:

@@ -13,7 +13,7 @@ import pytest
 from small_files import write_idx
 
 from dilute import data
-from dilute.data import download, idx
+from dilute.data import Reading, download, idx
 from dilute.errors import DataError
 
 
@@ -93,13 +93,13 @@ def leftovers(folder: Path) -> list[str]:
 def test_what_is_absent_is_fetched_once(mnist: Server, tmp_path: Path, capfd) -> None:
     folder = tmp_path / "new" / "data"
     with pytest.raises(DataError):  # only digits 0 to 2 in these small files
-        data.load("mnist", folder)
+        data.load("mnist", Reading(folder))
     assert sorted(mnist.requests) == sorted(mnist.files)
     assert leftovers(folder) == sorted(f"MNIST/raw/{name}" for name in mnist.files)
     assert not list(folder.glob(".*"))
     mnist.requests.clear()
     with pytest.raises(DataError, match="no training example"):
-        data.load("mnist", folder)
+        data.load("mnist", Reading(folder))
     assert mnist.requests == []
     assert capfd.readouterr().err == ""
 
@@ -107,7 +107,7 @@ def test_what_is_absent_is_fetched_once(mnist: Server, tmp_path: Path, capfd) ->
 def test_cut_off(mnist: Server, tmp_path: Path) -> None:
     mnist.cut_off = {"t10k-images-idx3-ubyte.gz"}
     with pytest.raises(DataError, match=r"t10k-images-idx3-ubyte.gz was cut off") as caught:
-        data.load("mnist", tmp_path / "data")
+        data.load("mnist", Reading(tmp_path / "data"))
     assert "\n" not in str(caught.value)
     assert str(tmp_path / "data" / "MNIST" / "raw") in str(caught.value)
     assert not (tmp_path / "data").exists()
@@ -116,7 +116,7 @@ def test_cut_off(mnist: Server, tmp_path: Path) -> None:
 def test_wrong_checksum(mnist: Server, tmp_path: Path) -> None:
     mnist.files["train-labels-idx1-ubyte.gz"] += b"x"
     with pytest.raises(DataError, match=r"train-labels-idx1-ubyte.gz has another checksum than"):
-        data.fetch("mnist", tmp_path)
+        data.fetch("mnist", Reading(tmp_path))
     assert not (tmp_path / "MNIST").exists()
     assert leftovers(tmp_path / "source") == sorted(mnist.files)
 
@@ -125,10 +125,10 @@ def test_not_found_and_refused(mnist: Server, tmp_path: Path, monkeypatch) -> No
     files = dict(mnist.files)
     mnist.files.clear()
     with pytest.raises(DataError, match="gz answers 404; set DILUTE_DATA"):
-        data.load("mnist", tmp_path / "data")
+        data.load("mnist", Reading(tmp_path / "data"))
     serve(monkeypatch, "mnist", "http://127.0.0.1:9/", files)
     with pytest.raises(DataError, match=r"127.0.0.1:9/.* cannot be reached") as caught:
-        data.load("mnist", tmp_path / "data")
+        data.load("mnist", Reading(tmp_path / "data"))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "data").exists()
 
@@ -171,7 +171,7 @@ def test_archives_are_unpacked_and_placed(
     assert download.download("cifar10", folder) == folder / "cifar-10-batches-py"
     assert leftovers(folder) == ["cifar-10-batches-py/data_batch_1", "cifar-10-batches-py/readme"]
     with pytest.raises(DataError, match="incomplete or corrupt"):
-        data.load("cifar10", folder)
+        data.load("cifar10", Reading(folder))
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_archives_that_cannot_be_trusted(
     server.files = {"cifar.tar.gz": content}
     serve(monkeypatch, "cifar10", server.url, server.files)
     with pytest.raises(DataError, match=message):
-        data.load("cifar10", tmp_path / "data")
+        data.load("cifar10", Reading(tmp_path / "data"))
     assert leftovers(tmp_path) == []
 
 

@@ -9,11 +9,12 @@ from PIL import Image
 from small_files import encoded, picture, write_folder
 
 from dilute import data
+from dilute.data import Reading
 from dilute.errors import DataError
 
 
 def load(folder: Path, resize: int | None = None) -> data.Splits:
-    return data.load(f"folder:{folder}", resize=resize)
+    return data.load(f"folder:{folder}", Reading(resize=resize))
 
 
 def test_one_part_is_split_with_every_class_alike(tmp_path: Path) -> None:

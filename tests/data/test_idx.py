@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from small_files import idx_bytes, write_idx
 
 from dilute import data
-from dilute.data import idx, limits
+from dilute.data import Reading, idx, limits
 from dilute.errors import DataError
 
 
@@ -134,7 +134,7 @@ def test_files_that_are_not_mnist_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"train-images-idx3-ubyte is corrupt: MD5 .* instead of 6bbc9a"
     ):
-        data.load("mnist", tmp_path)
+        data.load("mnist", Reading(tmp_path))
 
 
 def test_mnist(real_data) -> None:

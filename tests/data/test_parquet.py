@@ -11,6 +11,7 @@ from pyarrow import parquet as writer
 from small_files import encoded, picture
 
 from dilute import data
+from dilute.data import Reading
 from dilute.errors import DataError
 
 
@@ -87,7 +88,7 @@ def test_resize(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", {"image": images, "label": [0, 1] * 5})
     with pytest.raises(DataError, match=r"row 0 is 8×8, .*row 9 is 12×10; give --resize"):
         data.load(f"parquet:{path}")
-    assert data.load(f"parquet:{path}", resize=5).train.input_shape == (3, 5, 5)
+    assert data.load(f"parquet:{path}", Reading(resize=5)).train.input_shape == (3, 5, 5)
 
 
 IMAGES = rows()

@@ -15,6 +15,7 @@ from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
 _PACKAGE = pathlib.Path(__file__).parents[1]
+_BOUNDS = ("ge", "gt", "le", "lt")
 MISSING = inspect.Parameter.empty
 
 
@@ -167,7 +168,7 @@ def _described(node: ast.AnnAssign, names: _Names, said: dict[str, str]) -> Desc
             keywords |= one.keywords
             if one is default:
                 default = one.args[0] if one.args else one.keywords.get("default", MISSING)
-    bounds = {end: keywords[end] for end in ("ge", "gt", "le", "lt") if end in keywords}
+    bounds: dict[str, float] = {end: keywords[end] for end in _BOUNDS if end in keywords}
     return Described(name, kind, default, keywords.get("description") or said.get(name, ""), bounds)
 
 

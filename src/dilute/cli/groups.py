@@ -62,9 +62,11 @@ class Option:
                 rich_help_panel=self.panel,
                 show_default=False,
             )
-        kind = Annotated[self.type, option]  # type: ignore[valid-type]
         return inspect.Parameter(
-            self.name, inspect.Parameter.KEYWORD_ONLY, default=self.default, annotation=kind
+            self.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=self.default,
+            annotation=Annotated.__class_getitem__((self.type, option)),  # type: ignore[attr-defined]
         )
 
 

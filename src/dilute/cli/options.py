@@ -81,6 +81,8 @@ def _kind(type_: Any) -> Any:
     parts = [part for part in get_args(type_) if part is not type(None)]
     if type_ in (int, float, bool, Path):
         return type_
+    if Path in parts:
+        return Path
     if len(parts) == 1 and not described.choices(type_):
         return bool if isinstance(parts[0], bool) else _kind(parts[0])
     return str
@@ -176,7 +178,7 @@ def _patterns() -> dict[str, dict[str, Described]]:
 def _default_pattern() -> str:
     default = described.fields("dilute.runs.spec", "RunSpec")["noise"].default
     patterns = described.constant("dilute.noise", "PATTERNS")
-    return next(name for name, pattern in patterns.items() if pattern.name == default.name)
+    return next(str(name) for name, pattern in patterns.items() if pattern.name == default.name)
 
 
 def _pattern_options() -> list[Option]:

@@ -10,7 +10,7 @@ import typer
 from dilute.cli import console, options, progress, show_run
 
 if TYPE_CHECKING:
-    from dilute.data import LabelledSet, Reading
+    from dilute.data import Reading
     from dilute.runs import Material, RunSpec
 
 
@@ -112,17 +112,13 @@ def run(
 def _material(
     spec: RunSpec, reading: Reading, labels: Path | None, heldout: str | None
 ) -> Material:
-    """Return what the run is made of: drawn labels, or those of a file; held-out images, or another set."""
-    from dilute.data import LabelledSet, load, reading_for
+    """Return what the run is made of, its labels drawn or those of a file."""
+    from dilute.data import LabelledSet
     from dilute.dilution import read_labels
     from dilute.runs import Material
 
-    judge: LabelledSet | None = None
-    if heldout is not None:
-        judge = load(heldout, reading_for(heldout, reading, (spec.data, spec.noisy_images))).train
-    drawn = Material.of(spec, reading, heldout=judge)
+    material = Material.of(spec, reading, heldout=heldout)
     if labels is None:
-        return drawn
-    pool = drawn.pool if isinstance(drawn.pool, LabelledSet) else None
-    noisy = read_labels(labels, drawn.splits.train, images=pool)
-    return Material.of(spec, reading, splits=drawn.splits, noisy=noisy, heldout=judge)
+        return material
+    pool = material.pool if isinstance(material.pool, LabelledSet) else None
+    return material.with_noisy(read_labels(labels, material.splits.train, images=pool))

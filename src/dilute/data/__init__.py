@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dilute.data import bundled, cifar, folder, hub, idx, imagenet, npz, parquet, shards
@@ -11,17 +11,19 @@ from dilute.data.download import download as download_set
 from dilute.data.encoded import EncodedImages, OnCorrupt
 from dilute.data.home import data_folder, data_folder_at
 from dilute.data.labelled import LabelledSet, Splits, check_alike
-from dilute.data.reading import Reading
+from dilute.data.reading import AS_THEY_ARE, Reading
 from dilute.data.sheet import contact_sheet, describe
 from dilute.data.white_noise import WhiteNoise, white_noise_name, white_noise_size
 from dilute.errors import DataError, unknown_name
 
 __all__ = [
+    "AS_THEY_ARE",
     "OWN",
     "SETS",
     "EncodedImages",
     "LabelledSet",
     "OnCorrupt",
+    "Reading",
     "Splits",
     "WhiteNoise",
     "absolute",
@@ -35,8 +37,8 @@ __all__ = [
     "fetch",
     "known",
     "load",
-    "load_other",
     "load_pool",
+    "reading_for",
     "row_names",
     "white_noise_name",
     "white_noise_size",
@@ -127,38 +129,20 @@ OWN = {
 }
 
 
-def load(
-    name: str,
-    data_dir: Path | None = None,
-    resize: int | None = None,
-    stream: bool | None = None,
-    on_corrupt: OnCorrupt = "fail",
-) -> Splits:
+def load(name: str, reading: Reading = AS_THEY_ARE) -> Splits:
     """Return the data set `name`, fetched first if it is a public one that is not there yet.
 
     Arguments:
-        name: a key of `SETS`, or the user's own as `idx:DIR`, `folder:DIR`, `shards:DIR`, `parquet:FILE`,
-            `npz:FILE` or `hub:OWNER/NAME`. A name with `@hash` behind it, as an incomplete set has
-            it, is accepted if that is the content found.
-        data_dir: where named sets are kept; else `$DILUTE_DATA`, else the user's data folder.
-        resize: for `imagenet` (224 if not given), `imagenet-sample` (96), `folder:`, `shards:`, `parquet:` and `hub:`, the side in
-            pixels (1 or more) of the square that every image is brought to: the shorter side is scaled, the
-            centre cut out.
-        stream: for `imagenet`, `imagenet-sample`, `folder:` and `shards:` (always), True to decode images when they are
-            needed, False to decode all of them once and keep them; None to stream ImageNet, and of folders what
-            would not fit in memory.
-        on_corrupt: what becomes of a streamed image that does not decode: `"fail"` stops at it; with `"skip"` it
-            counts for nothing.
+        name: a key of `SETS`, or the user's own as `idx:DIR`, `folder:DIR`, `shards:DIR`,
+            `parquet:FILE`, `npz:FILE` or `hub:OWNER/NAME`. A name with `@hash` behind it, as an
+            incomplete set has it, is accepted if that is the content found.
+        reading: how to read it.
 
-    Errors: `DataError` for a name that is unknown, or data that are absent, malformed or unfit.
+    Errors: `DataError` for a name that is unknown, a way of reading that the source does not have, or
+        data that are absent, malformed or unfit.
     """
-    if resize is not None and resize < 1:
-        raise DataError(f"resize is {resize}; it must be a number of pixels, 1 or more")
-    if on_corrupt not in ("fail", "skip"):
-        raise DataError(f"on_corrupt is '{on_corrupt}'; it must be fail or skip")
     if any(letter < " " for letter in name):
         raise DataError(f"data name {name!r} holds control characters; check it")
-    reading = Reading(resize, stream, on_corrupt)
     form, colon, argument = name.partition(":")
     if colon and form in OWN:
         if not argument:
@@ -178,7 +162,7 @@ def load(
     _check_name(plain)
     _check_reading(name, SETS[plain], reading)
     try:
-        found = _load_named(plain, data_folder(data_dir), reading)
+        found = _load_named(plain, data_folder(reading.data_dir), reading)
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(
@@ -223,13 +207,7 @@ def _load_named(name: str, place: Path, reading: Reading) -> Splits:
 
 
 def load_pool(
-    name: str,
-    like: LabelledSet,
-    seed: int,
-    data_dir: Path | None = None,
-    resize: int | None = None,
-    stream: bool | None = None,
-    on_corrupt: OnCorrupt = "fail",
+    name: str, like: LabelledSet, seed: int, reading: Reading = AS_THEY_ARE
 ) -> LabelledSet | WhiteNoise | None:
     """Return where the images of noisy examples come from: None for the clean images themselves.
 
@@ -238,7 +216,7 @@ def load_pool(
             for `load`, whose training images are taken.
         like: the clean set, whose mean and variance white noise takes.
         seed: of white noise.
-        data_dir, resize, stream, on_corrupt: as for `load`; no error where this form of data has no use for them.
+        reading: how to read a data set.
 
     Errors: those of `load`; `DataError` for white noise of an impossible size.
     """
@@ -247,24 +225,25 @@ def load_pool(
     size = white_noise_size(name)
     if size is not None:
         return WhiteNoise(like, seed, size)
-    return load_other(name, data_dir, resize, stream, on_corrupt).train
+    return load(name, reading).train
 
 
-def load_other(
-    name: str,
-    data_dir: Path | None = None,
-    resize: int | None = None,
-    stream: bool | None = None,
-    on_corrupt: OnCorrupt = "fail",
-) -> Splits:
-    """Return the data set `name` as `load` does, leaving out what this form of data has no use for.
+def reading_for(name: str, reading: Reading, others: Iterable[str]) -> Reading:
+    """Return how to read one of several data sets: `reading` without what others alone have a use for.
 
-    It is for data beside those that the options are given for.
+    An option counts for each of the sets that has a use for it. One that none has a use for stays, so
+    that `load` refuses it.
+
+    Arguments:
+        name: the data set, as for `load`.
+        others: the sets that `reading` is given for, too; names of no data set, as `same`, do not count.
     """
-    has_use = resize if can_resize(name) else None
-    if not can_stream(name):
-        return load(name, data_dir, has_use)
-    return load(name, data_dir, has_use, stream, on_corrupt)
+    others = list(others)
+    if not can_resize(name) and any(map(can_resize, others)):
+        reading = replace(reading, resize=None)
+    if not can_stream(name) and any(map(can_stream, others)):
+        reading = replace(reading, stream=None, on_corrupt="fail")
+    return reading
 
 
 def can_resize(name: str) -> bool:
@@ -304,7 +283,7 @@ def row_names(name: str) -> list[str] | None:
     return folder.file_names(argument) if form == "folder" else None
 
 
-def fetch(name: str, data_dir: Path | None = None) -> str:
+def fetch(name: str, reading: Reading = AS_THEY_ARE) -> str:
     """Make sure that the named set is on this machine, and return where it is.
 
     Errors: `DataError` as for `load`; the user's own data cannot be fetched.
@@ -314,7 +293,7 @@ def fetch(name: str, data_dir: Path | None = None) -> str:
         raise DataError(
             f"'{name}' is data of your own and need not be fetched; named sets are {', '.join(SETS)}"
         )
-    return load(name, data_dir).origin
+    return load(name, reading).origin
 
 
 def known() -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import platformdirs
 
 
-def data_folder(data_dir: Path | None = None) -> Path:
+def data_folder(data_dir: Path | str | None = None) -> Path:
     """Return the folder of named data sets: `data_dir`, else `$DILUTE_DATA`, else the user's data folder."""
     chosen = data_dir or os.environ.get("DILUTE_DATA")
     if chosen:
@@ -19,7 +19,7 @@ def data_folder(data_dir: Path | None = None) -> Path:
 
 
 @contextmanager
-def data_folder_at(data_dir: Path | None) -> Iterator[None]:
+def data_folder_at(data_dir: Path | str | None) -> Iterator[None]:
     """Let `data_dir`, if given, be what `$DILUTE_DATA` is meanwhile, here and in processes that are started."""
     before = os.environ.get("DILUTE_DATA")
     if data_dir is not None:

@@ -1,8 +1,9 @@
-"""How data are to be read, for the sources that leave a choice."""
+"""How data are read: from where, and for the sources that leave a choice, how."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from dilute.data.encoded import EncodedImages, OnCorrupt, Places
 from dilute.data.limits import exceeds_memory
@@ -11,23 +12,43 @@ from dilute.errors import DataError
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read images.
+    """How to read data; one value, which `load` and all that read data take.
 
     Arguments:
-        resize: side in pixels of the square that every image is brought to; None for their own size.
-        stream: whether to decode images when they are needed, rather than all of them beforehand; None to do
-            so if all of them decoded would not fit in the memory that is free.
-        on_corrupt: what becomes of a streamed image that does not decode, as for `EncodedImages`.
+        data_dir: folder of named data sets; else `$DILUTE_DATA`, else the user's data folder.
+        resize: side in pixels (1 or more) of the square that every image is brought to: the shorter
+            side is scaled, the centre cut out. For `imagenet` (224 if None), `imagenet-sample` (96),
+            `folder:`, `shards:`, `parquet:` and `hub:`; None for the images' own size.
+        stream: True to decode images when they are needed, False to decode all of them once and keep
+            them; None to stream ImageNet, and what would not fit in the free memory. For `imagenet`,
+            `imagenet-sample`, `folder:` and `shards:` (always streamed).
+        on_corrupt: what happens at a streamed image that does not decode: `"fail"` stops; with
+            `"skip"` the image counts for nothing.
+
+    Errors: `DataError` for a value that is not allowed.
     """
 
+    data_dir: Path | str | None = None
     resize: int | None = None
     stream: bool | None = None
     on_corrupt: OnCorrupt = "fail"
 
+    def __post_init__(self) -> None:
+        if self.resize is not None and self.resize < 1:
+            raise DataError(f"resize is {self.resize}; it must be a number of pixels, 1 or more")
+        if self.on_corrupt not in ("fail", "skip"):
+            raise DataError(f"on_corrupt is '{self.on_corrupt}'; it must be fail or skip")
+
+    def absolute(self) -> Reading:
+        """Return the same with its folder from the root on, for processes in other folders."""
+        if self.data_dir is None:
+            return self
+        return replace(self, data_dir=Path(self.data_dir).expanduser().absolute())
+
     def streams(self, num_images: int) -> bool:
         """Return whether a set of so many images is to be streamed.
 
-        Errors: `DataError` for what cannot be together.
+        Errors: `DataError` for values that cannot go together.
         """
         decoded_bytes = num_images * 3 * (self.resize or 0) ** 2
         stream = exceeds_memory(decoded_bytes) if self.stream is None else self.stream

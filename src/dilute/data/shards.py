@@ -10,7 +10,7 @@ import io
 import logging
 import os
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,7 @@ def load(path: str, reading: Reading) -> Splits:
         raise DataError(
             f"{path}: shards are always streamed; leave --no-stream out, or unpack them and give folder:DIR"
         )
-    reading = Reading(reading.resize, True, reading.on_corrupt)
+    reading = replace(reading, stream=True)
     root, train_files, test_files = _find(Path(path).expanduser())
     reading.streams(0)  # refuses what cannot be, before all shards are read
     train, train_labels = _part(root, train_files, reading)

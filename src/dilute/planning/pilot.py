@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from dilute.data import Splits
+from dilute.data import AS_THEY_ARE, Reading, Splits
 from dilute.errors import LawError
 from dilute.interruption import Interrupted
 from dilute.noise import NoisePattern, Structured, noise_rate
@@ -108,15 +107,14 @@ def run_pilot(
     workers: int | None = None,
     cluster: Cluster | None = None,
     seed: int = 0,
-    data_dir: Path | None = None,
-    resize: int | None = None,
+    reading: Reading = AS_THEY_ARE,
     on_progress: Callable[[SweepProgress], object] = lambda progress: None,
     on_note: Callable[[str], object] = lambda text: None,
 ) -> list[RunRecord]:
     """Do as large a pilot as fits the time, and return its records. What the store has is not run again.
 
     Arguments:
-        data: what `dilute.data.load` read `splits` from.
+        data: what `dilute.data.load` read `splits` from, and reading: how.
         alphas: amounts of noise that a plan is wanted for.
         workers, cluster: as for `run_sweep`; the time is reckoned for so many workers, else for this machine's.
         minutes: for all of it that the store lacks; the sizes are chosen by it, from a few timed steps and then from the runs themselves.
@@ -137,8 +135,7 @@ def run_pilot(
         )
 
     plan_options: dict[str, Any] = {
-        "data_dir": data_dir,
-        "resize": resize,
+        "reading": reading,
         "sources": {splits.name: data},
     }
     num_workers = len(share(workers, None, None))

@@ -1,26 +1,29 @@
-"""A run: everything that changes its result (`RunSpec`), and everything that came of it (`RunRecord`)."""
+"""A run: what describes it (`RunSpec`), what it is made of (`Material`), what comes of it (`Fit`)."""
 
 from dilute.runs.fitting import fit
-from dilute.runs.material import check, fresh_model, noisy_set, num_taken, scaled_model
+from dilute.runs.material import Material
+from dilute.runs.network import fresh_model, scaled_model
+from dilute.runs.noisy import num_taken
 from dilute.runs.record import RECORD_FORMAT, Accuracy, RunRecord
-from dilute.runs.running import Execution, Outcome, failed_record, run_one
+from dilute.runs.result import Fit
+from dilute.runs.running import Execution, failed_record, run_one
 from dilute.runs.spec import SCHEMA_VERSION, RunSpec
-from dilute.runs.store import Store
+from dilute.runs.store import Store, load_model
 
 __all__ = [
     "RECORD_FORMAT",
     "SCHEMA_VERSION",
     "Accuracy",
     "Execution",
-    "Outcome",
+    "Fit",
+    "Material",
     "RunRecord",
     "RunSpec",
     "Store",
-    "check",
     "failed_record",
     "fit",
     "fresh_model",
-    "noisy_set",
+    "load_model",
     "num_taken",
     "run_one",
     "scaled_model",

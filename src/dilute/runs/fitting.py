@@ -1,10 +1,10 @@
-"""The library's one-liner: a noisy set in hand, a record out."""
+"""The library's one-liner: a noisy set in hand, a model and its record out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 from torch import nn
@@ -12,102 +12,120 @@ from torch import nn
 from dilute.data import LabelledSet, Splits
 from dilute.dilution import NoisySet
 from dilute.errors import ModelError, SpecError, validation_line
-from dilute.runs.record import RunRecord
+from dilute.methods import METHODS, Method
+from dilute.runs.material import Material
+from dilute.runs.network import check_instance, instance_name
+from dilute.runs.result import Fit
 from dilute.runs.running import Execution, run_one
 from dilute.runs.spec import RunSpec
 from dilute.runs.store import Store
-
-_OF_THE_SET = {"data", "num_clean", "alpha", "rate", "noise", "noisy_images", "labels_hash"}
+from dilute.training import Recipe
 
 
 def fit(
     noisy: NoisySet,
     *,
-    model: str | Callable[..., nn.Module],
+    model: str | Callable[[tuple[int, ...], int], nn.Module] | nn.Module,
+    method: str | Method | None = None,
+    recipe: Recipe | None = None,
     test: LabelledSet | None = None,
     heldout: LabelledSet | None = None,
-    store: Path | str | None = None,
+    heldout_fraction: float | None = None,
+    heldout_labels: Literal["noisy", "clean"] | None = None,
+    seed: int | None = None,
+    store: Store | Path | str | None = None,
     force: bool = False,
     execution: Execution | None = None,
-    **options: Any,
-) -> RunRecord:
-    """Train a model on a noisy set and return the record of it.
+) -> Fit:
+    """Train a model on a noisy set, and return it with its record.
 
     Arguments:
         noisy: a `DilutedSet`, `ReplacedSet`, or what `read_labels` returned.
-        model: a name, `module:callable`, or an importable function of (input_shape, num_classes).
-        test: clean labels to judge by; it chooses nothing.
-        heldout: clean labels to select the model by; without them a share of the noisy set is held out.
+        model: a name, `module:callable`, or an importable function of (input_shape, num_classes); or a
+            network, of which a copy is trained. It maps float32 inputs, scaled to mean 0 and
+            deviation 1, to logits `[B, K]`. A run of such a network cannot be repeated by its key: a
+            store keeps what came of it, but does not answer for it.
+        method: how to learn from the labels: a name, or a method with its options. The recipe's if None.
+        recipe: batches, optimiser, schedule and budget; the defaults of `Recipe` if None.
+        test: clean labels to measure accuracy on; they choose nothing.
+        heldout: clean labels that select the model; without them a share of the noisy set is held out.
+        heldout_fraction: share of the images that is held out, 0 to below 1; 0.05 if None.
+        heldout_labels: whether `"noisy"` (if None) or `"clean"` labels of that share select the model.
+        seed: of held-out images, initialisation and order; the noisy set's if None.
         store: a folder to answer from, and to keep record, weights and checkpoints in; none if None.
         force: run even if the store has the answer.
         execution: device, threads and the like.
-        options: fields of `Recipe`, as `copies`, `batch_size`, `learning_rate` or `budget_steps`, and
-            `heldout_fraction`, `heldout_labels`, `seed`. Without `seed` it is the noisy set's.
 
-    Errors: `DiluteError`s for what the user can mend.
+    Errors: `DiluteError`s for what the user can fix; `Interrupted` if asked to stop.
     """
-    own = sorted(set(options) & _OF_THE_SET)
-    if own:
-        raise SpecError(
-            f"{', '.join(own)} cannot be given beside a noisy set, which has its own; make another set"
-        )
     clean = noisy.clean
-    name = clean.name or f"set@{clean.content_hash[:16]}"
-    splits = Splits(name, clean, test, "in memory")
-    if heldout is not None:
-        options |= judged_by(heldout)
-    spec = spec_for(noisy, name, model=_model_name(model), **options)
-    execution = execution or Execution()
-    if store is None:
-        return run_one(spec, execution, splits=splits, noisy=noisy, heldout=heldout).record
-    kept = Store(store)
-    return kept.run(spec, execution, splits=splits, noisy=noisy, heldout=heldout, force=force)[0]
-
-
-def judged_by(heldout: LabelledSet) -> dict[str, Any]:
-    """Return the fields of a `RunSpec` whose model is selected by the clean set `heldout`."""
-    return {
-        "heldout_fraction": 0.0,
-        "heldout_labels": "clean",
-        "heldout_hash": heldout.content_hash,
-    }
-
-
-def spec_for(noisy: NoisySet, data: str, **options: Any) -> RunSpec:
-    """Return the spec of a run on a noisy set in hand.
-
-    Arguments:
-        data: the name of the data that it was made from.
-        options: fields of `RunSpec` that do not describe the set, as for `fit`.
-
-    Errors: `SpecError` for an option that is out of range or unknown.
-    """
-    pools = [getattr(block.source, "name", "") or "white_noise" for block in noisy.blocks[1:]]
-    seed = options.setdefault("seed", noisy.seed)
-    is_drawn = (
-        noisy.is_redrawable and noisy.n == len(noisy.clean) and seed == noisy.seed and not pools
-    )
-    try:
-        return RunSpec(
-            data=data,
-            noise=noisy.noise,
-            alpha=noisy.amount if noisy.kind == "dilution" else None,
-            rate=noisy.amount if noisy.kind == "replacement" else None,
-            noisy_images=pools[0] if pools else "same",
-            labels_hash=None if is_drawn else noisy.content_hash(),
-            **options,
+    given = {"heldout_fraction": heldout_fraction, "heldout_labels": heldout_labels}
+    beside = [name for name, value in given.items() if value is not None]
+    if heldout is not None and beside:
+        raise SpecError(
+            f"{' and '.join(beside)} cannot be given beside a held-out set; leave one of them out"
         )
+    network = model if isinstance(model, nn.Module) else None
+    if network is not None:
+        check_instance(network, clean)
+    fields: dict[str, Any] = {
+        **_recipe_fields(recipe or Recipe(), method),
+        **given,
+        "data": clean.name or f"set@{clean.content_hash[:16]}",
+        "model": _model_name(model),
+        "seed": noisy.seed if seed is None else seed,
+    }
+    try:
+        spec = RunSpec(**fields)
     except ValidationError as error:
         raise SpecError(validation_line(error)) from None
+    material = Material.of(
+        spec,
+        splits=Splits(spec.data, clean, test, "in memory"),
+        noisy=noisy,
+        heldout=heldout,
+        network=network,
+    )
+    execution = execution or Execution()
+    if store is None:
+        return run_one(material, execution)
+    store = store if isinstance(store, Store) else Store(store)
+    return store.run(material, execution, force=force)
 
 
-def _model_name(model: str | Callable[..., nn.Module]) -> str:
+def _recipe_fields(recipe: Recipe, method: str | Method | None) -> dict[str, Any]:
+    """Return the recipe's fields with the method that was given beside it."""
+    fields = dict(recipe)
+    if method is None:
+        return fields
+    name = method if isinstance(method, str) else _method_name(method)
+    options = None if isinstance(method, str) else method.model_dump(exclude_defaults=True)
+    if "method" in recipe.model_fields_set and recipe.method != name:
+        raise SpecError(
+            f"the method is given as {name} and, in the recipe, as {recipe.method}; give one"
+        )
+    if isinstance(method, str) and recipe.method == name:
+        options = recipe.method_options
+    return {**fields, "method": name, "method_options": options or None}
+
+
+def _method_name(method: Method) -> str:
+    kind = type(method)
+    for name, known in METHODS.items():
+        if known is kind:
+            return name
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _model_name(model: str | Callable[..., nn.Module] | nn.Module) -> str:
     if isinstance(model, str):
         return model
+    if isinstance(model, nn.Module):
+        return instance_name(model)
     name = f"{getattr(model, '__module__', '')}:{getattr(model, '__qualname__', '')}"
     if "<" in name or "." in name.partition(":")[2] or name.startswith(("__main__", ":")):
         raise ModelError(
             f"model {model!r} cannot be named in a record; define it as a function at the top of a "
-            "module, or give module:callable"
+            "module, or give module:callable, or a network"
         )
     return name

@@ -1,156 +1,259 @@
-"""From a spec to what a run trains on: the noisy set, who judges it, the network behind its scaling."""
+"""`Material`: what a run is made of, from its spec or from sets in hand."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cached_property
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-import dilute.data
-from dilute import seeds
-from dilute.data import LabelledSet, Splits, check_alike
-from dilute.dilution import DilutedSet, ImageSource, NoisySet, ReplacedSet
+from dilute.data import (
+    AS_THEY_ARE,
+    LabelledSet,
+    Reading,
+    Splits,
+    check_alike,
+    load,
+    load_pool,
+    reading_for,
+    white_noise_size,
+)
+from dilute.dilution import DilutedSet, ImageSource, NoisySet
 from dilute.dilution.blocks import check_memory
 from dilute.errors import DataError, SpecError
-from dilute.models import build
 from dilute.noise import alpha_from_rate
+from dilute.runs.network import build_network, fresh_model
+from dilute.runs.noisy import check_drawn, draw_noisy_set, num_taken, with_heldout, with_labels_of
 from dilute.runs.spec import RunSpec
-from dilute.training import Scaled
+
+Built = set[tuple[str, tuple[int, ...], int]]
 
 
-def noisy_set(
-    spec: RunSpec, clean: LabelledSet, pool: ImageSource | None = None, data_dir: Path | None = None
-) -> NoisySet:
-    """Return the noisy set that `spec` describes, held-out images included.
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a run is made of. Data are loaded and labels drawn when they are first asked for.
 
-    Arguments:
-        clean: the whole training set.
-        pool: the images for noisy examples; else loaded or made by `spec.noisy_images`.
-        data_dir: where named data sets are looked for.
+    `Material.of` makes one. Whatever takes a `Material` takes nothing else of the run's data.
 
-    Errors: `SpecError` for more images than there are; what the noise and the data raise.
+    Attributes:
+        given: the spec as it was given; `spec` is the one that the record has.
+        reading: how data are read that were not given.
+        network: the network that training starts from (a copy of it is trained); built by name if None.
+        test_is_clean: whether the test set's labels are true.
+        read_together: the names that `reading` is given for.
     """
-    _check_drawn(spec)
-    rows = _subset(spec, len(clean))
-    if spec.rate is not None:
-        return ReplacedSet(clean, spec.rate, spec.noise, spec.seed, rows=rows)
-    assert spec.alpha is not None
-    if pool is None:
-        pool = dilute.data.load_pool(spec.noisy_images, clean, spec.seed, data_dir)
-    return DilutedSet(clean, spec.alpha, spec.noise, spec.seed, images=pool, rows=rows)
 
+    given: RunSpec
+    reading: Reading = AS_THEY_ARE
+    given_splits: Splits | None = None
+    given_pool: ImageSource | None = None
+    given_noisy: NoisySet | None = None
+    given_heldout: LabelledSet | None = None
+    network: nn.Module | None = None
+    test_is_clean: bool = True
+    read_together: tuple[str, ...] = ()
 
-def judged_sets(
-    spec: RunSpec, noisy: NoisySet, heldout: LabelledSet | None
-) -> tuple[NoisySet, NoisySet | None]:
-    """Return the set to train on, and the one that selects the model."""
-    if spec.heldout_hash is not None:
-        if heldout is None or heldout.content_hash != spec.heldout_hash:
+    @staticmethod
+    def of(
+        spec: RunSpec,
+        reading: Reading = AS_THEY_ARE,
+        *,
+        splits: Splits | None = None,
+        pool: ImageSource | None = None,
+        noisy: NoisySet | None = None,
+        heldout: LabelledSet | str | None = None,
+        network: nn.Module | None = None,
+        test_is_clean: bool = True,
+    ) -> Material:
+        """Return what the run `spec` is made of. Its data are loaded when they are first asked for.
+
+        Arguments:
+            spec: the run. Its `data` and `noisy_images` are names as for `dilute.load`.
+            reading: how to read the data that are not given; an option counts for those that have a
+                use for it.
+            splits: the data, instead of those named `spec.data`.
+            pool: the images of noisy examples, instead of those named `spec.noisy_images`.
+            noisy: the noisy set, instead of drawing it. The spec's amount and pattern of noise, images
+                and `labels_hash` become those of the set.
+            heldout: clean labels that select the model, instead of a held-out share of the noisy set; a
+                name stands for the training set that `dilute.load` gives, and is loaded at once.
+            network: what training starts from, instead of the network named `spec.model`.
+            test_is_clean: whether the test set's labels are true.
+
+        Errors: `SpecError` where the sets do not go with the spec.
+        """
+        names: tuple[str, ...] = (spec.data, spec.noisy_images)
+        if noisy is not None:
+            spec = with_labels_of(spec, noisy)
+        if isinstance(heldout, str):
+            names = (*names, heldout)
+            heldout = load(heldout, reading_for(heldout, reading, names)).train
+        if heldout is not None:
+            spec = with_heldout(spec, heldout)
+        return Material(spec, reading, splits, pool, noisy, heldout, network, test_is_clean, names)
+
+    def with_noisy(self, noisy: NoisySet) -> Material:
+        """Return the same with a noisy set in hand, made from these data.
+
+        Errors: those of `Material.of`.
+        """
+        spec = with_labels_of(self.given, noisy)
+        return replace(self, given=spec, given_splits=self.splits, given_noisy=noisy)
+
+    @cached_property
+    def spec(self) -> RunSpec:
+        """The run under the own names of its data (`folder@hash`, not `folder:DIR`), as its record has it.
+
+        Loads the data.
+        """
+        names = {"data": self.splits.name}
+        if self.given_noisy is None and (self.given_pool is not None or self._names_a_pool):
+            names["noisy_images"] = getattr(self.pool, "name", "") or self.given.noisy_images
+        if all(getattr(self.given, field) == name for field, name in names.items()):
+            return self.given
+        return self.given.model_copy(update=names)
+
+    @property
+    def spec_unread(self) -> RunSpec | None:
+        """The run under the own names of its data, if they are known without loading any; else None.
+
+        Where a named set is incomplete here, it is the run on the whole set.
+        """
+        has_data = self.given_splits is not None or ":" not in self.given.data
+        has_pool = (
+            self.given_pool is not None
+            or self.given_noisy is not None
+            or not self._names_a_pool
+            or ":" not in self.given.noisy_images
+        )
+        if not (has_data and has_pool):
+            return None
+        if self.given_splits is None:
+            return self.given
+        return self.given.model_copy(update={"data": self.given_splits.name})
+
+    @property
+    def may_have_test(self) -> bool:
+        """Whether there is a test set, or may be one among data that are not loaded yet."""
+        return self.given_splits is None or self.given_splits.test is not None
+
+    @property
+    def _names_a_pool(self) -> bool:
+        name = self.given.noisy_images
+        return name != "same" and white_noise_size(name) is None
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The data: training set, and test set if there is one."""
+        if self.given_splits is not None:
+            return self.given_splits
+        return load(self.given.data, self._reading_for(self.given.data))
+
+    @cached_property
+    def pool(self) -> ImageSource | None:
+        """The images of noisy examples; None for the clean images themselves."""
+        name = self.given.noisy_images
+        if self.given_pool is not None or self.given_noisy is not None:
+            return self.given_pool
+        clean = self.splits.train
+        return load_pool(name, clean, self.given.seed, self._reading_for(name))
+
+    @cached_property
+    def noisy(self) -> NoisySet:
+        """The noisy set, held-out images included."""
+        if self.given_noisy is not None:
+            return self.given_noisy
+        return draw_noisy_set(self.given, self.splits.train, self.pool)
+
+    @property
+    def train_set(self) -> NoisySet:
+        """What is trained on: the noisy set without the images that are held out."""
+        return self._parts[0]
+
+    @property
+    def heldout_set(self) -> NoisySet | None:
+        """What selects the model; None if nothing is held out."""
+        return self._parts[1]
+
+    @cached_property
+    def test_set(self) -> NoisySet | None:
+        """What measures the accuracy and chooses nothing; None without a test set."""
+        return DilutedSet(self.splits.test, 0.0) if self.splits.test is not None else None
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether the spec's key says all: false for a network that was given as an object."""
+        return self.network is None
+
+    @cached_property
+    def _parts(self) -> tuple[NoisySet, NoisySet | None]:
+        spec = self.given
+        if spec.heldout_hash is not None:
+            heldout = self.given_heldout
+            if heldout is None:
+                raise SpecError(
+                    f"the held-out set {spec.heldout_hash[:16]} of this run was not given; give it again"
+                )
+            check_alike(self.noisy.clean, heldout, "the held-out set")
+            return self.noisy, DilutedSet(heldout, 0.0)
+        train_set, heldout_set = self.noisy.split(spec.heldout_fraction, spec.seed)
+        if heldout_set is not None and spec.heldout_labels == "clean":
+            heldout_set = DilutedSet(heldout_set.clean, 0.0, rows=heldout_set.blocks[0].rows)
+        return train_set, heldout_set
+
+    def start_model(self, device: torch.device) -> nn.Module:
+        """Return the network that training starts from, behind its scaling, on `device`.
+
+        Errors: `ModelError` if it cannot be built.
+        """
+        return fresh_model(self.given.model, self.train_set, self.given.seed, device, self.network)
+
+    def check(self, built: Built | None = None) -> None:
+        """Refuse a run that its data make impossible, without drawing a label or training a step.
+
+        Arguments:
+            built: models that are known to fit, as (name, input shape, K): not built again, and added to.
+
+        Errors: `SpecError` for more images than there are, or sets that were not given; `NoiseError` for
+            a pattern or an amount that cannot be; `DataError` for images of two shapes; `ModelError` for
+            a model that cannot be built.
+        """
+        spec, clean = self.spec, self.splits.train
+        if self.given_noisy is None:
+            check_drawn(spec)
+        if spec.heldout_hash is not None and self.given_heldout is None:
             raise SpecError(
-                f"the held-out set {spec.heldout_hash[:16]} of this run was not given; give it again"
+                f"the held-out set {spec.heldout_hash[:16]} was given from elsewhere; run it with --heldout"
             )
-        check_alike(noisy.clean, heldout, "the held-out set")
-        return noisy, DilutedSet(heldout, 0.0)
-    train_set, judges = noisy.split(spec.heldout_fraction, spec.seed)
-    if judges is not None and spec.heldout_labels == "clean":
-        judges = DilutedSet(judges.clean, 0.0, rows=judges.blocks[0].rows)
-    return train_set, judges
+        self._check_amounts()
+        pool = self.pool if self._names_a_pool else None
+        if pool is not None and pool.input_shape != clean.input_shape:
+            raise DataError(
+                f"images of {spec.noisy_images} have shape {pool.input_shape}, those of {spec.data} "
+                f"{clean.input_shape}; they must agree"
+            )
+        model = (spec.model, clean.input_shape, clean.num_classes)
+        if self.network is None and (built is None or model not in built):
+            with torch.random.fork_rng(devices=[]):
+                build_network(*model)
+            if built is not None:
+                built.add(model)
 
+    def _check_amounts(self) -> None:
+        spec, clean = self.spec, self.splits.train
+        taken = num_taken(spec, len(clean))
+        if round(spec.heldout_fraction * taken) >= taken:
+            raise SpecError(
+                f"heldout_fraction = {spec.heldout_fraction:g} of {taken} images leaves none to train on; "
+                "take a smaller fraction"
+            )
+        if spec.alpha is not None:
+            tables = 1 if spec.noisy_images == "same" else 4
+            check_memory(taken, spec.alpha, clean.num_classes, tables)
+        alpha = spec.alpha if spec.rate is None else alpha_from_rate(spec.rate)
+        if alpha:
+            spec.noise.matrix(clean.num_classes, alpha)
 
-def check(
-    spec: RunSpec,
-    splits: Splits,
-    pool: ImageSource | None = None,
-    built: set[tuple[str, tuple[int, ...], int]] | None = None,
-) -> None:
-    """Refuse a run that its data make impossible, without drawing a label or training a step.
-
-    Arguments:
-        splits: the data of `spec.data`.
-        pool: the images for noisy examples, where `spec.noisy_images` names a data set.
-        built: models that are known to fit, as (name, input shape, K): not built again, and added to.
-
-    Errors: `SpecError` for more images than there are, or labels from a file; `NoiseError` for a
-        pattern or an amount that cannot be; `DataError` for images of two shapes; `ModelError` for a
-        model that cannot be built.
-    """
-    clean = splits.train
-    _check_drawn(spec)
-    if spec.heldout_hash is not None:
-        raise SpecError(
-            f"the held-out set {spec.heldout_hash[:16]} was given from elsewhere; run it with --heldout"
-        )
-    taken = num_taken(spec, len(clean))
-    if round(spec.heldout_fraction * taken) >= taken:
-        raise SpecError(
-            f"heldout_fraction = {spec.heldout_fraction:g} of {taken} images leaves none to train on; "
-            "take a smaller fraction"
-        )
-    if spec.alpha is not None:
-        tables = 1 if spec.noisy_images == "same" else 4
-        check_memory(taken, spec.alpha, clean.num_classes, tables)
-    alpha = spec.alpha if spec.rate is None else alpha_from_rate(spec.rate)
-    if alpha:
-        spec.noise.matrix(clean.num_classes, alpha)
-    if pool is not None and pool.input_shape != clean.input_shape:
-        raise DataError(
-            f"images of {spec.noisy_images} have shape {pool.input_shape}, those of {spec.data} "
-            f"{clean.input_shape}; they must agree"
-        )
-    model = (spec.model, clean.input_shape, clean.num_classes)
-    if built is None or model not in built:
-        with torch.random.fork_rng(devices=[]):
-            build(*model)
-        (built if built is not None else set()).add(model)
-
-
-def _check_drawn(spec: RunSpec) -> None:
-    if spec.labels_hash is not None:
-        raise SpecError(
-            f"the labels {spec.labels_hash[:16]} were read from a file; give that file again"
-        )
-
-
-def _subset(spec: RunSpec, size: int) -> Any:
-    """Return which of `size` images are taken, int64 ascending: `num_clean` and those to hold out."""
-    taken = num_taken(spec, size)
-    if spec.num_clean is None:
-        return np.arange(size)
-    return np.sort(seeds.Permutation(size, spec.seed, "subset")(np.arange(taken)))
-
-
-def num_taken(spec: RunSpec, size: int) -> int:
-    """Return how many of `size` images are taken: `num_clean` and those to hold out.
-
-    Errors: `SpecError` for more than there are.
-    """
-    if spec.num_clean is None:
-        return size
-    taken = round(spec.num_clean / (1 - spec.heldout_fraction))
-    if taken > size:
-        most = int(size * (1 - spec.heldout_fraction)) + 1
-        while round(most / (1 - spec.heldout_fraction)) > size:
-            most -= 1
-        raise SpecError(
-            f"num_clean = {spec.num_clean:,} and a held-out share of {spec.heldout_fraction:g} need {taken:,} "
-            f"images, but {spec.data} has {size:,}; take num_clean ≤ {most:,} or hold out less"
-        )
-    return taken
-
-
-def scaled_model(name: str, clean: LabelledSet, rows: NDArray[np.int64] | None = None) -> Scaled:
-    """Return the network `name`, freshly initialised, behind the standardisation of the images at `rows`."""
-    network: nn.Module = build(name, clean.input_shape, clean.num_classes)
-    return Scaled(network, *clean.statistics(rows))
-
-
-def fresh_model(name: str, noisy: NoisySet, seed: int, device: torch.device) -> nn.Module:
-    """Return the network `name` for `noisy` as a run with this seed would start it, on `device`."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seeds.word(seed, "initialisation"))
-        model = scaled_model(name, noisy.clean, noisy.blocks[0].rows)
-    return model.to(device).to(memory_format=torch.channels_last)
+    def _reading_for(self, name: str) -> Reading:
+        return reading_for(name, self.reading, self.read_together)

@@ -1,4 +1,4 @@
-"""From a spec to a record: the run itself."""
+"""The run itself: from its material to its record and its model."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-import dilute.data
-from dilute.data import LabelledSet, Splits
-from dilute.dilution import DilutedSet, ImageSource, NoisySet
+from dilute.data import Splits
+from dilute.dilution import NoisySet
 from dilute.environment import choose_device, code_hash, hardware, peak_memory_bytes, versions
 from dilute.errors import DiluteError, WorldError, one_line
-from dilute.runs.material import fresh_model, judged_sets, noisy_set
+from dilute.runs.material import Material
 from dilute.runs.record import Accuracy, RunRecord
+from dilute.runs.result import Fit
 from dilute.runs.spec import RunSpec
 from dilute.training import Trained, train
 from dilute.training.unreadable import skipping
@@ -37,14 +37,12 @@ class Execution:
     Arguments:
         device: `cpu`, `cuda`, `mps`, …; None for a GPU if there is one.
         threads: CPU threads; PyTorch's default if None. (Weights are bit-identical at one number only.)
-        data_dir: where named data sets are looked for.
         checkpoint, checkpoint_every_steps, on_step, should_stop, micro_batch_size, world, loader_workers: as for
             `train`.
     """
 
     device: str | None = None
     threads: int | None = None
-    data_dir: Path | None = None
     checkpoint: Path | None = None
     checkpoint_every_steps: int | None = None
     on_step: Callable[[int, int, Trained], None] = lambda step, num_steps, trained: None
@@ -56,54 +54,48 @@ class Execution:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A record with the weights behind it: of the last model, and of the selected one (empty if none)."""
+    """A record and what was trained: the network as the last step left it, and the selected weights.
+
+    `selected_weights` is empty where nothing selected.
+    """
 
     record: RunRecord
-    last_weights: dict[str, Tensor]
+    network: nn.Module
     selected_weights: dict[str, Tensor]
 
 
-def run_one(
-    spec: RunSpec,
-    execution: Execution = Execution(),
-    *,
-    splits: Splits | None = None,
-    pool: ImageSource | None = None,
-    noisy: NoisySet | None = None,
-    heldout: LabelledSet | None = None,
-) -> Outcome:
-    """Train and judge what `spec` describes.
+def run_one(run: RunSpec | Material, execution: Execution = Execution()) -> Fit:
+    """Train and evaluate a model, and return it with its record.
 
     Arguments:
+        run: the run, as a spec whose data are loaded by name, or with what it is made of.
         execution: where and how, which changes no result.
-        splits: the data, where `spec.data` is the user's own; otherwise loaded by name.
-        pool: the images for noisy examples, where `spec.noisy_images` is the user's own.
-        noisy: the noisy set, where `spec.labels_hash` names one.
-        heldout: the clean set that selects the model, where `spec.heldout_hash` names one.
 
     Sets the process's number of threads, if one is asked for.
 
-    Errors: `DiluteError`s for what the user can mend; `Interrupted` if asked to stop. A failure inside
+    Errors: `DiluteError`s for what the user can fix; `Interrupted` if asked to stop. A failure inside
         training gives a record with status `failed`, and on ranks other than 0 a `WorldError`.
     """
+    outcome = train_material(run if isinstance(run, Material) else Material.of(run), execution)
+    return Fit.of_training(outcome.record, outcome.network, outcome.selected_weights)
+
+
+def train_material(material: Material, execution: Execution) -> Outcome:
+    """Do what `run_one` does, and return the last and the selected weights side by side."""
     started, clock, code = datetime.now(UTC), time.perf_counter(), code_hash()
     if execution.threads is not None:
         torch.set_num_threads(execution.threads)
     device = choose_device(execution.device)
-    if splits is None:
-        splits = dilute.data.load(spec.data, execution.data_dir)
-    if noisy is None:
-        noisy = noisy_set(spec, splits.train, pool, execution.data_dir)
+    spec, splits, noisy = material.spec, material.splits, material.noisy
     if execution.world.size > 1:
         execution.world.check_same("data or options", (spec.key(), splits.train.content_hash))
-    train_set, judges = judged_sets(spec, noisy, heldout)
-    test = DilutedSet(splits.test, 0.0) if splits.test is not None else None
+    train_set, heldout, test = material.train_set, material.heldout_set, material.test_set
     if device.type == "cuda":
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     trained = Trained()
     message = None
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        model = fresh_model(spec.model, train_set, spec.seed, device)
+        model = material.start_model(device)
         try:
             train(
                 model,
@@ -112,7 +104,7 @@ def run_one(
                 seed=spec.seed,
                 device=device,
                 state=trained,
-                heldout=judges,
+                heldout=heldout,
                 test=test,
                 checkpoint=execution.checkpoint,
                 checkpoint_every_steps=execution.checkpoint_every_steps,
@@ -144,13 +136,13 @@ def run_one(
         code=code,
         hardware=hardware(device, execution.world.size),
         started=started.isoformat(timespec="seconds"),
-        unreadable_images=_unreadable_images(splits, noisy, judges),
-        **_of_sets(noisy, train_set, judges, test),
+        unreadable_images=_unreadable_images(splits, noisy, heldout),
+        **_of_sets(noisy, train_set, heldout, test),
         **_of_training(
-            spec, trained, judges, finished=message is None and trained.status == "done"
+            spec, trained, heldout, finished=message is None and trained.status == "done"
         ),
     )
-    return Outcome(record, model.state_dict(), trained.selected_weights)
+    return Outcome(record, model, trained.selected_weights)
 
 
 def failed_record(

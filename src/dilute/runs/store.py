@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from dilute.data import LabelledSet, Splits
-from dilute.dilution import ImageSource, NoisySet
+from torch import nn
+
+from dilute.data import LabelledSet
 from dilute.errors import StoreError
 from dilute.files import as_path, check_folder, check_writable, is_local, make_folder, write_error
 from dilute.interruption import Interrupted, stop_requests
@@ -27,13 +28,16 @@ from dilute.runs.files import (
     write_cache,
     write_record,
 )
-from dilute.runs.material import scaled_model
+from dilute.runs.material import Material
+from dilute.runs.network import build_network
 from dilute.runs.record import RunRecord
-from dilute.runs.running import Execution, Outcome, run_one
+from dilute.runs.result import Fit
+from dilute.runs.running import Execution, Outcome, train_material
 from dilute.runs.spec import RunSpec
 from dilute.training import Scaled, load_weights, save_weights
 from dilute.training.checkpoints import put_weights
 
+Which = Literal["selected", "last"]
 _log = logging.getLogger(__name__)
 
 
@@ -144,93 +148,157 @@ class Store:
 
     def run(
         self,
-        spec: RunSpec,
+        run: RunSpec | Material,
         execution: Execution = Execution(),  # noqa: B008 (frozen)
         *,
-        splits: Splits | None = None,
-        pool: ImageSource | None = None,
-        noisy: NoisySet | None = None,
-        heldout: LabelledSet | None = None,
         force: bool = False,
         keep_weights: bool = True,
-    ) -> tuple[RunRecord, bool]:
-        """Return the record of `spec`, and whether it was there; if not, run it, from its checkpoint if it has one.
+    ) -> Fit:
+        """Return what came of a run: from the store if it has it, else by running it, from its checkpoint if it has one.
+
+        Data are loaded only if the run has to be done, or if their own names (`folder@hash`) are not
+        known without them.
 
         Arguments:
-            execution, splits, pool, noisy, heldout: as for `run_one`.
+            run, execution: as for `run_one`.
             force: run even if the record is there, from the start.
             keep_weights: also write the weights of the last and the selected model.
 
         Of several ranks (`execution.world`), rank 0 alone reads and writes the folder. A run that is there as
-        `failed` is run again, as is one that had no test set if there is one now. Ctrl-C and SIGTERM write a
-        checkpoint first.
+        `failed` is run again, as is one that had no test set if there is one now, and one whose network was
+        given as an object. Ctrl-C and SIGTERM write a checkpoint first.
 
         Errors: those of `run_one`; `StoreError` if something cannot be written.
         """
-        key, world = spec.key(), execution.world
+        material, world = run if isinstance(run, Material) else Material.of(run), execution.world
+        may_answer = material.is_repeatable and not force
+        named = material.spec_unread
+        if may_answer and named is not None:
+            found = world.from_first(lambda: self.get(named.key()))
+            if found is not None and _answers(found, material.may_have_test):
+                return self._known(found, material)
+        key = material.spec.key()
         found = world.from_first(lambda: self.get(key))
-        has_test = splits is not None and splits.test is not None
-        if found is not None and not force and found.status != "failed":
-            lacks_test = has_test and found.num_test is None
-            if not lacks_test:
-                return found, True
+        if may_answer and found is not None and _answers(found, material.test_set is not None):
+            return self._known(found, material)
         world.from_first(lambda: check_writable(self.folder))
         checkpoint = self._weights(key, "checkpoint")
         if force and world.is_first:
             checkpoint.unlink(missing_ok=True)
         with stop_requests() as should_stop:
-            outcome = run_one(
-                spec,
-                replace(execution, checkpoint=checkpoint, should_stop=should_stop),
-                splits=splits,
-                pool=pool,
-                noisy=noisy,
-                heldout=heldout,
+            outcome = train_material(
+                material, replace(execution, checkpoint=checkpoint, should_stop=should_stop)
             )
             if world.is_first:
-                self._keep(outcome, found, keep_weights)
+                self._keep(outcome, found, material.splits.train, keep_weights)
             if should_stop():
                 raise Interrupted(f"run {key} was finished and kept; nothing was begun after it")
-        return outcome.record, False
+        return Fit.of_training(outcome.record, outcome.network, outcome.selected_weights)
 
-    def _keep(self, outcome: Outcome, found: RunRecord | None, keep_weights: bool) -> None:
+    def _known(self, record: RunRecord, material: Material) -> Fit:
+        """Return the fit of a run that the store has; its model is read when it is asked for."""
+        key = record.key
+
+        def read_model() -> nn.Module:
+            return self._model(key, "selected", lambda: material.splits.train)
+
+        return Fit(record, was_known=True, _read_model=read_model)
+
+    def _keep(
+        self, outcome: Outcome, found: RunRecord | None, clean: LabelledSet, keep_weights: bool
+    ) -> None:
         """Write what came of a run; a failure replaces no result, and leaves the checkpoint for another try."""
         record = outcome.record
         if record.status == "failed":
             if found is None or found.status == "failed":
                 self.put(record)
             return
+        description = {
+            "key": record.key,
+            "model": record.spec["model"],
+            "input_shape": clean.input_shape,
+            "num_classes": clean.num_classes,
+        }
         for which, weights in (
-            ("last", outcome.last_weights),
+            ("last", outcome.network.state_dict()),
             ("selected", outcome.selected_weights),
         ):
             path = self._weights(record.key, which)
             if keep_weights and weights and record.status == "done":
-                save_weights(path, weights, {"key": record.key, "which": which})
+                save_weights(path, weights, {**description, "which": which})
             else:
                 path.unlink(missing_ok=True)
         self.put(record)
         self._weights(record.key, "checkpoint").unlink(missing_ok=True)
 
-    def load_model(self, key: str, clean: LabelledSet, which: str = "selected") -> Scaled:
-        """Return the trained model of run `key`, in evaluation mode: raw inputs `[B, …]` to logits `[B, K]`.
+    def load_model(
+        self, key: str, which: Which = "selected", *, clean: LabelledSet | None = None
+    ) -> nn.Module:
+        """Return the trained model of run `key`; see `load_model`."""
+        return self._model(key, which, None if clean is None else lambda: clean)
 
-        Arguments:
-            clean: the training set, for input shape and classes.
-            which: `"selected"` or `"last"`.
-
-        Errors: `StoreError` if the store has no such run or no such weights.
-        """
+    def _model(
+        self, key: str, which: Which, find_clean: Callable[[], LabelledSet] | None
+    ) -> nn.Module:
+        """Return the trained model of run `key`; `find_clean` gives the data, for weights of before."""
         record = self.get(key)
         if record is None:
             raise StoreError(f"store {self.folder} has no run {key}")
-        tensors, _ = load_weights(self._weights(key, which))
-        model = scaled_model(record.spec["model"], clean)
+        if which == "selected" and record.selected_step is None:
+            which = "last"
+        path = self._weights(key, which)
+        if not path.exists():
+            raise StoreError(
+                f"store {self.folder} has no {which} weights of run {key}"
+                + (f", which {record.status}" if record.status != "done" else "")
+                + "; run it again with --force (force=True), and keep the weights"
+            )
+        tensors, description = load_weights(path)
+        if "input_shape" in description:
+            shape, num_classes = tuple(description["input_shape"]), description["num_classes"]
+        elif find_clean is not None:
+            clean = find_clean()
+            shape, num_classes = clean.input_shape, clean.num_classes
+        else:
+            raise StoreError(
+                f"weights {path} do not say for which inputs they are, as an older version wrote them; "
+                "give the training set, too (clean=…)"
+            )
+        network = build_network(record.spec["model"], shape, num_classes)
+        model = Scaled(network, tensors["mean"].numpy(), tensors["deviation"].numpy())
         put_weights(model, tensors)
         return model.eval()
 
     def _weights(self, key: str, which: str) -> Path:
         return self.folder / f"{key}.{which}.safetensors"
+
+
+def load_model(
+    store: Store | Path | str,
+    key: str,
+    which: Which = "selected",
+    *,
+    clean: LabelledSet | None = None,
+) -> nn.Module:
+    """Return a trained model, in evaluation mode: raw inputs `[B, …]` to logits `[B, K]`.
+
+    Arguments:
+        store: the store that has the run, or its folder.
+        key: the run's key, as in its record.
+        which: `"selected"` (the last ones where nothing selected) or `"last"` weights.
+        clean: the run's training set, for weights that an older version wrote.
+
+    Errors: `StoreError` if the store has no such run or no such weights; `ModelError` for a network that
+        was given as an object.
+    """
+    store = store if isinstance(store, Store) else Store(store)
+    return store.load_model(key, which, clean=clean)
+
+
+def _answers(record: RunRecord, has_test: bool) -> bool:
+    """Return whether a run with this record need not be done again."""
+    lacks_test = has_test and record.num_test is None
+    return record.status != "failed" and not lacks_test
 
 
 def _locked(path: Path) -> int | None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-import dilute.data
 from dilute.dilution import DilutedSet, ReplacedSet
 from dilute.environment import choose_device
 from dilute.errors import DiluteError, one_line
@@ -97,8 +96,7 @@ def estimate(
 
 def measure(plan: Plan, spec: RunSpec, device: torch.device) -> Rate:
     """Return how fast a run like `spec` goes on `device`: the median of steps on some of its data, after a first one."""
-    source = plan.sources[spec.data]
-    clean = dilute.data.load(source.load_name, plan.data_dir, source.resize, source.stream).train
+    clean = plan.sources[spec.data].load().train
     rows = np.arange(min(_IMAGES, len(clean)))
     noisy = (
         DilutedSet(clean, spec.alpha, spec.noise, rows=rows)

@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from dilute.data import AS_THEY_ARE, Reading
 from dilute.errors import DiluteError, SpecError, StoreError
 from dilute.files import is_local, write_file
 from dilute.interruption import stop_requests
@@ -50,9 +51,8 @@ def run_sweep(
     workers: int | None = None,
     threads: int | None = None,
     device: str | None = None,
-    data_dir: Path | None = None,
+    reading: Reading = AS_THEY_ARE,
     sources: Mapping[str, str] | None = None,
-    resize: int | None = None,
     retry_failed: bool = False,
     keep_weights: bool = True,
     loader_workers: int = 0,
@@ -68,12 +68,12 @@ def run_sweep(
     the worker processes import.
 
     Arguments:
-        specs: the runs, as of `read_sweep`; or a `Plan` of them, which has data_dir, sources and resize.
+        specs: the runs, as of `read_sweep`; or a `Plan` of them, which has reading and sources.
         store: the store, or its folder.
         workers: runs at the same time; as many as there are cores (or GPUs) for, if None.
         threads: CPU threads of each worker; its share of the cores if workers are given, else 1.
         device: `cpu`, `cuda:1`, …; None for the GPUs in turn if there are some.
-        data_dir, sources, resize: as for `make_plan`.
+        reading, sources: as for `make_plan`.
         retry_failed: do runs again that the store has as failed.
         keep_weights: also keep the weights of the last and the selected models.
         loader_workers: processes of each run that load images ahead, beside its threads; 0 for none.
@@ -89,7 +89,7 @@ def run_sweep(
         raise SpecError(f"hang_seconds = {hang_seconds:g} cannot be; it must be above 0")
     places = share(workers, threads, device, loader_workers)
     if not isinstance(specs, Plan):
-        specs = make_plan(specs, data_dir=data_dir, resize=resize, sources=sources)
+        specs = make_plan(specs, reading=reading, sources=sources)
     store = store if isinstance(store, Store) else Store(store)
     found = standing(specs, store)
     sweep = _Sweep(specs, store, found, retry_failed, on_progress)
@@ -98,8 +98,7 @@ def run_sweep(
     check_space(store)
     # From the root on, since nodes of a cluster work in folders of their own.
     folder = store.folder.absolute() if is_local(store.folder) else store.folder
-    data_folder = specs.data_dir and specs.data_dir.absolute()
-    common = (data_folder, specs.sources, keep_weights, loader_workers)
+    common = (specs.sources, keep_weights, loader_workers)
     if cluster is None:
         settings = [Setting(folder, p.threads, p.device, *common) for p in places]
         sweep.work(lambda chosen: LocalCrew(chosen, hang_seconds), settings)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import dilute.data
-from dilute.data import LabelledSet, can_resize, white_noise_size
+from dilute.data import (
+    AS_THEY_ARE,
+    LabelledSet,
+    Reading,
+    Splits,
+    can_stream,
+    reading_for,
+    white_noise_size,
+)
 from dilute.errors import DiluteError, SpecError
-from dilute.runs import RunRecord, RunSpec, Store, check, num_taken
+from dilute.runs import Material, RunRecord, RunSpec, Store, num_taken
 from dilute.sweeps.grid import label, varied_fields
 
 
@@ -20,16 +27,18 @@ class Source:
 
     Attributes:
         load_name: what `dilute.data.load` takes, from whatever folder.
-        resize: pixels, as for `load`.
+        reading: how it was read, so that workers read it in the same way.
         num_train, num_test: images; num_test is None without a test set.
-        stream: whether it was streamed, so that workers read it in the same way.
     """
 
     load_name: str
-    resize: int | None
+    reading: Reading
     num_train: int
     num_test: int | None
-    stream: bool = False
+
+    def load(self) -> Splits:
+        """Return the data."""
+        return dilute.data.load(self.load_name, self.reading)
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,6 @@ class Plan:
 
     specs: Mapping[str, RunSpec]
     sources: Mapping[str, Source]
-    data_dir: Path | None
 
 
 @dataclass(frozen=True)
@@ -59,22 +67,21 @@ class Standing:
 def make_plan(
     specs: Iterable[RunSpec],
     *,
-    data_dir: Path | None = None,
-    resize: int | None = None,
+    reading: Reading = AS_THEY_ARE,
     sources: Mapping[str, str] | None = None,
 ) -> Plan:
     """Load every data set once and return the runs under the data's own names, each run checked.
 
     Arguments:
-        data_dir, resize: as for `dilute.data.load`.
+        reading: how to read the data; an option counts for those that have a use for it.
         sources: for data that the specs name as records do (`folder@hash`), what to load.
 
-    Errors: those of `load` and of `check`, the latter with what tells the run from the others.
+    Errors: those of `load` and of `Material.check`, the latter with what tells the run from the others.
     """
     specs = list(specs)
     if not specs:
         raise SpecError("the sweep has no runs; give at least one")
-    loader = _Loader(specs, data_dir, resize, sources or {})
+    loader = _Loader(specs, reading.absolute(), sources or {})
     fields = varied_fields(specs)
     resolved: dict[int, RunSpec] = {}
     built: set[tuple[str, tuple[int, ...], int]] = set()
@@ -84,15 +91,14 @@ def make_plan(
         spec = specs[number]
         splits = loader.splits(spec.data)
         pool = loader.pool(spec.noisy_images)
-        names = {"data": splits.name, "noisy_images": pool.name if pool else spec.noisy_images}
-        own = spec if splits.name == spec.data and not pool else spec.model_copy(update=names)
+        material = Material.of(spec, splits=splits, pool=pool)
         try:
-            check(own, splits, pool, built)
+            material.check(built)
         except DiluteError as error:
             raise type(error)(f"run {label(spec, fields)}: {error}") from None
-        resolved[number] = own
+        resolved[number] = material.spec
     by_key = {spec.key(): spec for _, spec in sorted(resolved.items(), key=lambda item: item[0])}
-    return Plan(by_key, loader.sources, data_dir)
+    return Plan(by_key, loader.sources)
 
 
 class _Loader:
@@ -101,31 +107,27 @@ class _Loader:
     def __init__(
         self,
         specs: Sequence[RunSpec],
-        data_dir: Path | None,
-        resize: int | None,
+        reading: Reading,
         load_names: Mapping[str, str],
     ) -> None:
         self.sources: dict[str, Source] = {}
-        self._data_dir = data_dir
-        self._resize = resize
+        self._reading = reading
         self._load_names = load_names
         names = {spec.data for spec in specs} | {spec.noisy_images for spec in specs}
-        self._has_use = any(can_resize(load_names.get(name, name)) for name in names)
-        self._held: dict[str, tuple[str, dilute.data.Splits]] = {}
+        self._all_names = [load_names.get(name, name) for name in names]
+        self._held: dict[str, tuple[str, Splits]] = {}
 
-    def splits(self, name: str, role: str = "data") -> dilute.data.Splits:
+    def splits(self, name: str, role: str = "data") -> Splits:
         held = self._held.get(role)
         if held is None or held[0] != name:
             load_name = self._load_names.get(name, name)
-            resize = self._resize if can_resize(load_name) or not self._has_use else None
-            found = dilute.data.load(load_name, self._data_dir, resize)
+            reading = reading_for(load_name, self._reading, self._all_names)
+            found = dilute.data.load(load_name, reading)
+            if can_stream(load_name):  # as it was decided here, where a worker has less memory
+                reading = replace(reading, stream=found.train.is_streamed)
             num_test = len(found.test) if found.test is not None else None
             self.sources[found.name] = Source(
-                dilute.data.absolute(load_name),
-                resize,
-                len(found.train),
-                num_test,
-                found.train.is_streamed,
+                dilute.data.absolute(load_name), reading, len(found.train), num_test
             )
             held = self._held[role] = (name, found)
         return held[1]

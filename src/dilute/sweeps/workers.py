@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import dilute.data
 from dilute.data import Splits
 from dilute.errors import DataError, DiluteError, StoreError, one_line
-from dilute.runs import Execution, RunSpec, Store
+from dilute.runs import Execution, Material, RunSpec, Store
 from dilute.sweeps.plan import Source, answers
 from dilute.training import Trained
 
@@ -33,7 +32,6 @@ class Setting:
     store: Path
     threads: int
     device: str | None
-    data_dir: Path | None
     sources: Mapping[str, Source]
     keep_weights: bool
     loader_workers: int = 0
@@ -177,15 +175,13 @@ def _run(
     execution = Execution(
         device=setting.device,
         threads=setting.threads,
-        data_dir=setting.data_dir,
         loader_workers=setting.loader_workers,
         on_step=_Teller(spec.batch_size, tell),
     )
     try:
         keep_weights = setting.keep_weights
-        _, was_there = store.run(
-            spec, execution, splits=splits, pool=pool, keep_weights=keep_weights
-        )
+        material = Material.of(spec, splits=splits, pool=pool)
+        was_there = store.run(material, execution, keep_weights=keep_weights).was_known
     except KeyboardInterrupt:  # Interrupted, or a second Ctrl-C
         record = store.get(task.key)
         if record is None or not answers(record, setting.sources[spec.data]):
@@ -226,9 +222,7 @@ class HeldData:
         """
         if name not in self._held:
             source = self.setting.sources[name]
-            found = dilute.data.load(
-                source.load_name, self.setting.data_dir, source.resize, source.stream
-            )
+            found = source.load()
             if found.name != name:
                 raise DataError(
                     f"{source.load_name} was {name} when the sweep began and is {found.name} now; "
