@@ -2,7 +2,7 @@
 
 Against batches of 128 whose learning rate is tuned by grid on held-out noisy labels: on single labels with
 AdaDelta at a constant rate, as the paper trains, and, a stronger rival, on all labels of an image with AdamW
-falling to zero. Writes what `advise` said to `results/advice/`, runs to `results/gradients/`, and a table.
+falling to zero. Writes what `advise` said to `results/advice.json`, runs to `results/gradients/`, and a table.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from readme import write_table
 from studies import PAGE, STORE
 
 from dilute.advice import Timing, advise
-from dilute.files import make_folder, write_file
+from dilute.files import write_file
 from dilute.paper.setup import SINGLE_DRAWS
 from dilute.runs import Material, RunRecord, RunSpec, Store
 from dilute.sweeps import run_sweep
 
-ADVICE = ROOT / "results" / "advice"
-TABLE = ROOT / "results" / "advice.md"
+ADVICE = ROOT / "results" / "advice.json"
 COMMAND = "make advice"
 ALPHAS = (5, 20, 50)
 GROUPED: dict[str, Any] = {"copies": "all", "batch_size": 128}
@@ -74,16 +73,16 @@ def single_grid(one: Setting) -> list[RunSpec]:
 
 def advised(one: Setting) -> tuple[RunSpec, Timing]:
     """Return the run as advised, and the time of its steps; the advice is asked for once and kept."""
-    path = ADVICE / f"{one.name}.json"
-    if not path.exists():
+    documents = json.loads(ADVICE.read_text()) if ADVICE.exists() else {}
+    if one.name not in documents:
         print(f"asking for advice: {one.name}", file=sys.stderr, flush=True)
         torch.set_num_threads(2)
         noisy = Material.of(one.spec()).noisy
         found = advise(one.model, noisy)
-        document = {**asdict(found), "recipe": found.recipe().model_dump(exclude_none=True)}
-        make_folder(ADVICE)
-        write_file(path, (json.dumps(document, indent=1) + "\n").encode())
-    document = json.loads(path.read_text())
+        recipe = found.recipe().model_dump(exclude_none=True)
+        documents[one.name] = {**asdict(found), "recipe": recipe}
+        write_file(ADVICE, (json.dumps(dict(sorted(documents.items())), indent=1) + "\n").encode())
+    document = json.loads(ADVICE.read_text())[one.name]
     points = 6 if one.model == "conv6" else 20
     recipe = {**document["recipe"], "curve_points": points}
     return one.spec(**recipe), Timing(**document["timing"])
@@ -175,9 +174,7 @@ def main() -> None:
     ):
         result = run_sweep(specs, STORE, keep_weights=False)
         assert not result.interrupted, "the same command goes on"
-    text = table(Store(STORE))
-    write_file(TABLE, (text + "\n").encode())
-    write_table("advice", text, command=COMMAND, path=PAGE)
+    write_table("advice", table(Store(STORE)), command=COMMAND, path=PAGE)
 
 
 if __name__ == "__main__":

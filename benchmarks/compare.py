@@ -16,7 +16,7 @@ from readme import write_table
 
 from dilute.comparison import Contest, Standing, draw_comparison, in_percent, outcomes, ranking
 from dilute.figures import save
-from dilute.methods import METHODS
+from dilute.methods import METHOD_NAMES, make_method
 from dilute.noise import Structured
 from dilute.runs import RunRecord, RunSpec, Store
 from dilute.sweeps import run_sweep
@@ -115,7 +115,7 @@ PARTS = (
         "mlp1-small",
         "MNIST, 4,000 images, one hidden layer",
         tuple(
-            mnist(alpha, METHODS, num_clean=4000, passes=8.0, learning_rates=(1e-3,))
+            mnist(alpha, METHOD_NAMES, num_clean=4000, passes=8.0, learning_rates=(1e-3,))
             for alpha in (5, 20, 100)
         ),
     ),
@@ -203,7 +203,7 @@ def table(standings: Sequence[Standing]) -> str:
     ]
     for name in by_mean:
         found = [cells.get((name, amount)) for amount in amounts]
-        kind = METHODS[name]
+        kind = make_method(name)
         seconds = [one.seconds for one in found if one and one.seconds is not None]
         shown = f"{min(seconds):.0f} to {max(seconds):.0f}" if seconds else "–"
         lines.append(

@@ -36,9 +36,10 @@ from dilute.noise import (
     Structured,
     Uniform,
     UniformOther,
-    alpha_from_wrong_rate,
+    alpha_from_rate,
     majority_is_true,
     noise_rate,
+    wrong_rate,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -100,7 +101,10 @@ def planted(
         alpha = 20.0 if noise.pattern == "structured" else 1.0
         for _ in range(20):
             matrix = noise.matrix(10, alpha)
-            alpha = alpha_from_wrong_rate(wrong, matrix, shares)
+            reachable = wrong_rate(np.inf, matrix, shares)
+            if wrong >= reachable:
+                return None
+            alpha = alpha_from_rate(wrong / reachable)
         matrix = noise.matrix(10, alpha)
     except NoiseError:
         return None

@@ -24,7 +24,7 @@ from dilute import cli
 from dilute.advice import AdviceLaw
 from dilute.files import write_file
 from dilute.paper import FIGURES, Reproduction, chosen_figures, reproduce
-from dilute.planning.recipe import recipe
+from dilute.planning.pilot_recipe import pilot_recipe
 from dilute.runs import Store
 from dilute.studies import STUDIES, advice_law
 
@@ -42,7 +42,7 @@ PLAN_COMMAND = shlex.split(
     "plan results/laws --setting 'mnist conv4' --target 0.95 --alpha 20 --have 60000 --clean-price 0.1 --noisy-price 0.002 "
     "--relabel-price 0.05 --picture results/figures/plan-example.png"
 )
-LAW = Path(dilute.advice.__file__).parent / "law.json"
+LAW = Path(dilute.advice.__file__).parent / "power_laws.json"
 COMMAND = "make studies"
 
 
@@ -86,7 +86,7 @@ def recipe_table() -> str:
         rate = spec["learning_rate"]
         at = "" if rate == 1e-3 else f" at {rate:g}"
         tried.setdefault(cell, []).append(f"{record.steps:,}{at}: {100 * (accuracy or 0):.1f}")
-        taken = recipe(spec["num_clean"], spec["alpha"])
+        taken = pilot_recipe(spec["num_clean"], spec["alpha"])
         chosen[cell] = f"{taken['budget_steps']:,} at {taken['learning_rate']:g}"
     lines = [
         "| data, model | n | alpha | steps (at learning rates other than 0.001): held-out clean accuracy, % | recipe |",

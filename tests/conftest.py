@@ -1,10 +1,14 @@
-"""Shared by all tests: small sets, and a cache of their own."""
+"""Shared by all tests: small sets, a cache of their own, and the command line."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from pictures import CLASSES, jpeg, write_shard
 
+from dilute.cli import main
 from dilute.data import LabelledSet, Splits, load
 
 
@@ -35,3 +39,41 @@ def small() -> LabelledSet:
     )
     labels = np.array([0] * 50 + [1] * 30 + [2] * 10)
     return LabelledSet(images, labels, ("ant", "bee", "cat"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """60 JPEG files of three classes for training, 15 for testing; some grey, of two shapes."""
+    for part, count in (("train", 20), ("val", 5)):
+        for label, name in enumerate(CLASSES):
+            place = tmp_path / "pets" / part / name
+            place.mkdir(parents=True)
+            for index in range(count):
+                size = (24, 18) if index % 2 else (15, 30)
+                number = 1000 * (part == "val") + 100 * label + index
+                (place / f"{index:02}.jpg").write_bytes(jpeg(number, size))
+    return tmp_path / "pets"
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Path:
+    """Four shards of 15 images for training, one for testing."""
+    place = tmp_path / "shards"
+    place.mkdir()
+    for number in range(4):
+        write_shard(
+            place / f"train-{number}.tar", range(15 * number, 15 * number + 15), lambda n: n % 3
+        )
+    write_shard(place / "val-0.tar", range(100, 115), lambda n: n % 3)
+    return place
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]):
+    """Run a command in this process: exit code, standard output, standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = main([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return run

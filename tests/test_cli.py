@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import os
-import struct
 import subprocess
 import sys
 import time
@@ -13,36 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import QUICK, SMALL, TRAIN, assert_one_line
+from own_data import write_mnist_like, write_pictures
 
 import dilute
-from dilute.cli import app, main
-from dilute.runs import Store
-
-QUICK = ["--steps", "5", "--batch-size", "16", "--curve-points", "1"]
-TRAIN = ["run", "digits", "--model", "perceptron", *QUICK]
-SMALL = [*TRAIN, "--alpha", "2"]
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]):
-    """Run a command in this process: exit code, standard output, standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(argument) for argument in arguments])
-        return code, *capsys.readouterr()
-
-    return run
-
-
-def assert_one_line(result: tuple[int, str, str], *says: str) -> None:
-    code, out, err = result
-    assert code == 1, (code, out, err)
-    assert out == ""
-    assert err.startswith("dilute: ")
-    assert err.count("\n") == 1, err
-    assert "Traceback" not in err
-    for text in says:
-        assert text in err, err
+from dilute.cli import app
 
 
 @pytest.mark.parametrize(
@@ -243,30 +215,6 @@ def test_data_commands(command, tmp_path: Path):
     assert code == 0
 
 
-def write_idx(path: Path, values: np.ndarray, magic: int | None = None) -> None:
-    header = struct.pack(f">{1 + values.ndim}I", magic or 0x800 + values.ndim, *values.shape)
-    path.write_bytes(gzip.compress(header + values.astype(np.uint8).tobytes()))
-
-
-def write_mnist_like(folder: Path) -> None:
-    folder.mkdir()
-    for part in ("train", "t10k"):
-        write_idx(folder / f"{part}-images-idx3-ubyte.gz", np.zeros((20, 8, 8)))
-        write_idx(folder / f"{part}-labels-idx1-ubyte.gz", np.arange(20) % 2)
-
-
-def write_pictures(
-    folder: Path, sizes: tuple[int, ...] = (8, 8), classes: tuple[str, ...] = ("ant", "bee")
-) -> None:
-    from PIL import Image
-
-    for name in classes:
-        (folder / name).mkdir(parents=True)
-        for number in range(10):
-            side = sizes[number % len(sizes)]
-            Image.new("RGB", (side, side), (number, 0, 0)).save(folder / name / f"{number}.png")
-
-
 def test_own_data_run(command, tmp_path: Path):
     write_mnist_like(tmp_path / "idx")
     write_pictures(tmp_path / "pictures", sizes=(8, 12))
@@ -298,161 +246,6 @@ def test_own_data_run(command, tmp_path: Path):
         spec = json.loads(out)["spec"]
         assert str(tmp_path) not in json.dumps(spec), "a spec holds no path"
         assert spec["data"].startswith(data.partition(":")[0] + "@")
-
-
-class TestBadInput:
-    """Each gets one clear line and exit code 1, no traceback, and leaves nothing behind."""
-
-    @pytest.mark.parametrize(
-        ("arguments", "says"),
-        [
-            (["--alpha", "-3"], ["alpha = -3", "greater than or equal to 0"]),
-            (["--alpha", "inf"], ["alpha = inf", "finite"]),
-            (["--alpha", "nan"], ["alpha = nan", "finite"]),
-            (["--alpha", "1e15"], ["GiB", "take alpha ≤"]),
-            (["--alpha", "many"], ["received many", "valid number"]),
-            (["--rate", "0.5"], ["give one"]),
-            (["--copies", "²"], ["copies = '²'"]),
-            (["--copies=--5"], ["copies = '--5'"]),
-            (["--checkpoint-every", "0"], ["received 0", "greater than or equal to 1"]),
-            (["--alpha", "1e308", "--noisy-images", "white_noise"], ["GiB"]),
-            (["--model", "json:loads"], ["cannot be built"]),
-            (["--model", ".x:f"], ["cannot be imported"]),
-            (["--heldout", "digits", "--heldout-labels", "clean"], ["no effect beside --heldout"]),
-            (["--order", "random"], ["order has no meaning for uniform"]),
-            (["--seed", "-1"], ["received -1", "greater than or equal to 0"]),
-            (["--noise", "unifrom"], ["did you mean uniform"]),
-            (["--noise", "structured", "--delta", "1", "--order", "random"], ["needs alpha ≥ 10"]),
-            (["--model", "conv44"], ["did you mean conv4"]),
-            (["--method", "maee"], ["unknown method 'maee'", "did you mean mae"]),
-            (["--copies", "some"], ["copies = 'some'", "'all' or 'expected'"]),
-            (["--steps", "5", "--epochs", "1"], ["give exactly one"]),
-            (["--num-clean", "5000"], ["take num_clean ≤"]),
-            (["--noisy-images", "cifra10"], ["did you mean cifar10"]),
-            (
-                ["--noisy-images", "white_noise:0"],
-                ["'white_noise:0'", "a whole number from 1 to 10^12"],
-            ),
-            (["--noisy-images", "white_noise:"], ["as in white_noise:20000"]),
-            (["--noisy-images", "white_noise:many"], ["as in white_noise:20000"]),
-            (["--noisy-images", "white_nois"], ["unknown data set 'white_nois'"]),
-            (
-                ["--optimizer", "sgd", "--epsilon", "1e-6"],
-                ["epsilon = 1e-06 has no meaning for sgd"],
-            ),
-            (["--epsilon", "0"], ["epsilon = 0", "greater than 0"]),
-            (["--optimizer", "adam"], ["optimizer = 'adam'", "adamw"]),
-            (["--device", "quantum"], ["device 'quantum' cannot be used"]),
-            (["--labels", "none.parquet"], ["--alpha has no effect beside --labels none.parquet"]),
-            (["--no-such-option"], ["--no-such-option", "see dilute --help"]),
-            (["--threads", "0"], ["received 0", "greater than or equal to 1"]),
-        ],
-    )
-    def test_options_of_run(self, command, tmp_path: Path, arguments: list[str], says: list[str]):
-        assert_one_line(command(*SMALL, *arguments, "--store", tmp_path / "runs"), *says)
-        assert not list(tmp_path.iterdir())
-
-    @pytest.mark.parametrize(
-        ("name", "says"),
-        [
-            ("mnist6k", ["unknown data set 'mnist6k'", "did you mean mnist5k"]),
-            ("folder:", ["folder:DIR"]),
-            ("folder:~nobody-of-that-name/x", ["check the path"]),
-            ("idx:" + "x" * 300, ["check the path"]),
-            ("a\nb", ["control characters"]),
-            ("folder:nowhere", ["nowhere"]),
-            ("npz:nowhere.npz", ["nowhere.npz"]),
-            ("parquet:nowhere.parquet", ["nowhere.parquet"]),
-            ("idx:nowhere", ["nowhere"]),
-        ],
-    )
-    def test_names_of_data(self, command, name: str, says: list[str]):
-        assert_one_line(command("data", "info", name), *says)
-
-    def test_features_into_a_convolutional_model(self, command, tmp_path: Path):
-        np.savez(
-            tmp_path / "f.npz", x=np.ones((40, 3)) * np.arange(40)[:, None], y=np.arange(40) % 2
-        )
-        result = command(
-            "run", f"npz:{tmp_path / 'f.npz'}", "--model", "conv4", "--store", tmp_path / "runs"
-        )
-        assert_one_line(result, "model 'conv4' needs images", "take perceptron")
-
-    @pytest.mark.parametrize(
-        ("spoil", "says"),
-        [
-            (lambda f: write_idx(f / "train-labels-idx1-ubyte.gz", np.arange(20) * 0), ["class"]),
-            (lambda f: write_idx(f / "t10k-labels-idx1-ubyte.gz", np.arange(20) % 3), ["class"]),
-            (lambda f: write_idx(f / "train-images-idx3-ubyte.gz", np.zeros((20, 8, 8)), magic=77), ["train-images"]),
-            (lambda f: (f / "train-images-idx3-ubyte.gz").write_bytes(b"\x1f\x8b junk"), ["train-images"]),
-            (lambda f: (f / "train-images-idx3-ubyte.gz").write_bytes(
-                gzip.compress(struct.pack(">4I", 0x803, 20, 8, 8) + b"\0" * 100)), ["train-images"]),
-            (lambda f: (f / "train-images-idx3-ubyte.gz").write_bytes(
-                gzip.compress(struct.pack(">4I", 0x803, 4_000_000_000, 4000, 4000) + b"\0" * 10**6)), ["train-images"]),
-        ],
-    )  # fmt: skip
-    def test_idx(self, command, tmp_path: Path, spoil, says: list[str]):
-        folder = tmp_path / "idx"
-        write_mnist_like(folder)
-        spoil(folder)
-        assert_one_line(command("data", "info", f"idx:{folder}"), *says)
-
-    def test_pictures(self, command, tmp_path: Path):
-        name = f"folder:{tmp_path / 'p'}"
-        (tmp_path / "p").mkdir()
-        assert_one_line(command("data", "info", name))
-        write_pictures(tmp_path / "p", classes=("ant",))
-        assert_one_line(command("data", "info", name), "at least two")
-        (tmp_path / "p" / "bee").mkdir()
-        assert_one_line(command("data", "info", name), "bee")
-        (tmp_path / "p" / "bee").rmdir()
-        write_pictures(tmp_path / "p", sizes=(8, 9), classes=("cat",))
-        assert_one_line(command("data", "info", name), "resize")
-        (tmp_path / "p" / "cat" / "3.png").write_bytes(b"not a picture")
-        assert_one_line(command("data", "info", name, "--resize", 8), "3.png")
-
-    def test_features_that_are_no_numbers(self, command, tmp_path: Path):
-        features = np.ones((40, 3))
-        features[7, 1] = np.nan
-        np.savez(tmp_path / "f.npz", x=features, y=np.arange(40) % 2)
-        assert_one_line(command("data", "info", f"npz:{tmp_path / 'f.npz'}"), "NaN")
-
-    def test_labels_out_of_range(self, command, tmp_path: Path):
-        np.savez(tmp_path / "f.npz", x=np.ones((40, 3)), y=np.arange(40) % 2 - 1)
-        assert_one_line(command("data", "info", f"npz:{tmp_path / 'f.npz'}"), "-1")
-
-    def test_a_store_that_cannot_be_written(self, command, tmp_path: Path):
-        (tmp_path / "file").write_text("")
-        assert_one_line(command(*SMALL, "--store", tmp_path / "file" / "runs"), "cannot write")
-
-    @pytest.mark.skipif(
-        not Path("/dev/full").exists(), reason="needs /dev/full, a device that is always full"
-    )
-    def test_output_to_a_full_disk(self):
-        with Path("/dev/full").open("w") as full:
-            done = subprocess.run(
-                [sys.executable, "-m", "dilute", "data", "list"],
-                stdout=full,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        assert done.returncode == 1
-        assert done.stderr == "dilute: cannot read or write the output: No space left on device\n"
-
-    def test_a_disk_that_fills_up_during_a_run(
-        self, command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ):
-        def full(descriptor: int) -> None:
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(os, "fsync", full)
-        assert_one_line(
-            (lambda r: (r[0], r[1], r[2].splitlines()[-1] + "\n"))(
-                command(*SMALL, "--store", tmp_path)
-            ),
-            "the disk is full",
-        )
-        assert list(tmp_path.iterdir()) == []
 
 
 def test_interrupting_exits_with_130(tmp_path: Path):
@@ -503,85 +296,3 @@ def test_demo_at_its_smallest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert "1,000 unseen digits" in out
     for name in ("labels.png", "curves.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
-
-
-LOOK = ["gradients", "digits", "--model", "perceptron", "--alpha", "4", "--images", "128"]
-
-
-def test_gradients_are_told_at_the_start_and_along_a_run(command):
-    code, out, err = command(*LOOK, "--copies", "1,all", "--at", "0,10", "--batch-size", "32")
-    assert code == 0, err
-    assert "after 0 steps, alpha = 4: 20.0% of the labels clean" in out
-    assert "after 10 steps" in out
-    assert "32 visits in clean labels: measured" in out
-    assert "step 10: the mean gradient" in err
-
-
-def test_gradients_at_the_weights_of_a_run(command, tmp_path: Path):
-    assert command(*SMALL, "--store", tmp_path)[0] == 0
-    (path,) = tmp_path.glob("*.last.safetensors")
-    code, out, err = command(*LOOK, "--weights", path, "--json")
-    assert code == 0, err
-    (found,) = json.loads(out)
-    assert found["weights"] == str(path)
-    assert found["alpha"] == 4
-    visits = {one["copies"]: one for one in found["visits"]}
-    assert visits.keys() == {1, 4, "all", "expected"}
-    assert visits[1]["effective_batch"]["counting_clean_examples"] == pytest.approx(128 / 5)
-    assert visits[1]["effective_batch"]["signal_over_noise"] == pytest.approx(128 / 25)
-    value, low, high = visits["all"]["effective_batch"]["measured"]
-    assert 0 < low < value < high
-    assert [layer["layer"] for layer in found["signals"]] == ["", "1"]
-
-
-def test_gradients_say_what_is_wrong_in_one_line(command, tmp_path: Path):
-    assert command(*SMALL, "--store", tmp_path)[0] == 0
-    (path,) = tmp_path.glob("*.last.safetensors")
-    other = ["gradients", "digits", "--model", "mlp1", "--weights", path]
-    for arguments, says in (
-        (other, "the weights are those of another model"),
-        ([*LOOK, "--weights", tmp_path / "none"], "do not exist"),
-        ([*LOOK, "--at", "0,x"], "steps '0,x' cannot be read; give numbers as in 0,50,200"),
-        ([*LOOK, "--weights", path, "--at", "0"], "--at has no effect beside --weights"),
-        ([*LOOK, "--copies", "some"], "copies = 'some' cannot be"),
-        ([*LOOK, "--images", "100000"], "a set of 1438 images is too small for batches of 3125"),
-    ):
-        code, out, err = command(*arguments)
-        assert (code, out) == (1, "")
-        assert says in err.splitlines()[-1]
-        assert "Traceback" not in err
-
-
-def test_advice_is_a_command_that_runs(command, tmp_path: Path):
-    asked = ["advise", "digits", "--model", "perceptron", "--alpha", "4", "--images", "512"]
-    code, out, err = command(*asked, "--noise", "pair", "--json")
-    assert code == 0, err
-    found = json.loads(out)
-    assert found["copies"] == "all"
-    assert found["learning_rate"]["low"] < found["learning_rate"]["value"]
-    words = found["command"].split()
-    assert words[:2] == ["dilute", "run"]
-    steps = words.index("--steps") + 1
-    assert int(words[steps]) == found["steps"]["value"]
-    words[steps] = "3"
-    assert command(*words[1:], "--store", tmp_path, "--curve-points", "1")[0] == 0
-    (record,) = Store(tmp_path).records()
-    assert record.spec["noise"] == {"pattern": "pair"}
-    code, out, _ = command(*asked)
-    assert code == 0
-    last = out.splitlines()[-1]
-    assert last.startswith(
-        "dilute run digits --model perceptron --alpha 4 --method patches_estimated --copies all --batch-size"
-    )
-
-
-def test_a_run_logs_its_gradients(command, tmp_path: Path):
-    code, out, err = command(*SMALL, "--log-gradients", "--store", tmp_path, "--json")
-    assert code == 0, err
-    record = json.loads(out)
-    assert record["spec"]["log_gradients"] is True
-    assert record["gradient_seconds"] > 0
-    first, last = record["curve"]
-    assert first["step"] == 0
-    assert first["gradient"]["length"] > 0
-    assert last["gradient"] is None

@@ -19,7 +19,7 @@ import typer
 
 import dilute.cli
 from dilute.cli import described, main
-from dilute.cli.pages import Command
+from dilute.cli.pages import Command, add_command
 from dilute.data import OWN
 from dilute.methods import METHODS
 from dilute.models import MODELS
@@ -54,16 +54,18 @@ REQUIRED = {
     "data fetch": ["digits"],
     "demo": [],
     "data list": [],
+    "store pack": ["runs"],
+    "store delete": ["runs", "007a92c8aa4a2cf580f1"],
 }
+STRUCTURED = ["--noise", "structured", "--delta", "0.1"]
 BESIDE = {
-    "--noise": ["--alpha", "1"],
-    "--class-map": ["--noise", "asymmetric"],
-    "--delta": ["--noise", "structured", "--order", "random"],
-    "--order": ["--noise", "structured", "--delta", "0.1"],
-    "--order-seed": ["--noise", "structured", "--delta", "0.1", "--order", "random"],
-    "--class-order": ["--noise", "structured", "--delta", "0.1"],
-    "--confusion": ["--noise", "confusion"],
-    "--noise-option": ["--noise", "structured", "--order", "random"],
+    "--class-map": ["--noise", "asymmetric", "--class-map", "mnist"],
+    "--delta": STRUCTURED,
+    "--order": STRUCTURED,
+    "--order-seed": [*STRUCTURED, "--order", "random"],
+    "--class-order": STRUCTURED,
+    "--confusion": STRUCTURED,
+    "--noise-option": STRUCTURED,
     "--address": ["--engine", "ray"],
     "--gpus-per-run": ["--engine", "ray"],
 }
@@ -74,7 +76,7 @@ VALUES = {
     "--delta": "0.2",
     "--order": "reverse",
     "--class-order": "3,1,2",
-    "--noise-option": "delta=0.3",
+    "--noise-option": "order=reverse",
     "--noisy-images": "white_noise",
     "--method-option": "q=0.5",
     "--copies": "expected",
@@ -86,14 +88,19 @@ VALUES = {
 """Values of options, where a word or a number like any other will not do."""
 
 
-def commands(group: Any = None, prefix: str = "") -> Iterator[tuple[str, Command]]:
-    """Yield all commands by name, each with its options."""
-    for name, one in (group or typer.main.get_command(dilute.cli.app)).commands.items():
+@functools.cache
+def commands() -> dict[str, Command]:
+    """Return all commands by name, each with its options."""
+    return dict(_commands_of(typer.main.get_command(dilute.cli.app), ""))
+
+
+def _commands_of(group: Any, prefix: str) -> Iterator[tuple[str, Command]]:
+    for name, one in group.commands.items():
         if isinstance(one, Command):
             one.make_options()
             yield prefix + name, one
         else:
-            yield from commands(one, f"{prefix}{name} ")
+            yield from _commands_of(one, f"{prefix}{name} ")
 
 
 def called(command: Command) -> Callable[..., None]:
@@ -101,27 +108,27 @@ def called(command: Command) -> Callable[..., None]:
     return command.callback.function
 
 
-def received(command: Command, arguments: list[str]) -> dict[str, Any]:
+def received(name: str, arguments: list[str]) -> dict[str, Any]:
     """Return what the function of a command would be called with."""
     found: dict[str, Any] = {}
-    function = called(command)
 
-    @functools.wraps(function)
+    @functools.wraps(called(commands()[name]))
     def recorder(**values: Any) -> None:
         found.update({name: value for name, value in values.items() if name != "given"})
 
-    command.callback.function = recorder
+    app = typer.Typer()
+    add_command(app, name, recorder)
+    command = typer.main.get_command(app)
     command.make_options()
-    with command.make_context("dilute", arguments) as context:
+    with command.make_context(name, list(arguments)) as context:
         command.invoke(context)
-    command.callback.function = function
     return found
 
 
 def walked() -> list[Any]:
     return [
         pytest.param(name, option.opts[0], id=f"{name} {option.opts[0]}")
-        for name, command in commands()
+        for name, command in commands().items()
         for option in command.params
         if isinstance(option, typer.core.TyperOption)
     ]
@@ -177,21 +184,22 @@ def test_help_has_an_example_and_json_and_fits(
     assert f"Example: dilute {name}" in " ".join(out.split())
     assert "--json" in out
     assert max(len(line) for line in out.splitlines()) <= 80
-    assert "…" not in re.sub(r"(cuda, |cuda:1, |mps, |s3://|gs://)…", "", out), "a name is cut off"
+    for option in commands()[name].params:
+        assert all(flag in out for flag in option.opts if flag.startswith("--")), "cut off"
 
 
 def test_every_command_is_walked():
-    assert {name for name, _ in commands()} == set(REQUIRED)
+    assert set(commands()) == set(REQUIRED)
 
 
 def test_every_option_has_help():
-    for name, command in commands():
+    for name, command in commands().items():
         for option in command.params:
             assert option.help, f"{name} {option.name}"
 
 
 def test_help_names_what_the_registries_have():
-    texts = {option.name: option.help for option in dict(commands())["run"].params}
+    texts = {option.name: option.help for option in commands()["run"].params}
     for name, known in (("model", MODELS), ("method", METHODS), ("noise", PATTERNS)):
         words = re.findall(r"[a-z0-9_]+", texts[name])
         assert set(known) <= set(words)
@@ -213,43 +221,61 @@ def test_no_list_of_names_stands_in_the_commands():
 
 @pytest.mark.parametrize(("name", "flag"), walked())
 def test_an_option_reaches_the_function(name: str, flag: str, tmp_path: Path):
-    command = dict(commands())[name]
-    option = next(one for one in command.params if flag in one.opts)
-    np.savetxt(tmp_path / "matrix.csv", np.eye(3) + 0.1, delimiter=",")
-    beside = BESIDE.get(flag, []) if flag in BESIDE else []
-    if name in ("run", "labels", "advise", "gradients") and beside[:1] == ["--noise"]:
-        beside = ["--alpha", "1", *beside]
-    elif flag == "--noise" and name in ("plan", "compare"):
-        beside = []
-    base = [*REQUIRED[name], *beside]
+    option = next(one for one in commands()[name].params if flag in one.opts)
+    has_amount = any(one.name == "rate" for one in commands()[name].params)
+    base = [*REQUIRED[name], *BESIDE.get(flag, [])]
+    if has_amount and "--alpha" not in base and (flag == "--noise" or "--noise" in base):
+        base += ["--alpha", "1"]
     if flag == "--rate" and "--alpha" in base:
-        base = [*base[: base.index("--alpha")], "--rate", "0.1"]
-    value = VALUES.get(flag) or _value(option, tmp_path)
-    typed = [flag] if option.is_flag else [flag, value]
-    matrix = ["--confusion", str(tmp_path / "matrix.csv")]
-    before = [] if flag == "--confusion" or "confusion" not in base else matrix
-    if flag == "--confusion":
-        command.params  # its pattern cannot be without it
-        other = received(command, REQUIRED[name])
-    else:
-        needed = {"--delta": ["--delta", "0.1"], "--class-map": ["--class-map", "mnist"], "--noise-option": ["--delta", "0.1"]}  # fmt: skip
-        extra = needed.get(flag, [])
-        other = received(command, [*base, *before, *extra])
-    if flag == "--noise-option":
-        typed = [flag, "delta=0.3"]
-    assert received(command, [*base, *typed]) != other
+        base[base.index("--alpha")] = "--rate"
+    if flag == "--setting":
+        base[0] = "."  # a folder of records
+    typed = [flag] if option.is_flag else [flag, VALUES.get(flag) or _value(option, tmp_path)]
+    assert received(name, [*base, *typed]) != received(name, base)
 
 
 def _value(option: Any, folder: Path) -> str:
-    kind = option.type_descriptor.annotation
-    if option.opts[0] == "--confusion":
-        return str(folder / "matrix.csv")
-    return {int: "77", float: "0.77"}.get(kind, "other")
+    if option.name == "confusion":
+        path = folder / "matrix.csv"
+        np.savetxt(path, np.eye(3) + 0.1, delimiter=",")
+        return str(path)
+    return {int: "77", float: "0.77"}.get(option.type_descriptor.annotation, "other")
 
 
 @pytest.mark.parametrize("name", REQUIRED)
 def test_a_function_uses_all_that_it_gets(name: str):
-    function = called(dict(commands())[name])
+    function = called(commands()[name])
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     assert set(inspect.signature(function).parameters) <= used
+
+
+REFUSED = [
+    ("plan . --target 0.9 --noise pair --workers 7 --replacement", "--replacement, --noise, --workers have no effect beside a folder of records ."),
+    ("plan digits --target 0.9 --setting mlp1", "--setting has no effect beside data digits"),
+    ("run digits --model mlp1 --labels a.parquet --noise uniform", "--noise has no effect beside --labels a.parquet"),
+    ("run digits --model mlp1 --labels a.parquet --num-clean 5", "--num-clean has no effect beside --labels a.parquet"),
+    ("run digits --model mlp1 --heldout digits --heldout-fraction 0.05", "--heldout-fraction has no effect beside --heldout digits"),
+    ("run digits --model mlp1 --noise pair", "--noise has no effect without --alpha or --rate; give --alpha or --rate, too"),
+    ("advise digits --model mlp1 --noise pair", "--noise has no effect without --alpha or --rate"),
+    ("sweep s.yaml --dry-run --hang-seconds 5 --no-weights", "--hang-seconds, --no-weights have no effect beside --dry-run"),
+    ("sweep s.yaml --dry-run --engine ray", "--engine has no effect beside --dry-run"),
+    ("sweep s.yaml --address auto", "--address has no effect beside --engine local"),
+    ("sweep s.yaml --engine local --gpus-per-run 0", "--gpus-per-run has no effect beside --engine local"),
+    ("gradients digits --model mlp1 --weights w --at 0", "--at has no effect beside --weights w"),
+    ("estimate --annotations t.csv --trusted x.csv", "--trusted has no effect beside --annotations t.csv"),
+    ("estimate --annotations t.csv --resize 8", "--resize has no effect beside --annotations without DATA"),
+    ("estimate digits --trusted t.csv --no-rows --model mlp1", "--model has no effect beside --no-rows"),
+    ("compare digits --model mlp1 --alpha 1 --rate 0.1", "--rate"),
+    ("reproduce fig1 --draw-only --workers 2", "--workers has no effect beside --draw-only"),
+    ("reproduce fig1 --dry-run --hang-seconds 2", "--hang-seconds has no effect beside --dry-run"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "says"), REFUSED)
+def test_what_has_no_effect_is_refused(line: str, says: str, capsys: pytest.CaptureFixture[str]):
+    assert main(line.split()) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert says in err

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cli import assert_one_line, command
-from test_laws import record
+from commands import assert_one_line
+from made_runs import record
 
 import dilute
 from dilute.runs import Store
-
-assert command  # a fixture, which pytest finds by its name
 
 
 @pytest.fixture(scope="module")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_runs import evidence, planted, record
 
 from dilute.errors import LawError
 from dilute.laws import (
-    Evidence,
-    Setting,
     class_posterior,
     evidence_of,
     fit_law,
@@ -26,42 +24,10 @@ from dilute.laws import (
 from dilute.laws.fit import folds
 from dilute.laws.forms import CURVES, DILUTIONS
 from dilute.noise import Confusion, Pair, Structured, Uniform, UniformOther, label_laws
-from dilute.runs import Accuracy, RunRecord, RunSpec
-
-UNIFORM = json.dumps({"pattern": "uniform"})
-
-
-def evidence(
-    error,
-    alphas=(0, 2, 5, 10, 20),
-    sizes=(100, 300, 1000, 3000, 10_000),
-    noise=0.03,
-    seed=0,
-    seeds=2,
-    **fields,
-):
-    """Runs whose error is `error(n, alpha)`, times noise."""
-    generator = np.random.default_rng(seed)
-    n, alpha = (
-        np.repeat(axis.ravel(), seeds).astype(float)
-        for axis in np.meshgrid(sizes, alphas, indexing="ij")
-    )
-    errors = np.array([error(a, b) for a, b in zip(n, alpha, strict=True)])
-    errors = errors * np.exp(noise * generator.standard_normal(len(n)))
-    setting = Setting(
-        "mnist", "mlp1", UNIFORM, "dilution", "same", "all", "cross_entropy"
-    )._replace(**fields)
-    ones = np.ones(len(n))
-    return Evidence(setting, n, alpha, 1 - np.minimum(errors, 0.9), 10_000 * ones, 10, ones)
-
-
-def planted(n, alpha, kappa=0.6):
-    return 0.02 + (30 / (n / (1 + kappa * alpha))) ** 0.6
+from dilute.runs import RunRecord
 
 
 # Theory
-
-
 @given(st.integers(2, 12), st.floats(0.01, 200))
 @settings(max_examples=40, deadline=None)
 def test_uniform_noise_has_the_kappa_of_the_derivation(num_classes, alpha):
@@ -158,8 +124,6 @@ def test_posterior_of_counts_is_bayes_rule():
 
 
 # Fits
-
-
 def test_planted_parameters_are_found():
     law = fit_law(evidence(planted))
     assert law.best.dilution.name == "linear"
@@ -256,26 +220,6 @@ def test_fits_repeat():
 
 
 # Evidence
-
-
-def record(accuracy=0.8, status="done", nll=None, **fields):
-    spec = RunSpec(**{"data": "mnist5k", "model": "mlp1", "num_clean": 100, "seed": 0} | fields)
-    size = spec.num_clean
-    curve = [] if nll is None else [{"step": 1, "images": 1, "examples": 1, "heldout_nll": nll}]
-    return RunRecord(
-        key=spec.key(),
-        status=status,
-        spec=spec.canonical(),
-        accuracy=Accuracy(last=accuracy),
-        curve=curve,
-        selected_step=None if nll is None else 1,
-        num_clean=size if spec.rate is None else round(size * (1 - spec.rate)),
-        num_test=1000,
-        num_classes=10,
-        seconds=1.0,
-        code="x",
-        started="2020-01-01",
-    )
 
 
 def test_runs_are_grouped_by_setting_and_share_the_clean_ones():

@@ -12,6 +12,7 @@ import dilute
 ROOT = Path(dilute.__file__).parent
 ORDER = [
     "errors",
+    "extensions",
     "files",
     "seeds",
     "interruption",

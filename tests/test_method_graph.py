@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from functools import cache
 
@@ -14,7 +16,7 @@ from dilute.data import LabelledSet, Splits, WhiteNoise
 from dilute.dilution import DilutedSet, NoisySet, ReplacedSet
 from dilute.errors import SpecError
 from dilute.interruption import Interrupted
-from dilute.methods import METHODS, Observed, TensorBatch, cross_entropy, graph, make_method
+from dilute.methods import METHOD_NAMES, Observed, TensorBatch, cross_entropy, graph, make_method
 from dilute.methods.pooling import _regressing, pooled
 from dilute.models import build
 from dilute.noise import Pair, law_log_likelihood
@@ -91,6 +93,23 @@ def test_the_remembered_walk_is_that_of_the_same_images_alone(digits: Splits):
     others = [walk(rows + 1), walk(rows[::-1]), walk(rows, dimensions=2), walk(rows, neighbours=6)]
     assert all((other != first).nnz for other in others)
     assert not (walk(rows) != first).nnz
+
+
+def test_remembered_walks_do_not_hold_the_images():
+    images = np.random.default_rng(0).integers(0, 256, (40, 1, 4, 4), dtype=np.uint8)
+    clean = LabelledSet(images, np.arange(40) % 2, ("a", "b"))
+    kept = weakref.ref(clean)
+    graph.basis_of(Observed(DilutedSet(clean, 1.0)), "pixels", 5, 3, 0)
+    del clean
+    gc.collect()
+    assert kept() is None
+
+
+def test_few_bases_are_remembered(digits: Splits):
+    for start in range(4):
+        noisy = DilutedSet(digits.train, 1.0, rows=np.arange(start, start + 20))
+        graph.basis_of(Observed(noisy), "pixels", 5, 3, 0)
+    assert len(graph._KEPT) == 2
 
 
 @pytest.mark.parametrize("size", [3, 60])
@@ -245,10 +264,10 @@ BOTH = pytest.mark.parametrize("kind", ["dilution", "replacement"])
 
 
 @BOTH
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", METHOD_NAMES)
 def test_no_method_sees_which_labels_are_right(digits: Splits, kind: str, name: str):
-    noisy, knows = some(kind, digits.train), METHODS[name].knows
-    other = scrambled(noisy, matrix_is_known="known" in knows)
+    noisy, uses = some(kind, digits.train), make_method(name).uses
+    other = scrambled(noisy, matrix_is_known=uses in ("known matrix", "known noise rate"))
     assert np.abs(other.expected() - noisy.expected()).sum(axis=1).mean() > 0.2
     assert other.num_clean < noisy.num_clean
     np.testing.assert_array_equal(other.counts(), noisy.counts())
@@ -258,7 +277,7 @@ def test_no_method_sees_which_labels_are_right(digits: Splits, kind: str, name: 
 @pytest.mark.parametrize("kind", ["dilution", pytest.param("replacement", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("name", "step"),
-    [(n, s) for n in METHODS for s in (4, 10, 13) if s != 10 or make_method(n).looks],
+    [(n, s) for n in METHOD_NAMES for s in (4, 10, 13) if s != 10 or make_method(n).looks],
 )
 def test_every_method_resumes_bit_by_bit(digits: Splits, tmp_path, kind: str, name: str, step: int):
     """Before the first look, just before one, and after."""
@@ -266,7 +285,7 @@ def test_every_method_resumes_bit_by_bit(digits: Splits, tmp_path, kind: str, na
     path = tmp_path / "checkpoint.safetensors"
     with pytest.raises(Interrupted):
         trained(noisy, name, checkpoint=path, should_stop=lambda: next(steps) == step)
-    graph._remembered.cache_clear()
+    graph._KEPT.clear()
     resumed = trained(noisy, name, checkpoint=path)
     assert_same_bits(uninterrupted(kind, digits.train, name), resumed)
 
@@ -288,7 +307,7 @@ def test_mixup_takes_images_in_colour(digits: Splits):
 
 
 ELSEWHERE = [
-    (n, g) for n, m in METHODS.items() for g in (0, 1) if not g or "matrix" in m.model_fields
+    (n, g) for n in METHOD_NAMES for g in (0, 1) if not g or make_method(n).uses == "known matrix"
 ]
 
 
@@ -296,7 +315,7 @@ ELSEWHERE = [
 def test_images_from_elsewhere_are_refused_or_trained_on(digits, name, is_given):
     """Refused by methods for images of one source, also if their matrix is given."""
     noisy = DilutedSet(digits.train, 2.0, images=WhiteNoise(digits.train, 0), rows=np.arange(60))
-    if METHODS[name].images_from_elsewhere:
+    if make_method(name).images_from_elsewhere:
         trained(noisy, name)
         return
     options = {"matrix": np.eye(10).tolist()} if is_given else {}
@@ -331,14 +350,31 @@ def test_what_no_method_can_be_is_said():
         ("elr", {"memory": 1.0}, "memory = 1.0: it should be less than 1"),
         ("mixup", {"concentration": float("inf")}, "concentration = inf"),
         ("em_estimated", {"rounds": "many"}, "rounds = 'many'"),
+        (
+            "em_known",
+            {"rounds": 2},
+            "rounds has no meaning for method em_known, which takes matrix",
+        ),
+        ("em", {"matrix": "known", "rounds": 2}, "rounds has no meaning with a known matrix"),
+        ("forward_known", {"quantile": 0.9}, "quantile has no meaning for method forward_known"),
+        ("forward_known", {"matrix": "estimated"}, "forward_known has a known matrix"),
+        ("forward_estimated", {"matrix": [[1]]}, "matrix has no meaning for method forward_est"),
+        ("forward", {"matrix": [[1]], "quantile": 0.9}, "quantile has no meaning with a known"),
+        (
+            "forward",
+            {"matrix": "knwon"},
+            "matrix = 'knwon': it must be known, estimated, or K rows",
+        ),
     ]:
         with pytest.raises(SpecError, match=rf"^[^\n]*{said}[^\n]*$"):
             make_method(name, **options)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", METHOD_NAMES)
 def test_defaults_that_are_given_change_nothing(name: str):
-    defaults = make_method(name).model_dump(mode="json")
+    method = make_method(name)
+    unused = method.only_estimated if method.uses == "known matrix" else {"matrix"}
+    defaults = method.model_dump(mode="json", exclude=unused)
     base = {"data": "mnist", "model": "mlp1", "method": name}
     plain, given = RunSpec(**base), RunSpec(**base, method_options=defaults)
     assert (plain, plain.canonical(), plain.key()) == (given, given.canonical(), given.key())

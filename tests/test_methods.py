@@ -13,13 +13,21 @@ from dilute import noise
 from dilute.data import LabelledSet
 from dilute.dilution import DilutedSet, NoisySet, ReplacedSet
 from dilute.errors import SpecError
-from dilute.methods import METHODS, LossMethod, Observed, TensorBatch, cross_entropy, make_method
+from dilute.methods import (
+    METHOD_NAMES,
+    METHODS,
+    LossMethod,
+    Observed,
+    TensorBatch,
+    cross_entropy,
+    make_method,
+)
 from dilute.methods.em import fitted_law
 from dilute.methods.looking import features, look_steps, probabilities
 from dilute.methods.matrices import anchor_law, counted_law
 
 LOSSES = [name for name, method in METHODS.items() if issubclass(method, LossMethod)]
-GIVEN = [name for name, method in METHODS.items() if "matrix" in method.model_fields]
+GIVEN = [name for name in METHOD_NAMES if make_method(name).uses == "known matrix"]
 # The likeliest label of class 0 is wrong, so that what takes labels at their word misses it.
 MATRIX = np.array([[0.1, 0.8, 0.1], [0.3, 0.4, 0.3], [0.2, 0.1, 0.7]])
 PATTERN = noise.Confusion(rows=tuple(map(tuple, MATRIX)))

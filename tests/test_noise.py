@@ -18,7 +18,6 @@ from dilute.noise import (
     Uniform,
     UniformOther,
     alpha_from_rate,
-    alpha_from_wrong_rate,
     label_laws,
     majority_is_true,
     make_pattern,
@@ -206,7 +205,6 @@ def test_rates_and_alpha_are_inverse(alpha: float):
     matrix = Uniform().matrix(10, alpha)
     wrong = wrong_rate(alpha, matrix)
     assert wrong == pytest.approx(0.9 * noise_rate(alpha))
-    assert alpha_from_wrong_rate(wrong, matrix) == pytest.approx(alpha, rel=1e-6, abs=1e-9)
 
 
 def test_wrong_rate_weighs_classes():
@@ -218,8 +216,3 @@ def test_wrong_rate_weighs_classes():
 def test_rates_out_of_range(rate: float):
     with pytest.raises(NoiseError, match="must be 0 to 1"):
         alpha_from_rate(rate)
-
-
-def test_unreachable_wrong_rate_states_the_bound():
-    with pytest.raises(NoiseError, match=r"0 to below 0\.9"):
-        alpha_from_wrong_rate(0.95, Uniform().matrix(10, 1))

@@ -73,7 +73,7 @@ def test_it_is_a_store_like_any_other(address: str, tmp_path: Path, digits: Spli
     record = fit.record
     assert not fit.was_known
     assert there.run(Material.of(SPEC, splits=digits)).was_known
-    own, _ = here.run(SPEC, splits=digits)
+    own = here.run(Material.of(SPEC, splits=digits)).record
     assert record.accuracy == own.accuracy
     assert there.keys() == {SPEC.key()}
     for which in ("last", "selected"):
@@ -94,10 +94,36 @@ def test_the_table_follows_what_others_write(address: str, digits: Splits):
     Store(address).put(record.model_copy(update={"seconds": 7.0}))
     assert list(store.table()["seconds"]) == [7.0]
     other = SPEC.model_copy(update={"seed": 1})
-    Store(address).run(other, splits=digits)
+    Store(address).run(Material.of(other, splits=digits))
     assert set(store.table()["key"]) == {SPEC.key(), other.key()}
     (store.folder / f"{other.key()}.json").write_bytes(b"{")
     assert store.table().attrs["unreadable"]
+
+
+def test_a_packed_store_is_read_there(address: str, digits: Splits):
+    store = Store(address)
+    assert store.pack() == 0
+    record, _ = store.run(SPEC, splits=digits)
+    other = record.model_copy(update={"key": "other", "seconds": 3.0})
+    store.put(other)
+    reader = Store(address)
+    assert store.pack() == 2
+    assert [name for name in names(store) if name.endswith((".json", ".jsonl"))] == [
+        "records.jsonl"
+    ]
+    for one in (store, reader, Store(address)):
+        assert [one.get(record.key), one.get("other")] == [record, other]
+        assert one.keys() == {record.key, "other"}
+        assert len(one.table()) == 2
+    store.put(other.model_copy(update={"seconds": 4.0}))
+    assert sorted(reader.table()["seconds"]) == sorted([record.seconds, 4.0])
+    store.pack()
+    assert reader.get("other").seconds == 4.0
+    store.delete("other")
+    assert Store(address).keys() == reader.keys() == {record.key}
+    (store.folder / "records.jsonl").write_bytes(b"{}")
+    with pytest.raises(StoreError, match=r"^pack \S+records.jsonl is damaged"):
+        reader.get(record.key)
 
 
 def test_an_interrupted_run_goes_on_from_its_checkpoint(

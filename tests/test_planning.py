@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from test_laws import evidence, planted
+from made_runs import evidence, planted
 
 import dilute
 from dilute.errors import LawError
@@ -24,8 +24,7 @@ from dilute.planning import (
     run_pilot,
 )
 from dilute.planning.pilot import ladder, pilot_alphas, pilot_specs
-from dilute.planning.recipe import recipe
-from dilute.runs import Store
+from dilute.planning.pilot_recipe import pilot_recipe
 
 
 @pytest.fixture(scope="module")
@@ -172,23 +171,23 @@ def test_sizes_double_up_to_all():
         ladder(300, 10)
 
 
-def test_without_a_test_set_a_fifth_judges():
+def test_without_a_test_set_a_fifth_is_held_out():
     digits = dilute.load("digits")
     blind = dataclasses.replace(digits, test=None)
-    specs = pilot_specs(blind, "mlp1", Uniform(), (0, 5), (100, 200))
+    specs = pilot_specs(blind, "mlp1", (0, 5), Uniform(), (100, 200))
     assert len(specs) == 8
     assert all(spec.heldout_labels == "clean" and spec.heldout_fraction == 0.2 for spec in specs)
-    assert pilot_specs(digits, "mlp1", Uniform(), (0,), (100,))[0].heldout_fraction == 0
-    replaced = pilot_specs(digits, "mlp1", Uniform(), (4,), (100,), is_replacement=True)
+    assert pilot_specs(digits, "mlp1", (0,), Uniform(), (100,))[0].heldout_fraction == 0
+    replaced = pilot_specs(digits, "mlp1", (4,), Uniform(), (100,), is_replacement=True)
     assert replaced[0].rate == 0.8
 
 
 def test_noise_is_met_by_fewer_passes_and_then_by_smaller_steps():
-    steps = [recipe(10_000, alpha)["budget_steps"] for alpha in (0, 5, 20, 50)]
+    steps = [pilot_recipe(10_000, alpha)["budget_steps"] for alpha in (0, 5, 20, 50)]
     assert steps[0] > steps[1] > steps[2] == steps[3]
-    rates = [recipe(10_000, alpha)["learning_rate"] for alpha in (0, 20, 50, 100)]
+    rates = [pilot_recipe(10_000, alpha)["learning_rate"] for alpha in (0, 20, 50, 100)]
     assert rates[0] == rates[1] > rates[2] > rates[3]
-    assert recipe(10_000, 5, patience=2)["budget_steps"] == pytest.approx(2 * steps[1], abs=1)
+    assert pilot_recipe(10_000, 5, patience=2)["budget_steps"] == pytest.approx(2 * steps[1], abs=1)
 
 
 def test_a_pilot_fits_its_time_and_is_answered_from_the_store(tmp_path):
@@ -200,11 +199,9 @@ def test_a_pilot_fits_its_time_and_is_answered_from_the_store(tmp_path):
     def pilot(minutes):
         return run_pilot(
             "digits",
-            digits,
             "perceptron",
-            Uniform(),
             [4],
-            Store(tmp_path / "pilot"),
+            store=str(tmp_path / "pilot"),
             minutes=minutes,
             on_note=notes.append,
             on_progress=lambda now: ended.append(now.ended) if now.ended else None,

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from test_sweep_faults import HERE, QUICK, SWEEP, faulty, results, start, wait_for
+from sweeping import HERE, QUICK, SWEEP, faulty, results, start, wait_for
 
 from dilute.errors import SpecError
 from dilute.runs import RunSpec, Store

@@ -8,6 +8,9 @@ from pydantic import ValidationError
 from dilute.data import LabelledSet
 from dilute.dilution import DilutedSet, Visits
 from dilute.errors import validation_line
+from dilute.methods import METHODS
+from dilute.noise import PATTERNS
+from dilute.runs import RunSpec
 from dilute.training import Recipe
 
 CLEAN = LabelledSet(np.zeros((100, 1, 2, 2), dtype=np.uint8), np.arange(100) % 2, ("a", "b"))
@@ -124,3 +127,67 @@ def test_adadelta_on_noise_alone_takes_steps_of_one_size(scale: float):
     early, late = np.mean(sizes[400:600]), np.mean(sizes[-200:])
     assert 2e-4 < late < 3e-4
     assert 0.9 < late / early < 1.1  # a walk whose steps feed on themselves would have doubled them
+
+
+ROWS = ((0.8, 0.2), (0.3, 0.7))
+SPELLINGS = [
+    (
+        "forward_known",
+        None,
+        [("forward", {"matrix": "known"}), ("forward_known", {"matrix": None})],
+    ),
+    ("forward_estimated", None, [("forward", None), ("forward", {"matrix": "estimated"})]),
+    (
+        "forward_known",
+        {"matrix": [list(row) for row in ROWS]},
+        [("forward", {"matrix": ROWS}), ("forward_known", {"matrix": ROWS})],
+    ),
+    ("backward_estimated", {"quantile": 0.9}, [("backward", {"quantile": 0.9})]),
+    ("em_estimated", {"rounds": 5}, [("em", {"rounds": "5"}), ("em_estimated", {"rounds": 5})]),
+    ("em_known", None, [("em", {"matrix": "known"})]),
+    ("neighbours_known", {"rounds": 1}, [("neighbours", {"matrix": "known", "rounds": 1})]),
+    ("patches_estimated", None, [("patches", {"features": "patches"})]),
+    ("rounds_known", None, [("rounds", {"matrix": "known", "rounds": 3})]),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "others"), SPELLINGS)
+def test_a_method_is_written_alike_however_it_is_spelled(name, options, others):
+    """As records of before wrote it, so that keys hold."""
+    fields = {"data": "mnist", "model": "mlp1", "alpha": 2}
+    first = RunSpec(**fields, method=name, method_options=options)
+    assert first.canonical()["method"] == name
+    assert first.canonical().get("method_options") == options
+    for other, given in others:
+        spec = RunSpec(**fields, method=other, method_options=given)
+        assert (spec, spec.key()) == (first, first.key())
+    assert RunSpec(**fields, method=first.make_method()) == first
+
+
+def test_plain_values_are_the_defaults_of_plain_types():
+    plain = Recipe(test_curve=True, log_gradients=False, precision="float32")
+    assert plain == Recipe() == Recipe(test_curve=None, log_gradients=None, precision=None)
+    assert plain.test_curve is True
+    assert not {"test_curve", "log_gradients", "precision"} & set(plain.canonical())
+    other = Recipe(test_curve=False, log_gradients=True, precision="bfloat16").canonical()
+    assert (other["test_curve"], other["log_gradients"]) == (False, True)
+    assert other["precision"] == "bfloat16"
+
+
+def test_a_new_field_changes_no_key():
+    class Later(RunSpec):
+        patience: int = 3
+
+    fields = {"data": "mnist", "model": "mlp1"}
+    assert Later(**fields).key() == RunSpec(**fields).key()
+    assert Later(**fields, patience=4).key() != RunSpec(**fields).key()
+
+
+def test_every_option_has_its_help():
+    """One line each, for the command line: of specs, noise patterns and methods."""
+    for kind in (RunSpec, *PATTERNS.values(), *METHODS.values()):
+        for name, field in kind.model_fields.items():
+            if name == "pattern":
+                continue
+            assert field.description, f"{kind.__name__}.{name}"
+            assert len(field.description) <= 90, f"{kind.__name__}.{name}"

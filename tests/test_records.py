@@ -9,40 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from made_records import made_up
 from pandas.testing import assert_frame_equal
 
 from dilute.errors import StoreError
-from dilute.noise import Structured, Uniform
-from dilute.runs import RECORD_FORMAT, Accuracy, RunRecord, RunSpec, Store
-from dilute.runs.files import read_cache
-from dilute.training import CurvePoint
+from dilute.runs import RECORD_FORMAT, RunRecord, RunSpec, Store
+from dilute.runs.table import read_cache
 
 CACHE = ".table.parquet"
-
-
-def made_up(seed: int, **changes) -> RunRecord:
-    spec = RunSpec(
-        data="digits",
-        model="mlp1",
-        alpha=seed,
-        copies="all" if seed % 2 else 3,
-        noise=Structured(delta=0.1, class_order=(1, 0)) if seed % 3 else Uniform(),
-        seed=seed,
-    )
-    values = {
-        "key": spec.key(),
-        "status": "done",
-        "spec": spec.canonical(),
-        "accuracy": Accuracy(last=0.1 + seed / 100, selected=None if seed % 2 else 0.7),
-        "curve": [CurvePoint(step=1, images=2, examples=3, train_loss=0.5)],
-        "heldout_confusion": [[seed, 1], [0, 2]],
-        "seconds": 1.5,
-        "versions": {"torch": "2"},
-        "hardware": {"threads": seed},
-        "code": "abc",
-        "started": "2026-01-01T00:00:00+00:00",
-    }
-    return RunRecord(**{**values, **changes})
 
 
 @pytest.fixture
@@ -264,7 +238,7 @@ def test_a_cache_of_other_code_is_read_anew(
 ):
     store.table()
     reads.clear()
-    monkeypatch.setattr("dilute.runs.files.code_hash", lambda: "other")
+    monkeypatch.setattr("dilute.runs.table.cache_version", lambda: "other")
     store.table()
     assert len(reads) == 7
 
@@ -273,12 +247,13 @@ def test_a_store_that_cannot_be_written_to_answers(store: Store, monkeypatch: py
     def refuse(path: Path, content: object) -> None:
         raise StoreError(f"cannot write {path}")
 
-    monkeypatch.setattr("dilute.runs.files.write_file", refuse)
+    monkeypatch.setattr("dilute.runs.table.write_file", refuse)
     monkeypatch.setattr(os, "access", lambda *_: False)
     answering = Store(store.folder)
     assert sorted(answering.table()["spec.seed"]) == list(range(7))
     assert not (store.folder / CACHE).exists()
-    assert answering.run(RunSpec(**made_up(1).spec)) == (made_up(1), True)
+    fit = answering.run(RunSpec(**made_up(1).spec))
+    assert (fit.record, fit.was_known) == (made_up(1), True)
     with pytest.raises(StoreError, match="permission denied; choose another folder"):
         answering.run(RunSpec(**made_up(99).spec))
 

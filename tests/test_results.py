@@ -19,6 +19,7 @@ GRADIENTS = ROOT / "results" / "gradients"
 LAWS = ROOT / "results" / "laws"
 RECIPE = ROOT / "results" / "recipe"
 COMPARE = ROOT / "results" / "compare"
+RATES = ROOT / "results" / "headline-rates"
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +69,19 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Reproduction:
 
 def test_every_stored_record_is_readable():
     records = list(Store(STORE).records())
-    assert len(records) == len(list(STORE.glob("*.json")))
+    assert len(records) == len(Store(STORE).keys()) >= 250
     assert all(record.status == "done" for record in records)
+
+
+def test_the_spec_of_every_stored_record_has_its_key():
+    """Whatever was renamed since: runs that were paid for are never done again."""
+    num_records = 0
+    for folder in (STORE, GRADIENTS, LAWS, RECIPE, COMPARE, RATES):
+        for record in Store(folder).records():
+            spec = RunSpec.model_validate(record.spec)
+            assert (spec.key(), spec.canonical()) == (record.key, record.spec)
+            num_records += 1
+    assert num_records >= 2344
 
 
 def test_the_readme_quotes_the_stored_results(tables, found):
@@ -112,9 +124,9 @@ def test_the_headline_is_the_documented_command(found):
 
 
 def test_every_stored_record_of_the_studies_is_readable():
-    for folder in (GRADIENTS, LAWS, RECIPE, COMPARE):
+    for folder in (GRADIENTS, LAWS, RECIPE, COMPARE, RATES):
         records = list(Store(folder).records())
-        assert len(records) == len(list(folder.glob("*.json")))
+        assert len(records) == len(Store(folder).keys()) >= 9, folder
         assert all(record.status == "done" for record in records)
 
 
@@ -127,8 +139,7 @@ def test_the_page_on_gradients_quotes_the_stored_results(studies, tmp_path: Path
         assert (tmp_path / f"{name}.csv").read_text() == stored.read_text(), name
     assert tables.cost_table() in page
     assert tables.EXAMPLE.read_text().strip() in page
-    assert advice.table(Store(GRADIENTS)) == advice.TABLE.read_text().strip()
-    assert advice.TABLE.read_text().strip() in page
+    assert advice.table(Store(GRADIENTS)) in page
 
 
 def test_the_page_on_laws_quotes_the_stored_results(studies):

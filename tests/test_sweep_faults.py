@@ -6,80 +6,16 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
+from sweeping import HERE, QUICK, SWEEP, faulty, results, start, wait_for, workers_of
 
 from dilute.errors import StoreError
 from dilute.runs import RunSpec, Store
 from dilute.sweeps import expand, run_sweep
-
-HERE = Path(__file__).parent
-QUICK = {
-    "data": "digits",
-    "model": "perceptron",
-    "batch_size": 32,
-    "budget_steps": 5,
-    "curve_points": 1,
-}
-SWEEP = {
-    "base": {**QUICK, "model": "faulty:is_slow", "budget_steps": 150, "curve_points": 3},
-    "grid": {"alpha": [1, 3], "seed": [0, 1, 2, 3]},
-}
-
-
-def faulty(fault: str) -> RunSpec:
-    return RunSpec(**{**QUICK, "model": f"faulty:{fault}"})
-
-
-def start(document: object, store: Path, *more: str, marks: Path | None = None) -> subprocess.Popen:
-    """Start a sweep of two workers in a session of its own, as a terminal's foreground group would be."""
-    store.parent.mkdir(exist_ok=True)
-    file = store.parent / f"{store.name}.yaml"
-    file.write_text(json.dumps(document))
-    command = [sys.executable, "-m", "dilute", "sweep", str(file), "--store", str(store)]
-    return subprocess.Popen(
-        [*command, "--workers", "2", "--threads", "1", "--json", *more],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(HERE), "FAULTY_MARKS": str(marks or "")},
-        start_new_session=True,
-    )
-
-
-def workers_of(parent: subprocess.Popen) -> list[psutil.Process]:
-    try:
-        children = psutil.Process(parent.pid).children()
-        return [child for child in children if "begin_process" in " ".join(child.cmdline())]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def wait_for(condition, what: str, seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain for {what}"
-        time.sleep(0.02)
-
-
-def results(store: Path) -> dict[str, tuple]:
-    """Return by key all of a run that must not depend on what happened to the sweep, weights as bytes."""
-    return {
-        record.key: (
-            record.status,
-            record.accuracy,
-            record.selected_step,
-            record.curve,
-            record.labels_hash,
-            *((store / f"{record.key}.{which}.safetensors").read_bytes() for which in ("last", "selected")),
-        )
-        for record in Store(store).records()
-    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dilute.advice.method import POOLED
+from dilute.advice.method_choice import POOLED
 from dilute.figures import draw_curves, draw_labels
 from dilute.methods import PLAIN
 from dilute.runs import Execution, Material, RunRecord, RunSpec, Store

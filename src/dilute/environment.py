@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
+import re
+import subprocess
 import sys
 from contextlib import suppress
 from functools import cache
@@ -17,6 +20,35 @@ import torch
 from dilute.errors import SpecError
 
 _LIBRARIES = ("dilute", "torch", "torchvision", "numpy")
+_PACKAGE = Path(__file__).parent
+_CHANGES_NUMBERS = (
+    "data",
+    "dilution",
+    "gradients",
+    "methods",
+    "models",
+    "noise.py",
+    "runs",
+    "seeds.py",
+    "training",
+    "world.py",
+)
+_GIT_SECONDS = 10
+# A docstring, another string, a comment with the space before it, or blank lines.
+_WORDS = re.compile(
+    rb"""
+    (?P<before>\A|:\n\s*+) \"{3} (?: [^"\\]++ | \\. | "(?!"") )*+ \"{3}
+    | (?P<string>
+        \"{3} (?: [^"\\]++ | \\. | "(?!"") )*+ \"{3}
+        | '{3} (?: [^'\\]++ | \\. | '(?!'') )*+ '{3}
+        | " (?: [^"\\\n]++ | \\. )*+ "
+        | ' (?: [^'\\\n]++ | \\. )*+ '
+      )
+    | \s*+ \# [^\n]*+
+    | \n (?: [ \t]*+ \n )++
+    """,
+    re.DOTALL | re.VERBOSE,
+)
 
 
 def choose_device(name: str | None) -> torch.device:
@@ -44,17 +76,98 @@ def versions() -> dict[str, str]:
 
 @cache
 def code_hash() -> str:
-    """Return 12 hex digits of the SHA-256 of this package's sources: which code made a result."""
-    root = Path(__file__).parent
+    """Return 12 hex digits that name the code behind a run's numbers.
+
+    It covers the parts of this package that can change a result: data, noise, methods, models,
+    training and runs. Commands, figures, laws and the like are left out, and so are words: see
+    `source_hash`.
+    """
+    return source_hash(*_CHANGES_NUMBERS)
+
+
+@cache
+def source_hash(*names: str) -> str:
+    """Return 12 hex digits of the SHA-256 of files of this package, without their words.
+
+    Docstrings, comments and blank lines do not count. It takes about 30 ms for all that `code_hash`
+    covers. (A hash of the syntax trees would also ignore formatting, but takes 240 ms.)
+
+    Arguments:
+        names: files or folders of Python files, relative to the package.
+
+    Errors: `FileNotFoundError` for a name that is not there.
+    """
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(str(path.relative_to(root)).encode())
-        digest.update(path.read_bytes())
+    for name in names:
+        path = _PACKAGE / name
+        for file in [path] if path.suffix else sorted(path.rglob("*.py")):
+            digest.update(file.relative_to(_PACKAGE).as_posix().encode() + b"\n")
+            digest.update(without_words(file.read_bytes()) + b"\n")
     return digest.hexdigest()[:12]
 
 
+def without_words(source: bytes) -> bytes:
+    """Return Python source without comments and blank lines, and with empty docstrings.
+
+    Where a comment stands between a `def` or `class` line and the docstring, the docstring stays.
+    """
+    return _WORDS.sub(_kept, source).strip()
+
+
+def _kept(found: re.Match[bytes]) -> bytes:
+    if found["string"] is not None:
+        return found["string"]
+    if found["before"] is not None:
+        return found["before"] + b'""'
+    return b"" if b"#" in found[0] else b"\n"
+
+
+@cache
+def source_commit() -> str | None:
+    """Return the git commit of this package's source: 40 hex digits, or None outside a repository.
+
+    `+changes` follows if files of the package differ from the commit, new files included. A copy
+    in `site-packages` has no commit, even inside someone's repository. Git is asked once per process
+    (about 10 ms).
+    """
+    root = _PACKAGE.parent.parent
+    if _PACKAGE.parent.name != "src" or not (root / ".git").exists():
+        return None
+    command = [
+        "git",
+        "--no-optional-locks",
+        "status",
+        "--porcelain=v2",
+        "--branch",
+        "--",
+        str(_PACKAGE),
+    ]
+    # A hook of another repository, from which a run may start, sets GIT_DIR and its like.
+    environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
+    try:
+        answer = subprocess.run(
+            command,
+            cwd=root,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_GIT_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):  # no git, or a repository that it refuses
+        return None
+    commit = re.search(r"^# branch\.oid ([0-9a-f]{40,64})$", answer.stdout, re.MULTILINE)
+    if commit is None:  # nothing is committed yet
+        return None
+    is_changed = any(not line.startswith("#") for line in answer.stdout.splitlines())
+    return commit[1] + ("+changes" if is_changed else "")
+
+
 def hardware(device: torch.device, world_size: int = 1) -> dict[str, Any]:
-    """Return device, processor, cores, threads in use and memory, the GPU's name if there is one, the ranks if several."""
+    """Return device, processor, cores, threads in use and memory.
+
+    With them, the GPU's name and peak memory if it is one, and the number of ranks if several.
+    """
     answer: dict[str, Any] = {
         "device": str(device),
         "processor": _processor(),
@@ -73,12 +186,11 @@ def hardware(device: torch.device, world_size: int = 1) -> dict[str, Any]:
 
 
 def peak_memory_bytes() -> int | None:
-    """Return the most memory that this process has held so far, where the platform tells."""
+    """Return the most memory that this process has held so far; None where it is unknown."""
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
-    with suppress(
-        OSError, StopIteration
-    ):  # what getrusage tells on Linux includes the process's parent
+    # On Linux, getrusage would include the memory of the process that started this one.
+    with suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) * 1024
     import resource

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from dilute.advice.law import AdviceLaw, read_law, warmup_steps
-from dilute.advice.method import choose_method, preparation_seconds
+from dilute.advice.method_choice import choose_method, preparation_seconds
+from dilute.advice.power_laws import AdviceLaw, read_law, warmup_steps
 from dilute.dilution import Copies, NoisySet, Visits
 from dilute.errors import SpecError
 from dilute.gradients import Interval, Sampling, class_scales
@@ -103,7 +103,7 @@ def advise(
         noisy: the set; with `alpha = 0`, labels as they are, however noisy.
         runs: records of runs on the same data, model and noise (see `like`), if there are some: where they
             tried learning rates, the best by held-out likelihood counts more than the law.
-        num_images: how many images the gradient is taken over, ≥ 64; four times as many if noise hides it.
+        num_images: images that the gradient is taken over; four times as many if noise hides it.
         seed: of the network and of what is looked at.
         device: the CPU if None.
         law: the one that this package comes with if None.

@@ -20,6 +20,7 @@ from dilute.cli import (
     ranks,
     reproduce,
     run,
+    store,
     sweep,
 )
 from dilute.cli.pages import add_command
@@ -44,6 +45,7 @@ add_command(app, "advise", advise.advise)
 add_command(app, "gradients", gradients.gradients)
 add_command(app, "labels", labels.labels)
 app.add_typer(data.app, name="data")
+app.add_typer(store.app, name="store")
 
 
 @app.callback(invoke_without_command=True)

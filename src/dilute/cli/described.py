@@ -224,7 +224,5 @@ def _arguments(docstring: str) -> dict[str, str]:
             last, _, said = text.partition(": ")
             found[last] = said
     return {
-        name: " ".join(text.replace("`", "").split())
-        for names, text in found.items()
-        for name in names.split(", ")
+        name: " ".join(text.split()) for names, text in found.items() for name in names.split(", ")
     }

@@ -32,6 +32,7 @@ class Option:
         field: the field of the model that it gives.
         read: what turns the typed text into the field's value; None to take it as it is.
         minimum: of a whole number, refused below.
+        argument: whether it is typed without its name.
     """
 
     name: str

@@ -36,6 +36,21 @@ _FLAGS = {
     "rows": "--confusion",
 }
 """Options that are not called as the field that they give."""
+_HELP = {
+    "test_curve": "Evaluate the test set at the end alone, not at every curve point.",
+    "method_options": "An option of the method, as q=0.5 or matrix=FILE. Repeatable.",
+}
+"""What an option is for, where that is not what its field says."""
+_LEAST = {
+    "checkpoint_every_steps": 1,
+    "loader_workers": 0,
+    "micro_batch_size": 1,
+    "num_images": 64,
+    "silence_seconds": 1,
+    "threads": 1,
+    "workers": 1,
+}
+"""Lower ends of ranges that plain dataclasses and arguments do not say."""
 
 
 def option(
@@ -53,26 +68,30 @@ def option(
     """
     name = _called(field.name)
     kind, read = _kind(field.type), _READ.get(field.name)
+    help = help or _HELP.get(field.name) or _sentence(field.help)
+    least = field.bounds.get("ge", _LEAST.get(field.name))
     is_switch = kind is bool and field.default in (None, False, True) and not _has_three(field)
     if is_switch:
         off = field.default is True or get_args(field.type)[:1] == (False,)
         read = (lambda value: not value) if off else None
     shown = default if default is not None else field.default
-    notes = [_any_of(described.choices(field.type)), field.range]
+    names = [name for name in described.choices(field.type) if name not in help]
+    notes = [_any_of(described.choices(field.type)) if names else ""]
+    notes.append(field.range or ("" if least is None else f"≥ {least:g}"))
     if not is_switch and shown not in (None, MISSING):
         notes.append(f"default: {f'{shown:g}' if isinstance(shown, float) else shown}")
     return Option(
         name,
         Path if read is values.matrix else bool if is_switch else kind,
         False if is_switch else field.default,
-        help or _sentence(field.help),
+        help,
         panel,
         metavar=metavar,
         flag=flag(name) + (f"/--no-{name.replace('_', '-')}" if _has_three(field) else ""),
         note="; ".join(note for note in notes if note),
         field=field.name,
         read=read,
-        minimum=int(field.bounds["ge"]) if kind is int and "ge" in field.bounds else None,
+        minimum=int(least) if kind is int and least is not None else None,
     )
 
 
@@ -99,8 +118,11 @@ def _any_of(names: Iterable[str]) -> str:
 
 
 def _sentence(text: str) -> str:
-    word = text.partition(" ")[0]
-    return text[:1].upper() + text[1:] if word.isalpha() else text
+    """Return a description as a sentence; a name at its beginning keeps its form."""
+    is_name = "_" in text.partition(" ")[0] or text.startswith("`")
+    text = text.replace("`", "")
+    text = text if is_name else text[:1].upper() + text[1:]
+    return text if text.endswith(".") else f"{text}."
 
 
 def single(name: str, make: Callable[[], Option]) -> Group:
@@ -108,16 +130,11 @@ def single(name: str, make: Callable[[], Option]) -> Group:
     return Group(name, lambda: [make()], lambda given: given[name])
 
 
-def argument(
-    module: str, function: str, name: str, panel: str = "", *, help: str = "", minimum: int | None
-) -> Group:
+def argument(module: str, function: str, name: str, panel: str = "", *, help: str = "") -> Group:
     """Return the group of one option, which is an argument of a function of the library."""
-
-    def make() -> Option:
-        field = described.arguments(module, function)[name]
-        return replace(option(field, panel, help=help), minimum=minimum)
-
-    return single(_called(name), make)
+    return single(
+        _called(name), lambda: option(described.arguments(module, function)[name], panel, help=help)
+    )
 
 
 def _called(field: str) -> str:
@@ -293,7 +310,7 @@ def _recipe_options() -> list[Option]:
     for field in [*recipe.values(), *spec.values()]:
         if field.name in _NO_OPTION:
             continue
-        one = option(field, _PANELS.get(field.name, TRAINING), default=_by_optimizer(field.name))
+        one = option(field, _PANELS.get(field.name, TRAINING), default=_usual(field.name))
         if field.name == "method":
             one = replace(
                 one,
@@ -313,10 +330,16 @@ def _recipe_options() -> list[Option]:
     return [*found, _seed_option()]
 
 
-def _by_optimizer(name: str) -> str | None:
-    """Return the defaults of a field that go by the optimiser, to show."""
-    defaults = described.constant("dilute.training.recipe", "_DEFAULTS")
-    own = {optimizer: fields[name] for optimizer, fields in defaults.items() if name in fields}
+def _usual(name: str) -> str | None:
+    """Return the default of a field of `Recipe` that depends on others, to show."""
+    module = "dilute.training.recipe"
+    if name == "budget_steps":
+        return f"{described.constant(module, '_DEFAULT_BUDGET_STEPS')} if no budget is given"
+    table = described.constant(module, "_DEFAULTS")
+    if name == "epsilon":
+        table = described.constant(module, "_DEFAULT_EPSILON")
+        table = {optimizer: {"epsilon": value} for optimizer, value in table.items()}
+    own = {optimizer: fields[name] for optimizer, fields in table.items() if name in fields}
     return ", ".join(f"{value:g} for {optimizer}" for optimizer, value in own.items()) or None
 
 

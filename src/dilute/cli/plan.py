@@ -131,7 +131,6 @@ def plan(
     from dilute.errors import LawError, SpecError
     from dilute.laws import evidence_of, fit_law
     from dilute.planning import draw_plan, plan_collection, run_pilot
-    from dilute.runs import Store
 
     if _is_store(source):
         chosen, most_clean = _stored(source, setting), None
@@ -148,12 +147,12 @@ def plan(
         with progress.sweep_progress() as on_progress:
             records = run_pilot(
                 source,
-                splits,
                 model,
-                pattern,
                 alphas,
-                Store(store),
+                pattern,
+                store=store,
                 minutes=pilot_minutes,
+                splits=splits,
                 is_replacement=replacement,
                 workers=workers,
                 cluster=cluster,

@@ -20,7 +20,6 @@ _SILENCE = options.argument(
     "silence_seconds",
     options.MACHINE,
     help="Under torchrun: how long a rank waits for the others before it gives up.",
-    minimum=1,
 )
 
 

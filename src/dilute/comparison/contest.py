@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dilute.errors import SpecError, unknown_name
-from dilute.methods import METHODS, Method, make_method
+from dilute.methods import METHOD_NAMES, METHODS, Method, Uses, make_method, written
 from dilute.runs import RunSpec, num_taken
 
 BATCH_SIZE = 128
@@ -24,7 +24,7 @@ class Contest:
     Attributes:
         data, model, num_clean: as in `RunSpec`.
         noise: fields of `RunSpec` that say which noise: one of `alpha` and `rate`, and the pattern.
-        methods: keys of `METHODS`.
+        methods: names as `make_method` takes them.
         passes: budget: how often every training image may go through a network, forward and backward. A look at
             all images without gradients counts as a third of a pass, each of two networks as one.
         learning_rates: peak rates of AdamW that each method tries; held-out noisy labels choose.
@@ -53,8 +53,7 @@ class Contest:
                 "a comparison needs a method, a seed and a learning rate; give one each"
             )
         for name in self.methods:
-            if name not in METHODS:
-                raise SpecError(unknown_name("method", name, METHODS))
+            make_method(name)
         return [
             self._spec(name, rate, seed, num_train)
             for seed in self.seeds
@@ -98,13 +97,21 @@ def entries_of(names: Sequence[str]) -> tuple[str, ...]:
     Errors: `SpecError` for an unknown one.
     """
     kinds: dict[str, tuple[str, ...]] = {
-        "all": tuple(METHODS),
-        "known": tuple(name for name, kind in METHODS.items() if "known" in kind.knows),
-        "estimated": tuple(name for name, kind in METHODS.items() if "estimated" in kind.knows),
+        "all": METHOD_NAMES,
+        "known": _using("known matrix"),
+        "estimated": _using("estimated matrix"),
     }
     chosen: list[str] = []
     for name in names:
-        if name not in METHODS and name not in kinds:
-            raise SpecError(unknown_name("method", name, [*kinds, *METHODS]))
-        chosen += kinds.get(name, (name,))
+        if name in kinds:
+            chosen += kinds[name]
+        elif name in METHODS or name in METHOD_NAMES or ":" in name:
+            chosen.append(written(make_method(name))[0])
+        else:
+            raise SpecError(unknown_name("method", name, [*kinds, *METHODS, *METHOD_NAMES]))
     return tuple(dict.fromkeys(chosen))
+
+
+def _using(what: Uses) -> tuple[str, ...]:
+    """Return the methods that use this of the noise."""
+    return tuple(name for name in METHOD_NAMES if make_method(name).uses == what)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dilute.methods import METHODS, PLAIN
+from dilute.methods import PLAIN, describe_method
 from dilute.runs import RunRecord
 
 
@@ -134,11 +134,9 @@ def _standing(method: str, place: tuple[str, str, float], own: Any, base: Any) -
     gains = (done.set_index("seed")["accuracy"] - base).dropna()
     if method == PLAIN:
         gains = gains[:0]
-    kind = METHODS.get(method)
     return Standing(
         method=method,
-        title=kind.title if kind else method,
-        knows=kind.knows if kind else "unknown",
+        **describe_method(method)._asdict(),
         setting=setting,
         amount=float(amount),
         amount_name=amount_name,

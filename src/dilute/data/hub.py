@@ -69,14 +69,14 @@ def read(
     return cache.cached(cache.hash_words("hub", *marks, resize), origin, build)
 
 
-def _rows(dataset: Any, where: str) -> parquet.Rows:
+def _rows(dataset: Any, where: str) -> parquet.TableRows:
     def batches(columns: list[str]) -> Iterator[Any]:
         for table in dataset.select_columns(columns).with_format("arrow").iter(1024):
             yield from table.combine_chunks().to_batches()
 
     # A picture that the Hub keeps as a file of its own has been downloaded next to the table.
     schema = dataset.features.arrow_schema
-    return parquet.Rows(where, schema, len(dataset), batches, follow_paths=True)
+    return parquet.TableRows(where, schema, len(dataset), batches, follow_paths=True)
 
 
 def _has_labels(dataset: Any, where: str) -> bool:

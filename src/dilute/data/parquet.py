@@ -30,7 +30,7 @@ _ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
-class Rows:
+class TableRows:
     """Rows of one part of a data set, to be read in batches.
 
     Arguments:
@@ -100,7 +100,7 @@ def find_files(place: Path) -> tuple[list[Path], list[Path]]:
 
 
 def read_parts(
-    kind: str, origin: str, train: Rows, test: Rows | None, resize: int | None = None
+    kind: str, origin: str, train: TableRows, test: TableRows | None, resize: int | None = None
 ) -> Splits:
     """Return the decoded data set made of one or two parts.
 
@@ -123,7 +123,7 @@ def read_parts(
     )
 
 
-def rows_of_files(files: list[Path]) -> Rows:
+def rows_of_files(files: list[Path]) -> TableRows:
     """Return the rows of Parquet files that have the same columns, one file after another.
 
     Errors: `DataError` for a file that is no Parquet file.
@@ -152,11 +152,11 @@ def rows_of_files(files: list[Path]) -> Rows:
         with open_file(path) as opened:
             count += opened.metadata.num_rows
             schema = schema or opened.schema_arrow
-    return Rows(str(files[0]), schema, count, batches)
+    return TableRows(str(files[0]), schema, count, batches)
 
 
 def decode_rows(
-    rows: Rows, resize: int | None = None
+    rows: TableRows, resize: int | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[Any], tuple[str, ...] | None]:
     """Return images uint8 `[N, C, H, W]`, raw label values `[N]`, and class names if the metadata have them.
 
@@ -196,7 +196,7 @@ def decode_rows(
     return inputs, np.concatenate(values), _class_names(rows.schema, label_column)
 
 
-def find_columns(rows: Rows) -> tuple[str, str]:
+def find_columns(rows: TableRows) -> tuple[str, str]:
     """Return the names of the image and of the label column.
 
     Errors: `DataError`, listing the columns, if there is none or more than one that it could be.
@@ -231,7 +231,7 @@ def find_columns(rows: Rows) -> tuple[str, str]:
     return chosen[0], chosen[1]
 
 
-def _encoded(rows: Rows, row: int, cell: Any) -> Encoded:
+def _encoded(rows: TableRows, row: int, cell: Any) -> Encoded:
     name = f"{rows.where} row {row}"
     content = cell.get("bytes") if isinstance(cell, dict) else cell
     if content:

@@ -25,6 +25,7 @@ from dilute.noise import (
     NoisePattern,
     Uniform,
     alpha_from_rate,
+    checked_matrix,
     label_laws,
     majority_is_true,
     noise_rate,
@@ -273,7 +274,9 @@ class DilutedSet(NoisySet):
         # Images from elsewhere are dealt their labels through copies of the table.
         check_memory(len(rows), alpha, clean.num_classes, tables=1 if images is None else 4)
         num_noisy = round(alpha * len(rows))
-        matrix = noise.matrix(clean.num_classes, alpha) if alpha else np.eye(clean.num_classes)
+        matrix = (
+            checked_matrix(noise, clean.num_classes, alpha) if alpha else np.eye(clean.num_classes)
+        )
         own = clean.labels[rows]
         table = np.empty(
             (len(rows), 1 + -(-num_noisy // len(rows))), dtype=label_dtype(clean.num_classes)
@@ -323,7 +326,9 @@ class ReplacedSet(NoisySet):
         rows = np.arange(len(clean)) if rows is None else rows
         alpha = alpha_from_rate(rate)
         num_noisy = round(rate * len(rows))
-        matrix = noise.matrix(clean.num_classes, alpha) if alpha else np.eye(clean.num_classes)
+        matrix = (
+            checked_matrix(noise, clean.num_classes, alpha) if alpha else np.eye(clean.num_classes)
+        )
         own = clean.labels[rows]
         table: Labels = own.astype(label_dtype(clean.num_classes))[:, None]
         replaced = _chosen(len(rows), num_noisy, seed, "replaced")

@@ -17,7 +17,7 @@ from dilute.dilution.blocks import Block, ImageSource, label_dtype
 from dilute.dilution.diluted import NoisySet, pool_law
 from dilute.errors import DataError, NoiseError
 from dilute.files import write_file
-from dilute.noise import NoisePattern, alpha_from_rate, label_laws
+from dilute.noise import NoisePattern, alpha_from_rate, checked_matrix, label_laws
 
 _FORMAT = 1
 _ROWS_AT_ONCE = 2**20
@@ -120,7 +120,7 @@ def _read(path: Path, clean: LabelledSet, images: ImageSource | None) -> NoisySe
     noise: NoisePattern = TypeAdapter(NoisePattern).validate_python(description["noise"])
     kind, amount = description["kind"], description["amount"]
     alpha = amount if kind == "dilution" else alpha_from_rate(amount)
-    matrix = noise.matrix(clean.num_classes, alpha) if alpha else np.eye(clean.num_classes)
+    matrix = checked_matrix(noise, clean.num_classes, alpha) if alpha else np.eye(clean.num_classes)
     first, rest = (_part(columns, number) for number in (0, 1))
     own = clean.labels[first["image"][first["slot"] == 0]]
     laws = (

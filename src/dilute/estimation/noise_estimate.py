@@ -20,7 +20,7 @@ _PERHAPS_ZERO = 0.005
 
 
 @dataclass(frozen=True)
-class Rows:
+class DoubtfulRows:
     """Items whose label is in doubt, all of them in the order of the data.
 
     Attributes:
@@ -68,7 +68,7 @@ class NoiseEstimate:
     worth: Predicted
     warnings: tuple[str, ...] = ()
     is_doubtful: bool = False
-    rows: Rows | None = field(default=None, repr=False)
+    rows: DoubtfulRows | None = field(default=None, repr=False)
 
     def noise(self) -> tuple[float, Matrix]:
         """Return the noise as a dilution: `alpha`, and the matrix `[K, K]` of the noisy labels' distribution.
@@ -98,7 +98,7 @@ def estimate_from(
     num_evidence: int,
     warnings: tuple[str, ...] = (),
     is_doubtful: bool = False,
-    rows: Rows | None = None,
+    rows: DoubtfulRows | None = None,
 ) -> NoiseEstimate:
     """Return the estimate behind draws of the matrix.
 
@@ -161,9 +161,9 @@ def _worth(stack: Array, laws: Matrix, num_items: int, num_labels: int) -> Predi
     return Predicted(num_items * best, found.low, found.high)
 
 
-def likeliest(posterior: Array, given: NDArray[np.int64]) -> Rows:
+def likeliest(posterior: Array, given: NDArray[np.int64]) -> DoubtfulRows:
     """Return the rows behind the probabilities of each class `[N, K]` and the labels given `[N]`."""
-    return Rows(
+    return DoubtfulRows(
         given=given,
         suggested=posterior.argmax(axis=1),
         wrong=1 - posterior[np.arange(len(given)), given],

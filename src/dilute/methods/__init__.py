@@ -1,99 +1,74 @@
-"""Methods: how to learn from noisy labels. Each plugs into the one training loop as an `Objective`."""
+"""Methods: how to learn from noisy labels. Each gives the one training loop its `Objective`."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic import ValidationError
-
-from dilute.errors import SpecError, unknown_name, validation_line
 from dilute.methods.bootstrapping import BootstrapHard, BootstrapSoft
 from dilute.methods.co_teaching import CoTeaching
-from dilute.methods.correction import (
-    BackwardEstimated,
-    BackwardKnown,
-    ForwardEstimated,
-    ForwardKnown,
-)
+from dilute.methods.correction import Backward, Forward
 from dilute.methods.cross_entropy import CrossEntropy, cross_entropy
-from dilute.methods.elr import EarlyLearningRegularisation
-from dilute.methods.em import EmEstimated, EmKnown
-from dilute.methods.gce import GeneralisedCrossEntropy
+from dilute.methods.elr import ELR
+from dilute.methods.em import EM
+from dilute.methods.gce import GCE
 from dilute.methods.label_smoothing import LabelSmoothing
 from dilute.methods.looking import look_steps
-from dilute.methods.mae import MeanAbsoluteError
-from dilute.methods.method import Loss, LossMethod, Method, Objective, TensorBatch
-from dilute.methods.mixup import Mixup
-from dilute.methods.neighbours import (
-    NeighboursEstimated,
-    NeighboursKnown,
-    PatchesEstimated,
-    PatchesKnown,
-    RoundsEstimated,
-    RoundsKnown,
+from dilute.methods.mae import MAE
+from dilute.methods.matrices import MatrixMethod
+from dilute.methods.method import (
+    Loss,
+    LossMethod,
+    Method,
+    Objective,
+    TensorBatch,
+    Uses,
+    weighted_mean,
 )
+from dilute.methods.mixup import Mixup
+from dilute.methods.neighbours import Neighbours, Patches, Rounds
 from dilute.methods.observed import Observed
-from dilute.methods.sce import SymmetricCrossEntropy
-
-PLAIN = "cross_entropy"
-"""How the paper trains."""
-
-METHODS: dict[str, type[Method]] = {
-    PLAIN: CrossEntropy,
-    "label_smoothing": LabelSmoothing,
-    "bootstrap_soft": BootstrapSoft,
-    "bootstrap_hard": BootstrapHard,
-    "forward_known": ForwardKnown,
-    "forward_estimated": ForwardEstimated,
-    "backward_known": BackwardKnown,
-    "backward_estimated": BackwardEstimated,
-    "mae": MeanAbsoluteError,
-    "gce": GeneralisedCrossEntropy,
-    "sce": SymmetricCrossEntropy,
-    "mixup": Mixup,
-    "elr": EarlyLearningRegularisation,
-    "co_teaching": CoTeaching,
-    "em_known": EmKnown,
-    "em_estimated": EmEstimated,
-    "neighbours_known": NeighboursKnown,
-    "neighbours_estimated": NeighboursEstimated,
-    "patches_known": PatchesKnown,
-    "patches_estimated": PatchesEstimated,
-    "rounds_known": RoundsKnown,
-    "rounds_estimated": RoundsEstimated,
-}
-
-
-def make_method(name: str, **options: Any) -> Method:
-    """Return the method `name` with the given options.
-
-    Errors: `SpecError` for an unknown name, an option that the method lacks, or a value out of range.
-    """
-    if name not in METHODS:
-        raise SpecError(unknown_name("method", name, METHODS))
-    fields = list(METHODS[name].model_fields)
-    unused = sorted(set(options) - set(fields))
-    if unused:
-        raise SpecError(
-            f"{', '.join(unused)} has no meaning for method {name}, "
-            + (f"which takes {', '.join(fields)}" if fields else "which takes no options")
-        )
-    try:
-        return METHODS[name](**options)
-    except ValidationError as error:
-        raise SpecError(f"method {name}: {validation_line(error)}") from None
-
+from dilute.methods.registry import (
+    METHOD_NAMES,
+    METHODS,
+    PLAIN,
+    Description,
+    describe_method,
+    make_method,
+    written,
+)
+from dilute.methods.sce import SCE
 
 __all__ = [
+    "ELR",
+    "EM",
+    "GCE",
+    "MAE",
     "METHODS",
+    "METHOD_NAMES",
     "PLAIN",
+    "SCE",
+    "Backward",
+    "BootstrapHard",
+    "BootstrapSoft",
+    "CoTeaching",
+    "CrossEntropy",
+    "Description",
+    "Forward",
+    "LabelSmoothing",
     "Loss",
     "LossMethod",
+    "MatrixMethod",
     "Method",
+    "Mixup",
+    "Neighbours",
     "Objective",
     "Observed",
+    "Patches",
+    "Rounds",
     "TensorBatch",
+    "Uses",
     "cross_entropy",
+    "describe_method",
     "look_steps",
     "make_method",
+    "weighted_mean",
+    "written",
 ]

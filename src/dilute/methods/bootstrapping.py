@@ -17,15 +17,14 @@ class BootstrapSoft(LossMethod):
 
     It assumes that the network is right about most images before it has fitted the noise.
 
-    Arguments:
-        beta: share of the label, above 0 to 1; 1 is cross-entropy.
-
-    Source: Reed et al. 2015, *Training Deep Neural Networks on Noisy Labels with Bootstrapping*, equation 6;
-        gradients flow through the prediction on both sides, as there.
+    Source: Reed et al. 2015, *Training Deep Neural Networks on Noisy Labels with Bootstrapping*,
+        equation 6; gradients flow through the prediction on both sides, as there.
     """
 
     title: ClassVar[str] = "bootstrapping, soft"
-    beta: float = Field(0.95, gt=0, le=1)
+    beta: float = Field(
+        0.95, gt=0, le=1, description="share of the label in the target; 1 is cross-entropy"
+    )
 
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the cross-entropy against `beta · target + (1 − beta) · softmax(logits)`."""
@@ -38,16 +37,15 @@ class BootstrapHard(LossMethod):
 
     It assumes that the network is right about most images before it has fitted the noise.
 
-    Arguments:
-        beta: share of the label, above 0 to 1; 1 is cross-entropy.
-
     Source: Reed et al. 2015, equation 7.
     """
 
     title: ClassVar[str] = "bootstrapping, hard"
-    beta: float = Field(0.8, gt=0, le=1)
+    beta: float = Field(
+        0.8, gt=0, le=1, description="share of the label in the target; 1 is cross-entropy"
+    )
 
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the cross-entropy against `beta · target + (1 − beta) · one-hot(argmax logits)`."""
+        """Return cross-entropy against `beta · target + (1 − beta) · one-hot(argmax logits)`."""
         likeliest = functional.one_hot(logits.argmax(dim=1), logits.shape[1])
         return cross_entropy(logits, self.beta * targets + (1 - self.beta) * likeliest)

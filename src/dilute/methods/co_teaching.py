@@ -11,32 +11,42 @@ from torch import Tensor, nn
 
 from dilute import seeds
 from dilute.methods.cross_entropy import cross_entropy
-from dilute.methods.method import Method, Objective, TensorBatch, readable_rows
+from dilute.methods.method import Method, Objective, TensorBatch, Uses, readable_rows
 from dilute.methods.observed import Observed
 
 
 class CoTeaching(Method):
-    """Two networks, each trained on the visits whose labels the other finds likeliest. Knows the noise rate.
+    """Two networks, each trained on the visits whose labels the other finds likeliest.
 
-    It assumes that wrong labels have large losses before they are learnt by heart. A label is chosen or not, so
-    that visits should show one label each (`copies = 1`). The first network is the one that is judged. The second is a copy of it
+    It knows the noise rate, and assumes that wrong labels have large losses before they are
+    learnt by heart. A label is chosen or not, so that visits should show one label each
+    (`copies = 1`). The first network is the one that is evaluated. The second is a copy of it
     whose layers are drawn anew by their own `reset_parameters`.
 
-    Arguments:
-        forget_rate: share of visits left out in the end, 0 to below 1; the set's noise rate if None.
-        ramp: share of the training over which it rises from 0, 0 to 1. Networks that choose before they have
-            learnt anything collapse; so it must be long where training is short (docs/methods.md).
+    Networks that choose before they have learnt anything collapse: the ramp must be long where
+    training is short (docs/methods.md). At least one visit of a batch is kept.
 
-    Source: Han et al. 2018, *Co-teaching: Robust Training of Deep Neural Networks with Extremely Noisy
-        Labels*, algorithm 1, where the rate rises for 10 of 200 epochs. At least one visit of a batch is kept.
+    Source: Han et al. 2018, *Co-teaching: Robust Training of Deep Neural Networks with Extremely
+        Noisy Labels*, algorithm 1, where the rate rises for 10 of 200 epochs.
     """
 
     title: ClassVar[str] = "Co-teaching"
-    knows: ClassVar[str] = "known noise rate, single labels"
     networks: ClassVar[int] = 2
     copies: ClassVar[int] = 1
-    forget_rate: float | None = Field(None, ge=0, lt=1)
-    ramp: float = Field(1.0, ge=0, le=1)
+    forget_rate: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="share of visits left out in the end; the set's noise rate if None",
+    )
+    ramp: float = Field(
+        1.0, ge=0, le=1, description="share of the training over which that share rises from 0"
+    )
+
+    @property
+    def uses(self) -> Uses:
+        """The noise rate."""
+        return "known noise rate"
 
     def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:
         """Return the two networks' losses; see `Method.objective`."""
@@ -63,7 +73,7 @@ class _TwoNetworks(Objective):
         self._forgotten = self._forget_rate * min(1.0, step / ramp_steps if ramp_steps else 1.0)
 
     def forward(self, model: nn.Module, batch: TensorBatch) -> Tensor:
-        """Return the sum of each network's mean loss on the visits that the other chose, of those that can be read."""
+        """Return the sum of each network's mean loss on readable visits that the other chose."""
         batch = readable_rows(batch)
         is_seen = (batch.weights > 0).float()  # no row, or every row
         losses = [

@@ -13,97 +13,65 @@ from torch import Tensor, nn
 from dilute.errors import SpecError
 from dilute.methods.cross_entropy import cross_entropy
 from dilute.methods.looking import look_steps, probabilities
-from dilute.methods.matrices import Rows, anchor_law, given_law
-from dilute.methods.method import Method, Objective, TensorBatch, as_tensor, weighted_mean
+from dilute.methods.matrices import MatrixMethod, anchor_law, given_law
+from dilute.methods.method import Objective, TensorBatch, as_tensor, weighted_mean
 from dilute.methods.observed import Observed
 
 _Direction = Literal["forward", "backward"]
 _WORST_CONDITION = 1e6
 
 
-class _Known(Method):
+class _Correction(MatrixMethod):
     direction: ClassVar[_Direction]
-    is_sum_over_rows: ClassVar[bool] = True
-    knows: ClassVar[str] = "known matrix, single labels"
-    images_from_elsewhere: ClassVar[bool] = False
-    matrix: Rows | None = None
-
-    def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
-        """Return the corrected loss; see `Method.objective`."""
-        objective = _Corrected(self.direction, observed.num_classes)
-        objective.put_law(given_law(observed, self.matrix))
-        return objective
-
-
-class ForwardKnown(_Known):
-    """Cross-entropy of the noisy labels that the predicted class would give. Needs the noise matrix.
-
-    The network predicts true labels, the matrix turns them into noisy ones: with the true matrix the minimum
-    over all functions is that of clean labels.
-
-    Arguments:
-        matrix: K rows, the distribution of a label by true class; what the set knows of its noise if None.
-
-    Source: Patrini et al. 2017, *Making Deep Neural Networks Robust to Label Noise: a Loss Correction
-        Approach*, theorem 2.
-    """
-
-    title: ClassVar[str] = "forward correction"
-    direction: ClassVar[_Direction] = "forward"
-
-
-class BackwardKnown(_Known):
-    """The combination of losses whose mean over noisy labels is the clean loss. Needs the noise matrix.
-
-    It is unbiased, and its variance grows as the matrix becomes hard to invert; losses can be negative without bound.
-
-    Arguments:
-        matrix: as for `ForwardKnown`; it must have an inverse.
-
-    Source: Patrini et al. 2017, theorem 1; Natarajan et al. 2013.
-    """
-
-    title: ClassVar[str] = "backward correction"
-    direction: ClassVar[_Direction] = "backward"
-
-
-class _Estimated(Method):
-    direction: ClassVar[_Direction]
-    is_sum_over_rows: ClassVar[bool] = True
-    knows: ClassVar[str] = "estimated matrix, single labels"
-    quantile: float = Field(0.97, gt=0, le=1)
+    only_estimated: ClassVar[frozenset[str]] = frozenset({"quantile"})
+    quantile: float = Field(
+        0.97,
+        gt=0,
+        le=1,
+        description="image that a row is read off: its quantile of the class's probability",
+    )
 
     @property
     def looks(self) -> int:
-        """Once, to estimate the matrix."""
-        return 1
+        """Once, to estimate the matrix; never if it is known."""
+        return 1 if self.estimates else 0
 
     def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
-        """Return the loss, corrected from half of the training on; see `Method.objective`."""
-        return _Corrected(self.direction, observed.num_classes, observed, self.quantile)
+        """Return the corrected loss, from half of the training on if the matrix is estimated."""
+        if self.estimates:
+            return _Corrected(self.direction, observed.num_classes, observed, self.quantile)
+        objective = _Corrected(self.direction, observed.num_classes)
+        objective.put_law(given_law(observed, self.rows))
+        return objective
 
 
-class ForwardEstimated(_Estimated):
-    """Forward correction with a matrix read off the network's own predictions. Needs nothing but labels.
+class Forward(_Correction):
+    """Cross-entropy of the noisy labels that the predicted class would give.
 
-    Half of the training is cross-entropy; then each class's row is what the network predicts for an image that
-    it is nearly surest of, and training goes on with the correction. It assumes that every class has images
-    whose noisy labels the network predicts well.
+    The network predicts true labels, and the matrix turns them into noisy ones: with the true
+    matrix the minimum over all functions is that of clean labels.
 
-    Arguments:
-        quantile: which image: at this quantile of the class's predicted probability, above 0 to 1.
+    An estimated matrix needs nothing but labels. Half of the training is cross-entropy; then each
+    class's row is what the network predicts for an image that it is nearly surest of, and
+    training goes on with the correction. It assumes that every class has images whose noisy
+    labels the network predicts well.
 
-    Source: Patrini et al. 2017, section 3.3, which trains anew after estimating; here training goes on.
+    Source: Patrini et al. 2017, *Making Deep Neural Networks Robust to Label Noise: a Loss
+        Correction Approach*, theorem 2; estimation: section 3.3, which trains anew, where here
+        training goes on.
     """
 
     title: ClassVar[str] = "forward correction"
     direction: ClassVar[_Direction] = "forward"
 
 
-class BackwardEstimated(_Estimated):
-    """Backward correction with a matrix read off the network's own predictions; see `ForwardEstimated`.
+class Backward(_Correction):
+    """The combination of losses whose mean over noisy labels is the clean loss.
 
-    Source: Patrini et al. 2017, sections 3.1 and 3.3.
+    It is unbiased, and its variance grows as the matrix becomes hard to invert; losses can be
+    negative without bound. A known matrix must have an inverse; it is estimated as in `Forward`.
+
+    Source: Patrini et al. 2017, theorem 1 and sections 3.1 and 3.3; Natarajan et al. 2013.
     """
 
     title: ClassVar[str] = "backward correction"
@@ -133,14 +101,16 @@ class _Corrected(Objective):
     def put_law(self, law: NDArray[np.float64]) -> None:
         """Correct by this law (float64 `[K, K]`) from now on.
 
-        Errors: `SpecError` if a given one has no inverse where one is needed; of an estimated one the pseudo-inverse serves.
+        Of an estimated one without inverse the pseudo-inverse serves.
+
+        Errors: `SpecError` if a known one has no inverse where one is needed.
         """
         if self._direction == "backward":
             condition = float(np.linalg.cond(law))
             if self._observed is None and not condition < _WORST_CONDITION:
                 raise SpecError(
-                    f"backward correction needs the inverse of the noise matrix, whose condition number is {condition:.1g}; "
-                    "take forward correction"
+                    "backward correction needs the inverse of the noise matrix, whose condition "
+                    f"number is {condition:.1g}; take forward correction"
                 )
             self.inverse.copy_(as_tensor(np.linalg.pinv(law)))
         self.law.copy_(as_tensor(law))

@@ -26,7 +26,8 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 class CrossEntropy(LossMethod):
     """Take the labels at their word. Needs nothing but labels; predicts the noisy ones.
 
-    Where the right label is the most frequent one of its class, the likeliest label is the right class.
+    Where the right label is the most frequent one of its class, the likeliest label is the right
+    class.
     """
 
     title: ClassVar[str] = "cross-entropy"

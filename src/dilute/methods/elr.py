@@ -13,23 +13,25 @@ from dilute.methods.method import Method, Objective, TensorBatch, weighted_mean
 from dilute.methods.observed import Observed
 
 
-class EarlyLearningRegularisation(Method):
-    """Hold the network to what it said of an image before. Needs nothing but labels, and visits that come back.
+class ELR(Method):
+    """Early-learning regularisation: hold the network to what it said of an image before.
 
-    It assumes that networks learn what is right first: a running mean of the predictions for each image
-    is the target of a regulariser, which keeps later steps from fitting that image's noise.
+    Needs nothing but labels, and visits that come back. It assumes that networks learn what is
+    right first: a running mean of the predictions for each image is the target of a regulariser,
+    which keeps later steps from fitting that image's noise.
 
-    Arguments:
-        weight: of the regulariser, ≥ 0 (the paper's lambda).
-        memory: share of the running mean that a visit keeps, 0 to below 1 (the paper's beta).
-
-    Source: Liu et al. 2020, *Early-Learning Regularization Prevents Memorization of Noisy Labels*, equation 6,
-        with its values for CIFAR-10.
+    Source: Liu et al. 2020, *Early-Learning Regularization Prevents Memorization of Noisy Labels*,
+        equation 6, with its values for CIFAR-10.
     """
 
     title: ClassVar[str] = "ELR"
-    weight: float = Field(3.0, ge=0)
-    memory: float = Field(0.7, ge=0, lt=1)
+    weight: float = Field(3.0, ge=0, description="weight of the regulariser (the paper's lambda)")
+    memory: float = Field(
+        0.7,
+        ge=0,
+        lt=1,
+        description="share of the running mean that a visit keeps (the paper's beta)",
+    )
 
     def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
         """Return the regularised loss; see `Method.objective`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -12,72 +12,58 @@ from torch import Tensor, nn
 
 from dilute.methods.cross_entropy import cross_entropy
 from dilute.methods.looking import look_steps, probabilities
-from dilute.methods.matrices import Rows, counted_law, given_law
-from dilute.methods.method import Method, Objective, TensorBatch, as_tensor, weighted_mean
+from dilute.methods.matrices import MatrixMethod, Rows, counted_law, given_law
+from dilute.methods.method import Objective, TensorBatch, as_tensor, weighted_mean
 from dilute.methods.observed import Observed
 from dilute.noise import law_log_likelihood
 
 _M_STEPS = 5
 
 
-class EmKnown(Method):
-    """Maximise the likelihood of every image's label counts, its true class being unknown. Needs the noise matrix, and gains from many labels per image.
+class EM(MatrixMethod):
+    """Maximise the likelihood of every image's label counts, its true class being unknown.
 
-    The loss of an image is `−log Σ_k p_k · P(counts | k)`. Its gradient is that of cross-entropy against the
-    posterior `∝ p_k · P(counts | k)` at the current weights: every step is an E-step for its own batch and a part of
-    the M-step, so that no rounds are needed. Of a dilution it knows that one label of each image is its own.
+    It gains from many labels per image. The loss of an image is `−log Σ_k p_k · P(counts | k)`.
+    Its gradient is that of cross-entropy against the posterior `∝ p_k · P(counts | k)` at the
+    current weights: every step is an E-step for its own batch and a part of the M-step. Of a
+    dilution with a known matrix it knows that one label of each image is its own; of rows that
+    are given, all labels of an image are drawn from them alike.
 
-    Arguments:
-        matrix: K rows, the distribution of a label by true class, the labels of an image being drawn from it alike;
-            what the set knows of its noise if None.
+    An estimated matrix needs nothing but labels. Training starts with cross-entropy. At evenly
+    spaced looks at all images the M-step sets each class's law to the mean distribution of the
+    labels of its images, by the posterior (at the first look: by the predicted class). It assumes
+    that all labels of an image are drawn from its class's law, and that cross-entropy finds the
+    classes.
 
-    Source: ours; for several annotators with matrices of their own, Raykar et al. 2010, *Learning from Crowds*.
+    Source: ours; for several annotators with matrices of their own, Raykar et al. 2010, *Learning
+        from Crowds*.
     """
 
     title: ClassVar[str] = "EM"
-    is_sum_over_rows: ClassVar[bool] = True
-    knows: ClassVar[str] = "known matrix, counts"
-    images_from_elsewhere: ClassVar[bool] = False
-    matrix: Rows | None = None
-
-    def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
-        """Return the negative log-likelihood of the counts; see `Method.objective`."""
-        objective = _CountLikelihood(observed)
-        objective.put(class_log_likelihood(observed, self.matrix))
-        return objective
-
-
-class EmEstimated(Method):
-    """EM with the law of labels estimated in the M-step. Gains from many labels per image.
-
-    Training starts with cross-entropy. At evenly spaced looks at all images the M-step sets each class's law to the
-    mean distribution of the labels of its images, by the posterior (at the first look: by the predicted class).
-    It assumes that all labels of an image are drawn from its class's law, and that cross-entropy finds the classes.
-
-    Arguments:
-        rounds: looks, 1 to 100.
-
-    Source: ours; see `EmKnown`.
-    """
-
-    title: ClassVar[str] = "EM"
-    is_sum_over_rows: ClassVar[bool] = True
-    knows: ClassVar[str] = "estimated matrix, counts"
-    images_from_elsewhere: ClassVar[bool] = False
-    rounds: int = Field(3, ge=1, le=100)
+    labels: ClassVar[Literal["counts"]] = "counts"
+    only_estimated: ClassVar[frozenset[str]] = frozenset({"rounds"})
+    rounds: int = Field(3, ge=1, le=100, description="looks at which the matrix is estimated anew")
 
     @property
     def looks(self) -> int:
-        """Once a round."""
-        return self.rounds
+        """Once a round; never if the matrix is known."""
+        return self.rounds if self.estimates else 0
 
     def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
-        """Return cross-entropy at first, then the likelihood under the current law; see `Method.objective`."""
-        return _EstimatedLikelihood(observed, self.rounds)
+        """Return the counts' negative log-likelihood; cross-entropy at first if it estimates."""
+        if self.estimates:
+            return _EstimatedLikelihood(observed, self.rounds)
+        objective = _CountLikelihood(observed)
+        objective.put(class_log_likelihood(observed, self.rows))
+        return objective
 
 
 def class_log_likelihood(observed: Observed, rows: Rows | None) -> NDArray[np.float64]:
-    """Return float64 `[N, K]`: by class, the log-likelihood of each image's labels under the noise as known or as given."""
+    """Return float64 `[N, K]`: by class, the log-likelihood of each image's labels.
+
+    Arguments:
+        rows: the distribution of a label by true class; what the set knows of its noise if None.
+    """
     if rows is None:
         return observed.log_likelihood()
     return law_log_likelihood(observed.counts(), given_law(observed, rows))
@@ -121,7 +107,7 @@ class _EstimatedLikelihood(_CountLikelihood):
         counts[~self._observed.readable()] = 0
         if self.has_law:
             law = fitted_law(counts, predicted, self.law.double().cpu().numpy())
-        else:  # the network has learnt to predict noisy labels, whose likeliest is taken for the class
+        else:  # the network predicts noisy labels: the likeliest is taken for the class
             law = counted_law(np.eye(predicted.shape[1])[predicted.argmax(axis=1)], counts)
         self.law.copy_(as_tensor(law))
         self.put(law_log_likelihood(counts, law))
@@ -137,7 +123,7 @@ class _EstimatedLikelihood(_CountLikelihood):
 def fitted_law(
     counts: NDArray[np.int64], prior: NDArray[np.float64], law: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return float64 `[K, K]`: the law of labels by class after a few EM steps, the images' class probabilities being fixed.
+    """Return float64 `[K, K]`: the law of labels by class after a few EM steps.
 
     Arguments:
         counts: int64 `[N, K]`.

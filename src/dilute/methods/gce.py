@@ -10,18 +10,22 @@ from torch import Tensor
 from dilute.methods.method import LossMethod
 
 
-class GeneralisedCrossEntropy(LossMethod):
-    """Between cross-entropy (q → 0) and half the mean absolute error (q = 1). Needs nothing but labels.
+class GCE(LossMethod):
+    """Generalised cross-entropy: between cross-entropy and half the mean absolute error.
 
-    Arguments:
-        q: above 0 to 1; more is more robust and learns more slowly.
+    Needs nothing but labels.
 
-    Source: Zhang and Sabuncu 2018, *Generalized Cross Entropy Loss for Training Deep Neural Networks with
-        Noisy Labels*, equation 6, without truncation.
+    Source: Zhang and Sabuncu 2018, *Generalized Cross Entropy Loss for Training Deep Neural
+        Networks with Noisy Labels*, equation 6, without truncation.
     """
 
     title: ClassVar[str] = "GCE"
-    q: float = Field(0.7, gt=0, le=1)
+    q: float = Field(
+        0.7,
+        gt=0,
+        le=1,
+        description="from cross-entropy (near 0) to half the MAE (1); more is more robust",
+    )
 
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return `Σ target · (1 − softmax(logits)^q) / q`."""

@@ -12,18 +12,19 @@ from dilute.methods.method import LossMethod
 
 
 class LabelSmoothing(LossMethod):
-    """Mix every target with the uniform distribution. Needs nothing but labels; predicts noisy, smoothed ones.
+    """Mix every target with the uniform distribution. Needs nothing but labels.
 
-    Arguments:
-        epsilon: share of the uniform distribution, 0 to below 1.
+    It predicts noisy labels, smoothed.
 
-    Source: Szegedy et al. 2016, *Rethinking the Inception Architecture*, section 7; for noisy labels Lukasik
-        et al. 2020, *Does Label Smoothing Mitigate Label Noise?*
+    Source: Szegedy et al. 2016, *Rethinking the Inception Architecture*, section 7; for noisy
+        labels Lukasik et al. 2020, *Does Label Smoothing Mitigate Label Noise?*
     """
 
     title: ClassVar[str] = "label smoothing"
     predicts_clean: ClassVar[bool] = False
-    epsilon: float = Field(0.1, ge=0, lt=1)
+    epsilon: float = Field(
+        0.1, ge=0, lt=1, description="share of the uniform distribution in the target"
+    )
 
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the cross-entropy against `(1 − epsilon) · target + epsilon / K`."""

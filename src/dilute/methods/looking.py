@@ -1,4 +1,4 @@
-"""Looking at all training images between steps: what the network says of them, and how it sees them."""
+"""Looking at all training images between steps: what the network predicts, and its features."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from dilute.methods.observed import Observed
 
 
 def probabilities(model: nn.Module, observed: Observed) -> Tensor:
-    """Return float32 `[N, K]` on the CPU: the network's class probabilities of all images, without dropout."""
+    """Return float32 `[N, K]` on the CPU: class probabilities of all images, without dropout."""
     with _looking(model):
         return torch.cat([logits.softmax(dim=1) for logits in _logits(model, observed)])
 
 
 def features(model: nn.Module, observed: Observed) -> Tensor:
-    """Return float32 `[N, D]` on the CPU: what the network's last linear layer takes in; logits if it has none."""
+    """Return float32 `[N, D]` on the CPU: what the network's last linear layer takes in.
+
+    Of a network without a linear layer they are the logits.
+    """
     linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
     if not linear:
         with _looking(model):

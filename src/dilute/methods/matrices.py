@@ -1,18 +1,68 @@
-"""The law of labels by true class: given, or estimated from what a network predicts."""
+"""The matrix of the noise as a method's option, and as estimated from what a network predicts."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
 
 from dilute.errors import SpecError
+from dilute.methods.method import Method, Uses
 from dilute.methods.observed import Observed
 
 Rows = tuple[tuple[float, ...], ...]
 """A matrix as an option: K rows, the distribution of a label by true class."""
 _PSEUDO_LABELS = 1.0
+
+
+class MatrixMethod(Method):
+    """A method that looks at labels through the matrix of the noise, known or estimated.
+
+    Attributes:
+        only_estimated: options that have a meaning with an estimated matrix alone.
+    """
+
+    is_sum_over_rows: ClassVar[bool] = True
+    images_from_elsewhere: ClassVar[bool] = False
+    only_estimated: ClassVar[frozenset[str]] = frozenset()
+    matrix: Literal["known", "estimated"] | Rows = Field(
+        "estimated",
+        description="noise matrix: known to the set, estimated, or K rows of K shares",
+    )
+
+    @field_validator("matrix", mode="before")
+    @classmethod
+    def _word_or_rows(cls, value: Any) -> Any:
+        if isinstance(value, str) and value not in ("known", "estimated"):
+            raise ValueError("it must be known, estimated, or K rows of K shares")
+        return value
+
+    @model_validator(mode="after")
+    def _only_what_is_used(self) -> MatrixMethod:
+        unused = sorted(self.model_fields_set & self.only_estimated)
+        if unused and not self.estimates:
+            raise ValueError(
+                f"{', '.join(unused)} has no meaning with a known matrix; "
+                "leave it out, or take matrix = estimated"
+            )
+        return self
+
+    @property
+    def estimates(self) -> bool:
+        """Whether the matrix is estimated."""
+        return self.matrix == "estimated"
+
+    @property
+    def rows(self) -> Rows | None:
+        """The rows of the matrix, where they are given."""
+        return None if isinstance(self.matrix, str) else self.matrix
+
+    @property
+    def uses(self) -> Uses:
+        """The matrix, known or estimated."""
+        return "estimated matrix" if self.estimates else "known matrix"
 
 
 def given_law(observed: Observed, rows: Rows | None) -> NDArray[np.float64]:
@@ -25,8 +75,8 @@ def given_law(observed: Observed, rows: Rows | None) -> NDArray[np.float64]:
     size = observed.num_classes
     if len(rows) != size or any(len(row) != size for row in rows):
         raise SpecError(
-            f"matrix has {len(rows)} rows of {sorted({len(row) for row in rows})} entries; with {size} classes it must "
-            f"be {size}×{size}"
+            f"matrix has {len(rows)} rows of {sorted({len(row) for row in rows})} entries; "
+            f"with {size} classes it must be {size}×{size}"
         )
     law = np.asarray(rows, dtype=np.float64)
     sums = law.sum(axis=1)
@@ -34,13 +84,16 @@ def given_law(observed: Observed, rows: Rows | None) -> NDArray[np.float64]:
     if len(wrong):
         row = int(wrong[0])
         raise SpecError(
-            f"matrix row {row} has entries from {law[row].min():g} and sums to {sums[row]:g}; every row must be ≥ 0 and sum to 1"
+            f"matrix row {row} has entries from {law[row].min():g} and sums to {sums[row]:g}; "
+            "every row must be ≥ 0 and sum to 1"
         )
     return np.asarray(law / sums[:, None])
 
 
 def anchor_law(predicted: NDArray[Any], quantile: float) -> NDArray[np.float64]:
-    """Return float64 `[K, K]` from a network that predicts noisy labels: row y is its prediction for the image surest to be y.
+    """Return float64 `[K, K]` from a network that predicts noisy labels.
+
+    Row y is its prediction for the image that it is surest to be y.
 
     Arguments:
         predicted: `[N, K]`, probabilities of noisy labels.
@@ -55,13 +108,14 @@ def anchor_law(predicted: NDArray[Any], quantile: float) -> NDArray[np.float64]:
 
 
 def counted_law(posterior: NDArray[Any], counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return float64 `[K, K]`, the M-step: by class, how the labels of images with that class are distributed.
+    """Return float64 `[K, K]`, the M-step: by class, how the labels of its images are distributed.
 
     Arguments:
         posterior: `[N, K]`, the probability of each class for each image.
-        counts: int64 `[N, K]`, the labels beside it.
+        counts: int64 `[N, K]`, how often each label stands beside it.
 
-    One label, distributed as all labels are, is added to every class, so that an empty one has a law too.
+    One label, distributed as all labels are, is added to every class, so that an empty one has a
+    law too.
     """
     total = counts.sum(axis=0)
     joint = posterior.T.astype(np.float64) @ counts + _PSEUDO_LABELS * total / total.sum()

@@ -1,9 +1,9 @@
-"""What a method is: how it plugs into the one training loop, and what its name says that it knows."""
+"""What a method is: how it plugs into the one training loop, and what it needs to know."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -14,10 +14,15 @@ from dilute.methods.observed import Observed
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """From logits `[B, K]` and target distributions `[B, K]` to losses `[B]`."""
+Uses = Literal["nothing", "known noise rate", "known matrix", "estimated matrix"]
+"""What a method uses of the noise: nothing, its rate, or its matrix, known or estimated."""
 
 
 class TensorBatch(NamedTuple):
-    """A `dilute.dilution.Batch` on the device: inputs `[B, …]`, targets `[B, K]`, weights `[B]`, images int64 `[B]`."""
+    """A `dilute.dilution.Batch` on the device.
+
+    Fields: inputs `[B, …]`, targets `[B, K]`, weights `[B]`, images int64 `[B]`.
+    """
 
     inputs: Tensor
     targets: Tensor
@@ -26,9 +31,9 @@ class TensorBatch(NamedTuple):
 
 
 class Objective(nn.Module):
-    """What one training minimises. Its buffers are the method's state, and are kept in checkpoints.
+    """What one training minimises. Its buffers are the method's state, and checkpoints keep them.
 
-    Parameters of its own, as of a second network, are trained with the model's.
+    Its own parameters, as those of a second network, are trained with the model's.
     """
 
     def before_step(self, step: int, num_steps: int, model: nn.Module) -> None:
@@ -43,29 +48,45 @@ class Method(BaseModel):
     """A way to learn from noisy labels; its fields are its options.
 
     Attributes:
-        title: its name in tables, in the field's words.
-        knows: what it uses: the noise matrix, given or estimated; single labels or an image's counts.
+        title: its name in tables, in the field's words; the class's name if not given.
+        labels: what it reads: labels one by one, or the counts of an image's labels.
+        uses: what it uses of the noise besides labels.
         predicts_clean: whether the trained network predicts true labels; else the noisy ones.
         networks: networks that each image goes through.
-        copies: labels per visit that the method is meant for: `"all"`, or 1 if it chooses among labels.
+        copies: labels per visit that it is meant for: `"all"`, or 1 if it chooses among labels.
         images_from_elsewhere: whether noisy examples may be on other images than the clean ones.
-        is_sum_over_rows: whether a batch's loss is the mean of what its rows give one by one, and leaves nothing
-            behind; such a batch may be divided among ranks and micro-batches.
+        is_sum_over_rows: whether a batch's loss is the mean of what its rows give one by one, and
+            leaves nothing behind; such a batch may be divided among ranks and micro-batches.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     title: ClassVar[str]
-    knows: ClassVar[str] = "single labels"
+    labels: ClassVar[Literal["single labels", "counts"]] = "single labels"
     predicts_clean: ClassVar[bool] = True
     networks: ClassVar[int] = 1
     copies: ClassVar[Any] = "all"
     images_from_elsewhere: ClassVar[bool] = True
     is_sum_over_rows: ClassVar[bool] = False
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "title" not in vars(cls):
+            cls.title = cls.__name__
+
+    @property
+    def uses(self) -> Uses:
+        """What it uses of the noise besides labels."""
+        return "nothing"
+
+    @property
+    def knows(self) -> str:
+        """What it knows, in words for tables: what it uses, and how it reads labels."""
+        return self.labels if self.uses == "nothing" else f"{self.uses}, {self.labels}"
+
     @property
     def looks(self) -> int:
-        """How often it looks at all training images between steps, which is a pass without gradients each."""
+        """How often it looks at all training images between steps: a pass without gradients."""
         return 0
 
     def objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:
@@ -82,13 +103,17 @@ class Method(BaseModel):
         return self.make_objective(observed, model, seed)
 
     def check_source(self, has_one_source: bool) -> None:
-        """Refuse noisy examples on other images than the clean ones, where the method cannot be used on them.
+        """Refuse noisy examples on other images, where the method cannot be used on them.
+
+        Arguments:
+            has_one_source: whether noisy examples are on the clean ones' images.
 
         Errors: `SpecError`.
         """
         if not (has_one_source or self.images_from_elsewhere):
             raise SpecError(
-                f"{self.title} ({self.knows}) needs noisy_images = same; images from elsewhere have no true class"
+                f"{self.title} ({self.knows}) needs noisy_images = same; "
+                "images from elsewhere have no true class"
             )
 
     def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:
@@ -99,8 +124,8 @@ class Method(BaseModel):
 class LossMethod(Method):
     """A method that is a loss per visit, linear in the target distribution.
 
-    The loss against an image's label counts is then the mean of the losses against its single labels:
-    whatever the grouping, the method sees labels one by one.
+    The loss against an image's label counts is then the mean of the losses against its single
+    labels: whatever the grouping, the method sees labels one by one.
     """
 
     is_sum_over_rows: ClassVar[bool] = True
@@ -137,9 +162,9 @@ def weighted_mean(losses: Tensor, batch: TensorBatch) -> Tensor:
 
 
 def readable_rows(batch: TensorBatch) -> TensorBatch:
-    """Return the rows of a batch whose images can be read, for methods that look at rows together; all rows if none can.
+    """Return the rows of a batch whose images can be read; all rows if none can.
 
-    The others have weight 0 and are grey.
+    It is for methods that look at rows together. The other rows have weight 0 and are grey.
     """
     seen = batch.weights > 0
     if not seen.any() or seen.all():

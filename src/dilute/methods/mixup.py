@@ -14,18 +14,19 @@ from dilute.methods.observed import Observed
 
 
 class Mixup(Method):
-    """Train on convex combinations of two images and of their targets. Needs nothing but labels; predicts noisy ones.
+    """Train on convex combinations of two images and of their targets. Needs nothing but labels.
 
-    Arguments:
-        concentration: of the Beta distribution of the mixing share, ≥ 0.01 (the paper's alpha).
+    It predicts noisy labels.
 
-    Source: Zhang et al. 2018, *mixup: Beyond Empirical Risk Minimization*. Raw inputs are mixed, which is
-        the same as mixing scaled ones, in float32.
+    Source: Zhang et al. 2018, *mixup: Beyond Empirical Risk Minimization*. Raw inputs are mixed,
+        which is the same as mixing scaled ones, in float32.
     """
 
     title: ClassVar[str] = "mixup"
     predicts_clean: ClassVar[bool] = False
-    concentration: float = Field(1.0, ge=0.01)
+    concentration: float = Field(
+        1.0, ge=0.01, description="of the mixing share's Beta distribution (the paper's alpha)"
+    )
 
     def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
         """Return the loss on mixed batches; see `Method.objective`."""
@@ -38,7 +39,7 @@ class _Mixed(Objective):
         self._share = torch.distributions.Beta(concentration, concentration)
 
     def forward(self, model: nn.Module, batch: TensorBatch) -> Tensor:
-        """Return the cross-entropy of a batch mixed with itself in another order; of what can be read."""
+        """Return the cross-entropy of a batch's readable rows, mixed with themselves."""
         batch = readable_rows(batch)
         share = float(self._share.sample())
         other = torch.randperm(len(batch.targets)).to(batch.targets.device)

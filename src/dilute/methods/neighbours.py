@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from dilute.methods.cross_entropy import cross_entropy
 from dilute.methods.em import class_log_likelihood
 from dilute.methods.looking import features, look_steps
-from dilute.methods.matrices import Rows, counted_law
-from dilute.methods.method import Method, Objective, TensorBatch, as_tensor, weighted_mean
+from dilute.methods.matrices import MatrixMethod, counted_law
+from dilute.methods.method import Objective, TensorBatch, as_tensor, weighted_mean
 from dilute.methods.observed import Observed
 from dilute.noise import law_log_likelihood
 
@@ -24,100 +24,75 @@ if TYPE_CHECKING:
 _M_STEPS = 2
 
 
-class _Neighbours(Method):
-    is_sum_over_rows: ClassVar[bool] = True
-    knows: ClassVar[str] = "known matrix, counts"
-    images_from_elsewhere: ClassVar[bool] = False
-    neighbours: int = Field(10, ge=1, le=1000)
-    dimensions: int = Field(50, ge=1)
-    rounds: int = Field(0, ge=0, le=100)
-    features: Literal["pixels", "patches"] = "pixels"
+class Neighbours(MatrixMethod):
+    """Pool label counts over neighbours by pixels, then train on the pooled posteriors.
+
+    It gains from many labels per image. A graph joins each image to its nearest ones by principal
+    components of the pixels, which no label enters. The log-likelihoods of the images' labels are
+    averaged along walks on it, whose length and weight are chosen by the likelihood of labels
+    that were left out. It assumes that images near each other have the same class.
+
+    With an estimated matrix the first classes are the most frequent labels around each image,
+    beyond what is frequent everywhere; then laws and posteriors follow in turn. It assumes that
+    the right label is more frequent among a class's labels than elsewhere.
+
+    Source: ours; walks as in Zhou et al. 2004, *Learning with Local and Global Consistency*.
+    """
+
+    title: ClassVar[str] = "neighbour pooling"
+    labels: ClassVar[Literal["counts"]] = "counts"
+    neighbours: int = Field(10, ge=1, le=1000, description="nearest images that each is joined to")
+    dimensions: int = Field(50, ge=1, description="principal components to measure distance in")
+    rounds: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="times that neighbours are found anew by the network's features",
+    )
+    features: Literal["pixels", "patches"] = Field(
+        "pixels", description="what images are first compared by: pixels, or features of patches"
+    )
 
     @property
     def looks(self) -> int:
         """Once a round."""
         return self.rounds
 
-
-class NeighboursKnown(_Neighbours):
-    """Pool label counts over neighbours by pixels, then train on the pooled posteriors. Needs the noise matrix, and gains from many labels per image.
-
-    A graph joins each image to its nearest ones by principal components of the pixels, which no label enters. The
-    log-likelihoods of the images' labels are averaged along walks on it, whose length and weight are chosen
-    by the likelihood of labels that were left out. It assumes that images near each other have the same class.
-
-    Arguments:
-        neighbours: of each image, 1 to 1000.
-        dimensions: principal components to measure distance in, ≥ 1.
-        rounds: how often within training the neighbours are found anew, by the network's own features.
-        features: what images are first compared by: `"pixels"`, or `"patches"` as in `PatchesKnown`.
-        matrix: K rows, the distribution of a label by true class; what the set knows of its noise if None.
-
-    Source: ours; walks as in Zhou et al. 2004, *Learning with Local and Global Consistency*.
-    """
-
-    title: ClassVar[str] = "neighbour pooling"
-    matrix: Rows | None = None
-
     def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
         """Return cross-entropy against pooled posteriors; see `Method.objective`."""
-        return _Pooled(self, observed, seed, class_log_likelihood(observed, self.matrix))
+        scores = None if self.estimates else class_log_likelihood(observed, self.rows)
+        return _Pooled(self, observed, seed, scores)
 
 
-class NeighboursEstimated(_Neighbours):
-    """Neighbour pooling with the law of labels estimated from the pooled labels themselves. Gains from many labels per image.
+class Patches(Neighbours):
+    """Pooling by features that are learnt from the images alone: small patches of them.
 
-    The first classes are the most frequent labels around each image, beyond what is frequent everywhere; then laws
-    and posteriors in turn. It assumes that the right label is more frequent among a class's labels than elsewhere.
-
-    Arguments:
-        neighbours, dimensions, rounds, features: as for `NeighboursKnown`.
-
-    Source: ours; see `NeighboursKnown`.
-    """
-
-    title: ClassVar[str] = "neighbour pooling"
-    knows: ClassVar[str] = "estimated matrix, counts"
-
-    def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
-        """Return cross-entropy against pooled posteriors; see `Method.objective`."""
-        return _Pooled(self, observed, seed, None)
-
-
-class PatchesKnown(NeighboursKnown):
-    """Pooling by features that are learnt from the images alone: small patches of them. Needs the noise matrix, and gains from many labels per image.
-
-    Neighbours are found by patch features, and ridge regression on these is a second expert beside the walks; see
-    `NeighboursKnown` and `dilute.methods.patches`. It is for images; of other inputs it takes the inputs themselves.
+    Neighbours are found by patch features, and ridge regression on these is a second expert
+    beside the walks; see `Neighbours` and `dilute.methods.patches`. It is for images; of other
+    inputs it takes the inputs themselves.
     """
 
     title: ClassVar[str] = "patch pooling"
-    features: Literal["pixels", "patches"] = "patches"
+    features: Literal["pixels", "patches"] = Field(
+        "patches", description="what images are first compared by: pixels, or features of patches"
+    )
 
 
-class PatchesEstimated(NeighboursEstimated):
-    """Pooling by patch features with an estimated law; see `PatchesKnown` and `NeighboursEstimated`."""
+class Rounds(Patches):
+    """Patch pooling and training in rounds; see `Patches`.
 
-    title: ClassVar[str] = "patch pooling"
-    features: Literal["pixels", "patches"] = "patches"
-
-
-class RoundsKnown(PatchesKnown):
-    """Patch pooling and training in rounds: in each, neighbours by the network's own features are one expert more; see `PatchesKnown`.
-
-    A round costs a look at all images and a search for neighbours. It pays where the network's features come to be
-    better than the patches'.
+    In each round, neighbours by the network's own features are one expert more. A round costs a
+    look at all images and a search for neighbours. It pays where the network's features come to
+    be better than the patches'.
     """
 
     title: ClassVar[str] = "pooling in rounds"
-    rounds: int = Field(3, ge=0, le=100)
-
-
-class RoundsEstimated(PatchesEstimated):
-    """Patch pooling and training in rounds with an estimated law; see `RoundsKnown`."""
-
-    title: ClassVar[str] = "pooling in rounds"
-    rounds: int = Field(3, ge=0, le=100)
+    rounds: int = Field(
+        3,
+        ge=0,
+        le=100,
+        description="times that neighbours are found anew by the network's features",
+    )
 
 
 class _Pooled(Objective):
@@ -127,7 +102,7 @@ class _Pooled(Objective):
 
     def __init__(
         self,
-        method: _Neighbours,
+        method: Neighbours,
         observed: Observed,
         seed: int,
         scores: NDArray[np.float64] | None,
@@ -137,7 +112,7 @@ class _Pooled(Objective):
         self.register_buffer("posterior", torch.zeros(observed.num_images, observed.num_classes))
 
     def before_step(self, step: int, num_steps: int, model: nn.Module) -> None:
-        """Find neighbours and pool: at first by pixels or patches, then at each look by the network's features, too."""
+        """Find neighbours and pool: first by pixels or patches, at each look by features, too."""
         chosen = self._method
         if step and step not in look_steps(num_steps, chosen.looks):
             return

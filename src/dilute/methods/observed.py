@@ -19,8 +19,8 @@ _IMAGES_AT_ONCE = 500
 class Observed:
     """Images and the labels that stand beside them; never which labels are right, nor the test set.
 
-    What the set knows of its noise (its pattern and amount) is for methods that say in their name that
-    they know the matrix.
+    What the set knows of its noise (its pattern and amount) is for methods whose `uses` says that
+    they know it.
 
     Attributes:
         num_images: distinct images N, of whatever source.
@@ -59,8 +59,8 @@ class Observed:
         """
         if any(getattr(block.source, "is_streamed", False) for block in self._noisy.blocks):
             raise SpecError(
-                f"{what} needs all images in memory at once, but these are streamed; take another method, or "
-                "smaller images (--resize) with --no-stream"
+                f"{what} needs all images in memory at once, but these are streamed; "
+                "take another method, or smaller images (--resize) with --no-stream"
             )
 
     def inputs(self) -> Iterator[NDArray[Any]]:
@@ -70,23 +70,27 @@ class Observed:
                 yield block.source.gather(block.rows[start : start + _IMAGES_AT_ONCE])
 
     def readable(self) -> NDArray[np.bool_]:
-        """Return bool `[N]`: which images can be read, in the order of `counts`; known once `inputs` has yielded all."""
+        """Return bool `[N]`: which images can be read, in the order of `counts`.
+
+        It is known once `inputs` has yielded all.
+        """
         return np.concatenate(
             [~block.source.unreadable(block.rows) for block in self._noisy.blocks]
         )
 
     def label_law(self) -> NDArray[np.float64]:
-        """Return float64 `[K, K]`, by true class the distribution of a label: knowledge of the noise.
+        """Return float64 `[K, K]`: by true class, the distribution of a label.
 
-        For images of one source alone.
+        It is knowledge of the noise, for images of one source alone.
         """
         assert self.has_one_source
         return self._noisy.blocks[0].laws
 
     def log_likelihood(self) -> NDArray[np.float64]:
-        """Return float64 `[N, K]`: the log-likelihood of each image's labels by class, up to a number per image: knowledge of the noise.
+        """Return float64 `[N, K]`: the log-likelihood of each image's labels by class.
 
-        For dilution it knows that one of an image's labels is its own. For images of one source alone.
+        It is right up to a number per image. It is knowledge of the noise, for images of one source
+        alone; for dilution it includes that one of an image's labels is its own.
         """
         law = self.label_law()
         if self._noisy.kind == "dilution" and self._noisy.alpha:

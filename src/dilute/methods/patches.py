@@ -1,4 +1,4 @@
-"""Features learnt from images alone: what small patches look like, pooled over quarters of the image."""
+"""Features learnt from images alone: what small patches look like, pooled over quarters."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ _IMAGES_AT_ONCE = 100
 
 
 def patch_features(observed: Observed, seed: int) -> NDArray[np.float32]:
-    """Return float32 `[N, D]`, standardised: responses of filters that are clusters of the images' own patches.
+    """Return float32 `[N, D]`, standardised: responses of filters learnt from the images' patches.
+
+    The filters are clusters of patches. No label enters.
 
     Arguments:
         observed: images uint8 `[N, C, H, W]`; of other inputs, the inputs themselves are returned.
         seed: of the patches that the filters are learnt from.
 
-    No label enters. Source: Coates, Lee and Ng 2011, *An Analysis of Single-Layer Networks in Unsupervised
-        Feature Learning*, with a soft threshold.
+    Source: Coates, Lee and Ng 2011, *An Analysis of Single-Layer Networks in Unsupervised Feature
+        Learning*, with a soft threshold.
     """
     batches = list(observed.inputs())
     first = batches[0]
@@ -50,7 +52,7 @@ def patch_features(observed: Observed, seed: int) -> NDArray[np.float32]:
 
 
 def standardised(features: NDArray[Any]) -> NDArray[np.float32]:
-    """Return float32 `[N, D]` with mean 0 and variance near 1; columns that hardly vary stay small."""
+    """Return float32 `[N, D]` with mean 0 and variance near 1; what hardly varies stays small."""
     values = features.astype(np.float32)
     variance = values.var(axis=0)
     floor = 0.01 * float(variance.mean()) + 1e-12
@@ -74,7 +76,10 @@ def _patches(inputs: NDArray[np.uint8], size: int, seed: int) -> Tensor:
 
 
 def _learn_filters(patches: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """Return filters float32 `[F, C·size²]` and offsets `[F]`: on a patch of unit contrast, the whitened cosine with a cluster."""
+    """Return filters float32 `[F, C·size²]` and offsets `[F]`.
+
+    Filter less offset, on a patch of unit contrast, is the whitened cosine with a cluster.
+    """
     centred = patches - patches.mean(dim=1, keepdim=True)
     scale = (centred.square().mean(dim=1, keepdim=True) + _CONTRAST_FLOOR).rsqrt()
     unit = centred * scale
@@ -92,7 +97,7 @@ def _learn_filters(patches: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def _respond(inputs: Tensor, kernels: Tensor, offsets: Tensor) -> Tensor:
-    """Return float32 `[B, F·pools²]`: the filters' responses above a threshold, averaged over parts of the image."""
+    """Return float32 `[B, F·pools²]`: responses over a threshold, averaged over the image's parts."""
     size = kernels.shape[-1]
     mean = functional.avg_pool2d(inputs, size, 1).mean(dim=1, keepdim=True)
     square = functional.avg_pool2d(inputs.square(), size, 1).mean(dim=1, keepdim=True)

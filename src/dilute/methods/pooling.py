@@ -1,4 +1,7 @@
-"""What the labels of other images say of an image's class: experts, judged and joined by the likelihood of labels that they did not see."""
+"""What the labels of other images say of an image's class.
+
+Experts predict it; the likelihood of labels that they did not see weighs and joins them.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +26,20 @@ def pooled(
     walks: Sequence[Walk],
     features: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float64]:
-    """Return float64 `[N, K]`: each image's class probabilities, from the labels of other images as a prior, and its own by Bayes.
+    """Return float64 `[N, K]`: each image's class probabilities.
+
+    The labels of other images give a prior, which its own labels update by Bayes.
 
     Arguments:
         scores: float64 `[N, K]`, the log-likelihood of each image's labels by class.
         seed: of the folds.
-        walks: on graphs of the images; on each the mean of scores over where a walk leads is one expert.
+        walks: on graphs of the images; the mean of scores over where a walk leads is one expert
+            each.
         features: float32 `[N, D]`, standardised; ridge regression on them is another expert.
 
-    Each expert says what it does of an image from the images of other folds alone. So hops, regularisation, and the
-    weights with which experts are joined are chosen by the likelihood of the image's own labels.
+    Each expert predicts an image from the images of other folds alone. So the likelihood of the
+    image's own labels chooses hops, regularisation, and the weights with which experts are
+    joined.
     """
     relative = np.maximum(scores - scores.max(axis=1, keepdims=True), -100.0)
     experts = [_best(_walking(walk, relative, seed), relative) for walk in walks]
@@ -52,7 +59,7 @@ def pooled(
 
 
 def _joined(weights: NDArray[np.float64], predictions: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Return `[N, K]` log-priors: predictions, each times two to the power of its weight, summed."""
+    """Return `[N, K]` log-priors: the sum of predictions, each times two to its weight."""
     return np.asarray(
         sum(2.0**weight * predicted for weight, predicted in zip(weights, predictions, strict=True))
     )
@@ -78,7 +85,7 @@ def _best(
 
 
 def _cost(log_prior: NDArray[Any], relative: NDArray[np.float64]) -> float:
-    """Return the mean negative log-likelihood of the images' labels under such priors, up to a constant."""
+    """Return the mean negative log-likelihood of the images' labels, up to a constant."""
     joint = log_prior - logsumexp(log_prior, axis=1, keepdims=True)
     return -float(logsumexp(joint + relative, axis=1).mean())
 
@@ -96,7 +103,10 @@ def _walking(walk: Walk, relative: NDArray[np.float64], seed: int) -> Iterable[N
 def _regressing(
     features: NDArray[np.float32], relative: NDArray[np.float64], seed: int
 ) -> Iterable[NDArray[np.float32]]:
-    """Yield predictions by ridge regressions of different strengths on the posteriors that images' own labels give."""
+    """Yield predictions by ridge regressions of different strengths.
+
+    Their targets are the posteriors that images' own labels give.
+    """
     size, width = features.shape
     targets = (softmax(relative, axis=1) - 1 / relative.shape[1]).astype(np.float32)
     fold = folds(size, seed)

@@ -5,12 +5,12 @@ They are the paper's, but for the output layer, which starts at zero (see `outpu
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 
 from torch import nn
 
 from dilute.errors import ModelError, one_line, unknown_name
+from dilute.extensions import imported
 from dilute.models.convolutional import conv4, conv6
 from dilute.models.linear import mlp1, mlp2, mlp4, perceptron
 from dilute.models.residual import resnet18, resnet50
@@ -65,14 +65,7 @@ def _build_own(name: str, input_shape: tuple[int, ...], num_classes: int) -> nn.
 
 
 def _imported(name: str) -> Builder:
-    module_name, _, attribute = name.partition(":")
-    try:
-        builder = getattr(importlib.import_module(module_name), attribute)
-    except Exception as error:  # whatever the user's module raises
-        reason = one_line(error)
-        raise ModelError(
-            f"model '{name}' cannot be imported ({reason}); it must be module:callable, found on PYTHONPATH"
-        ) from error
+    builder = imported("model", name, ModelError, form="module:callable")
     if not callable(builder):
         raise ModelError(f"model '{name}' is a {type(builder).__name__}; it must be callable")
     answer: Builder = builder

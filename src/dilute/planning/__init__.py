@@ -1,9 +1,9 @@
 """What to collect: a pilot, a law, and prices turned into an answer."""
 
-from dilute.planning.drawing import draw_plan
+from dilute.planning.collection import Collection, Need, amount, plan_collection, rounded
 from dilute.planning.mix import Prices, Purchase, cheapest_ways, purchases
 from dilute.planning.pilot import run_pilot
-from dilute.planning.plan import Collection, Need, amount, plan_collection, rounded
+from dilute.planning.plan_picture import draw_plan
 
 __all__ = [
     "Collection",

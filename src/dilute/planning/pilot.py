@@ -1,26 +1,36 @@
-"""A pilot: runs on small parts of the data, designed for a time limit, from which a law can be fitted."""
+"""A pilot: runs on small parts of the data, as many as fit a time limit, to fit a law to."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from dilute.data import AS_THEY_ARE, Reading, Splits
+from dilute.data import AS_THEY_ARE, Reading, Splits, load
 from dilute.errors import LawError
 from dilute.interruption import Interrupted
-from dilute.noise import NoisePattern, Structured, noise_rate
-from dilute.planning.recipe import recipe
+from dilute.noise import NoisePattern, Structured, Uniform, noise_rate
+from dilute.planning.pilot_recipe import pilot_recipe
 from dilute.runs import RunRecord, RunSpec, Store
-from dilute.sweeps import Cluster, SweepProgress, estimate, make_plan, run_sweep, share, standing
+from dilute.sweeps import (
+    Cluster,
+    Plan,
+    SweepProgress,
+    estimate,
+    make_plan,
+    run_sweep,
+    share,
+    standing,
+)
 
 _SMALLEST_PER_CLASS = 5
 _SMALLEST = 50
 _FEWEST_SIZES = 4
 _MOST_ALPHA = 20.0
 _SEEDS = 2
-_JUDGES_FRACTION = 0.2
+_HELDOUT_FRACTION = 0.2
 _SLACK = 0.8
 _START_SECONDS = 3.0
 
@@ -28,21 +38,28 @@ _START_SECONDS = 3.0
 def pilot_alphas(
     alphas: Sequence[float], noise: NoisePattern, num_classes: int
 ) -> tuple[float, ...]:
-    """Return the amounts of noise that a pilot for `alphas` tries: none, and two that are evenly spaced in noise.
+    """Return the amounts of noise that a pilot tries: none, and two that are evenly spaced in noise.
 
-    They go up to the largest asked for, and not beyond 20, where small sets teach nothing.
+    The highest is the highest of `alphas`, but at most 20: beyond that, small sets teach nothing.
+
+    Errors: `LawError` if structured noise needs a higher alpha than that.
     """
     most = min(max(alphas), _MOST_ALPHA) or 5.0
-    least = num_classes * noise.delta if isinstance(noise, Structured) else 0.0
-    if least > most:
-        raise LawError(
-            f"structured noise of delta {noise.delta:g} needs alpha ≥ {least:g}; ask for one of at least that"  # type: ignore[union-attr]
-        )
+    least = 0.0
+    if isinstance(noise, Structured):
+        least = num_classes * noise.delta
+        if least > most:
+            raise LawError(
+                f"structured noise of delta {noise.delta:g} needs alpha ≥ {least:g}; "
+                "ask for one of at least that"
+            )
     return tuple(sorted({0.0, max(least, math.sqrt(1 + most) - 1), most}))
 
 
 def ladder(num_images: int, num_classes: int) -> list[int]:
-    """Return the numbers of images that a pilot may try, ascending: from a few of each class to all, by factors of 2.
+    """Return the numbers of images that a pilot may try, ascending: each is twice the one before.
+
+    The smallest has a few images of each class, the largest is `num_images`.
 
     Errors: `LawError` if there are too few images for a curve.
     """
@@ -61,33 +78,35 @@ def ladder(num_images: int, num_classes: int) -> list[int]:
 def pilot_specs(
     splits: Splits,
     model: str,
-    noise: NoisePattern,
     alphas: Sequence[float],
+    noise: NoisePattern,
     sizes: Sequence[int],
     *,
     is_replacement: bool = False,
     seed: int = 0,
 ) -> list[RunSpec]:
-    """Return a run for each size and `alpha`, small ones first; two seeds of each.
+    """Return two runs, of different seeds, for each size and `alpha`; small sizes first.
 
-    Without a test set a fifth of the images is held out, whose clean labels judge the last model.
+    Without a test set, a fifth of the images is held out with clean labels, on which the last
+    model is evaluated.
     """
-    judged: dict[str, Any] = {}
-    if splits.test is None:
-        judged = {"heldout_fraction": _JUDGES_FRACTION, "heldout_labels": "clean"}
     found = []
     for size in sizes:
         for alpha in alphas:
-            amount = {"rate": noise_rate(alpha)} if is_replacement else {"alpha": alpha}
+            training = pilot_recipe(size, alpha)
+            if splits.test is None:
+                training["heldout_fraction"] = _HELDOUT_FRACTION
             found += [
                 RunSpec(
                     data=splits.name,
                     model=model,
                     noise=noise,
                     num_clean=size,
+                    alpha=None if is_replacement else alpha,
+                    rate=noise_rate(alpha) if is_replacement else None,
+                    heldout_labels="clean" if splits.test is None else "noisy",
                     seed=seed + repeat,
-                    **amount,
-                    **{**recipe(size, alpha), **judged},
+                    **training,
                 )
                 for repeat in range(_SEEDS)
             ]
@@ -96,106 +115,184 @@ def pilot_specs(
 
 def run_pilot(
     data: str,
-    splits: Splits,
     model: str,
-    noise: NoisePattern,
     alphas: Sequence[float],
-    store: Store,
+    noise: NoisePattern | None = None,
     *,
+    store: Store | Path | str,
     minutes: float,
+    splits: Splits | None = None,
     is_replacement: bool = False,
+    seed: int = 0,
     workers: int | None = None,
     cluster: Cluster | None = None,
-    seed: int = 0,
     reading: Reading = AS_THEY_ARE,
     on_progress: Callable[[SweepProgress], object] = lambda progress: None,
     on_note: Callable[[str], object] = lambda text: None,
 ) -> list[RunRecord]:
-    """Do as large a pilot as fits the time, and return its records. What the store has is not run again.
+    """Run the largest pilot that fits the time, and return its records, from which a law is fitted.
+
+    A few steps are timed first. They choose the first sizes; each larger size is then run if the
+    runs so far say that there is time for it. Runs that the store has are not run again. With
+    several worker processes, a script must call this under `if __name__ == "__main__":`.
 
     Arguments:
-        data: what `dilute.data.load` read `splits` from, and reading: how.
-        alphas: amounts of noise that a plan is wanted for.
-        workers, cluster: as for `run_sweep`; the time is reckoned for so many workers, else for this machine's.
-        minutes: for all of it that the store lacks; the sizes are chosen by it, from a few timed steps and then from the runs themselves.
-        on_progress: told about once a second; on_note: told what was decided.
+        data: a name that `dilute.load` takes.
+        model: a name or `module:callable`.
+        alphas: the amounts of noise that are to be planned for, each ≥ 0: wrong labels drawn for
+            each right one.
+        noise: the pattern that wrong labels are drawn from; uniform if None.
+        store: where records are kept: a store or its folder.
+        minutes: time limit for all that the store lacks, > 0.
+        splits: what `dilute.load` returned for `data`, if it was called before.
+        is_replacement: whether noise replaces labels, rather than adding wrong ones.
+        seed: of the first of the two runs of each size and `alpha`; the second has the next one.
+        workers: runs at the same time; as many as this machine has cores (or GPUs) for if None.
+        cluster: where Ray does the runs; None for this machine.
+        reading: how to read the data.
+        on_progress: called about once a second with how far the runs are.
+        on_note: called with a line of text for each decision.
 
-    Errors: `LawError` if the smallest pilot does not fit, or there are too few images; those of `run_sweep`.
+    Errors: `LawError` if the smallest pilot does not fit the time, or there are too few images;
+        `Interrupted` if it was asked to stop: the same call goes on with what is left; those of
+        `dilute.load` and `run_sweep`.
     """
-    ends = time.monotonic() + 60 * minutes
-    tried = pilot_alphas(alphas, noise, splits.train.num_classes)
-    most = len(splits.train)
-    if splits.test is None:
-        most = math.floor(most * (1 - _JUDGES_FRACTION))
-    sizes = ladder(most, splits.train.num_classes)
+    splits = splits or load(data, reading)
+    noise = noise or Uniform()
+    pilot = _Pilot(
+        data=data,
+        splits=splits,
+        model=model,
+        alphas=pilot_alphas(alphas, noise, splits.train.num_classes),
+        noise=noise,
+        store=store if isinstance(store, Store) else Store(store),
+        seconds=60 * minutes,
+        is_replacement=is_replacement,
+        seed=seed,
+        workers=workers,
+        cluster=cluster,
+        reading=reading,
+        on_progress=on_progress,
+        on_note=on_note,
+    )
+    return pilot.run()
 
-    def specs_of(chosen: Sequence[int]) -> list[RunSpec]:
+
+@dataclass(frozen=True)
+class _Pilot:
+    """The arguments of `run_pilot`, and the steps that it takes.
+
+    Attributes:
+        seconds: time limit, from `began` on.
+    """
+
+    data: str
+    splits: Splits
+    model: str
+    alphas: tuple[float, ...]
+    noise: NoisePattern
+    store: Store
+    seconds: float
+    is_replacement: bool
+    seed: int
+    workers: int | None
+    cluster: Cluster | None
+    reading: Reading
+    on_progress: Callable[[SweepProgress], object]
+    on_note: Callable[[str], object]
+    began: float = field(default_factory=time.monotonic)
+
+    def run(self) -> list[RunRecord]:
+        """Do the runs and return their records."""
+        sizes = self._sizes()
+        expected = self._expected_seconds(sizes)
+        first = self._first_sizes(sizes, expected)
+        self.on_note(
+            f"pilot: alpha {', '.join(f'{a:.3g}' for a in self.alphas)}; "
+            f"{first[0]:,} to {first[-1]:,} images"
+        )
+        started = time.monotonic()
+        records = self._do(first)
+        # The timed steps leave out the start of workers and the reading of data.
+        slower = (time.monotonic() - started) / sum(expected[size] for size in first)
+        slower = max(1.0, slower)
+        for size in sizes[len(first) :]:
+            seconds = slower * expected[size]
+            if time.monotonic() + seconds > self.began + self.seconds:
+                self.on_note(
+                    f"{size:,} images would take {seconds / 60:.1f} minutes more and are left out"
+                )
+                break
+            self.on_note(f"there is time for {size:,} images")
+            records += self._do([size])
+        return records
+
+    def _sizes(self) -> list[int]:
+        most = len(self.splits.train)
+        if self.splits.test is None:
+            most = math.floor(most * (1 - _HELDOUT_FRACTION))
+        return ladder(most, self.splits.train.num_classes)
+
+    def _specs(self, sizes: Sequence[int]) -> list[RunSpec]:
         return pilot_specs(
-            splits, model, noise, tried, chosen, is_replacement=is_replacement, seed=seed
+            self.splits,
+            self.model,
+            self.alphas,
+            self.noise,
+            sizes,
+            is_replacement=self.is_replacement,
+            seed=self.seed,
         )
 
-    plan_options: dict[str, Any] = {
-        "reading": reading,
-        "sources": {splits.name: data},
-    }
-    num_workers = len(share(workers, None, None))
+    def _plan(self, sizes: Sequence[int]) -> Plan:
+        return make_plan(
+            self._specs(sizes),
+            reading=self.reading,
+            sources={self.splits.name: self.data},
+        )
 
-    def do(chosen: Sequence[int]) -> list[RunRecord]:
-        specs = specs_of(chosen)
+    def _expected_seconds(self, sizes: Sequence[int]) -> dict[int, float]:
+        """Return by size how long its missing runs take, in wall time, from a few timed steps."""
+        plan = self._plan(sizes)
+        num_workers = len(share(self.workers, None, None))
+        timed = estimate(
+            plan,
+            standing(plan, self.store).missing.values(),
+            workers=num_workers,
+            on_kind=lambda kind: self.on_note(f"timing {kind}"),
+        )
+        seconds = {}
+        for size in sizes:
+            runs = (timed.run_seconds.get(spec.key(), 0.0) for spec in self._specs([size]))
+            seconds[size] = _START_SECONDS + sum(runs) / num_workers
+        return seconds
+
+    def _first_sizes(self, sizes: list[int], expected: dict[int, float]) -> list[int]:
+        """Return the sizes to start with: four, or as many as take up to 40 % of the time."""
+        number = _FEWEST_SIZES
+        while number < len(sizes):
+            if sum(expected[size] for size in sizes[: number + 1]) >= _SLACK / 2 * self.seconds:
+                break
+            number += 1
+        total = sum(expected[size] for size in sizes[:number])
+        if total > self.seconds:
+            raise LawError(
+                f"{self.seconds / 60:g} minutes are too few for a pilot; the smallest takes about "
+                f"{math.ceil(total / 60)}"
+            )
+        return sizes[:number]
+
+    def _do(self, sizes: Sequence[int]) -> list[RunRecord]:
+        """Do the runs of these sizes that the store lacks, and return the records of all."""
         result = run_sweep(
-            specs,
-            store,
-            workers=workers,
-            cluster=cluster,
+            self._plan(sizes),
+            self.store,
+            workers=self.workers,
+            cluster=self.cluster,
             keep_weights=False,
-            on_progress=on_progress,
-            **plan_options,
+            on_progress=self.on_progress,
         )
         if result.interrupted:
             raise Interrupted("the same command goes on with what is left of the pilot")
-        return [record for spec in specs if (record := store.get(spec.key())) is not None]
-
-    plan = make_plan(specs_of(sizes), **plan_options)
-    timed = estimate(
-        plan,
-        standing(plan, store).missing.values(),
-        workers=num_workers,
-        on_kind=lambda kind: on_note(f"timing {kind}"),
-    )
-    seconds = {
-        size: _wall_seconds(timed.run_seconds, specs_of([size]), num_workers) for size in sizes
-    }
-    first = sizes[:_FEWEST_SIZES]
-    while (
-        len(first) < len(sizes)
-        and sum(seconds[s] for s in sizes[: len(first) + 1]) < _SLACK / 2 * 60 * minutes
-    ):
-        first = sizes[: len(first) + 1]
-    if sum(seconds[size] for size in first) > 60 * minutes:
-        raise LawError(
-            f"{minutes:g} minutes are too few for a pilot; the smallest takes about "
-            f"{math.ceil(sum(seconds[size] for size in first) / 60)}"
-        )
-    on_note(
-        f"pilot: alpha {', '.join(f'{a:.3g}' for a in tried)}; {first[0]:,} to {first[-1]:,} images"
-    )
-    began = time.monotonic()
-    records = do(first)
-    # How much slower than the timed steps it went, workers' start and reading of data included.
-    slower = max(1.0, (time.monotonic() - began) / sum(seconds[size] for size in first))
-    for size in sizes[len(first) :]:
-        if time.monotonic() + slower * seconds[size] > ends:
-            on_note(
-                f"{size:,} images would take {slower * seconds[size] / 60:.1f} minutes more and are left out"
-            )
-            break
-        on_note(f"there is time for {size:,} images")
-        records += do([size])
-    return records
-
-
-def _wall_seconds(
-    run_seconds: Mapping[str, float], specs: Sequence[RunSpec], workers: int
-) -> float:
-    """Return how long these runs take, in wall time."""
-    return _START_SECONDS + sum(run_seconds.get(spec.key(), 0.0) for spec in specs) / workers
+        specs = self._specs(sizes)
+        return [record for spec in specs if (record := self.store.get(spec.key())) is not None]

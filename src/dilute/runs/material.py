@@ -22,7 +22,7 @@ from dilute.data import (
 from dilute.dilution import DilutedSet, ImageSource, NoisySet
 from dilute.dilution.blocks import check_memory
 from dilute.errors import DataError, SpecError
-from dilute.noise import alpha_from_rate
+from dilute.noise import alpha_from_rate, checked_matrix
 from dilute.runs.network import build_network, fresh_model
 from dilute.runs.noisy import check_drawn, draw_noisy_set, num_taken, with_heldout, with_labels_of
 from dilute.runs.spec import RunSpec
@@ -253,7 +253,7 @@ class Material:
             check_memory(taken, spec.alpha, clean.num_classes, tables)
         alpha = spec.alpha if spec.rate is None else alpha_from_rate(spec.rate)
         if alpha:
-            spec.noise.matrix(clean.num_classes, alpha)
+            checked_matrix(spec.noise, clean.num_classes, alpha)
 
     def _reading_for(self, name: str) -> Reading:
         return reading_for(name, self.reading, self.read_together)

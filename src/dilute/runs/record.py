@@ -12,12 +12,12 @@ RECORD_FORMAT = 1
 
 
 class Accuracy(BaseModel):
-    """Test accuracy, 0 to 1, of the run's last model and of the selected one; None where there is none.
+    """Test accuracy, 0 to 1, of the last model and of the selected one; None where there is none.
 
     Attributes:
         last, selected: share of test labels predicted.
-        top5_last, top5_selected: share of test labels among the five likeliest classes; None for up to
-            10 classes.
+        top5_last, top5_selected: share of test labels among the five likeliest classes; None for
+            up to 10 classes.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,32 +34,40 @@ class RunRecord(BaseModel):
     Attributes:
         format: of the record itself; one that does not say is of format 1.
         key, spec: what was run.
-        status: `done`, `diverged` (the loss left the finite numbers) or `failed` (`message` says why).
+        status: `done`, `diverged` (the loss is no finite number) or `failed` (`message` says why).
         accuracy: on the test set, which chose nothing.
-        selected_by: `heldout_noisy_nll`, `heldout_clean_nll`, with `mixed_nll` for methods whose network predicts
-            true labels, or None if nothing was held out.
+        selected_by: `heldout_noisy_nll` or `heldout_clean_nll`, with `mixed_nll` for methods whose
+            network predicts true labels; None if nothing was held out.
         selected_step: after how many steps the selected model was taken.
         curve: what was measured along the run.
         heldout_confusion: `[K][K]`, the held-out labels by (label, class that the selected model
             predicts); None if nothing was held out or there are more than 100 classes.
-        steps, images, examples: steps done, images that went through the network (twice, if the method has
-            two), image–label pairs that they stood for. Looks of a method at its training set, without
-            gradients, are in seconds and not in images.
-        seconds: all of it, reading data and what an interrupted run had spent in steps and evaluation
-            included; of which training_seconds in steps, and gradient_seconds in looking at gradients (None
-            if they were not logged). images_per_second and examples_per_second
-            are over the latter.
-        peak_memory_bytes: of the process since it started, earlier runs in it included (of the GPU: in
-            `hardware`), as far as it is known.
+        steps: how many were done.
+        images: how many went through the network (twice as many if the method has two networks).
+        examples: pairs of image and label that the images stood for. A method's first look at its
+            training set, without gradients, counts in `seconds` and not in `images`.
+        seconds: all of the run: reading data, and what was spent before an interruption, included.
+        training_seconds: the part of `seconds` that was spent in steps.
+        gradient_seconds: the part spent in measuring gradients; None if they were not logged.
+        images_per_second, examples_per_second: over `training_seconds`.
+        peak_memory_bytes: of the process since it started, earlier runs in it included; None where
+            unknown. (That of the GPU is in `hardware`.)
         num_clean, num_noisy: training examples with their own label, and with a drawn one.
-        num_heldout: images held out. num_classes: K.
-        unreadable_images: streamed images that did not decode and so counted for nothing, among those that the run
-            looked at: by any rank, and before any interruption; None where such an image is an error.
+        num_heldout: images held out. num_test: test images. num_classes: K.
+        unreadable_images: streamed images that did not decode and so counted for nothing, among
+            those that any rank looked at, before an interruption too; None where such an image is
+            an error.
         noise_rate: share of training examples that were added or replaced as noise, the true class
-            included; wrong_rate: share whose label is in fact wrong.
+            included.
+        wrong_rate: share of training examples whose label is in fact wrong.
         labels_hash: content hash of all the labels, held-out ones included.
-        data: content hashes of what was found under the spec's name (never where: records are shared).
-        versions, code, hardware: what it ran on. started: UTC.
+        data: content hashes of what was found under the spec's name. (Never where it was found:
+            records are shared.)
+        versions, hardware: what it ran on.
+        code: hash of the code that can change numbers, as of `dilute.environment.code_hash`.
+        commit: of this package's source, 40 hex digits, with `+changes` behind it if files differed
+            from the commit; None outside a repository, and in records from before the field.
+        started: UTC.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -95,5 +103,6 @@ class RunRecord(BaseModel):
     data: dict[str, str | None] = {}
     versions: dict[str, str] = {}
     code: str
+    commit: str | None = None
     hardware: dict[str, Any] = {}
     started: str

@@ -15,7 +15,14 @@ from torch import Tensor, nn
 
 from dilute.data import Splits
 from dilute.dilution import NoisySet
-from dilute.environment import choose_device, code_hash, hardware, peak_memory_bytes, versions
+from dilute.environment import (
+    choose_device,
+    code_hash,
+    hardware,
+    peak_memory_bytes,
+    source_commit,
+    versions,
+)
 from dilute.errors import DiluteError, WorldError, one_line
 from dilute.runs.material import Material
 from dilute.runs.record import Accuracy, RunRecord
@@ -35,10 +42,12 @@ class Execution:
     """How to run, which changes no result: where, with what at hand, and whom to tell.
 
     Arguments:
-        device: `cpu`, `cuda`, `mps`, …; None for a GPU if there is one.
-        threads: CPU threads; PyTorch's default if None. (Weights are bit-identical at one number only.)
-        checkpoint, checkpoint_every_steps, on_step, should_stop, micro_batch_size, world, loader_workers: as for
-            `train`.
+        device: `cpu`, `cuda`, `mps`, …; if not given, a GPU if there is one.
+        threads: CPU threads, PyTorch's default if not given. Weights are bit-identical at one number.
+        checkpoint_every_steps: steps between checkpoints; every minute if not given.
+        micro_batch_size: most images that go through the network at once; the batch's gradients add up.
+        loader_workers: processes that load images ahead; 0 to load them between steps.
+        checkpoint, on_step, should_stop, world: as for `train`.
     """
 
     device: str | None = None
@@ -83,6 +92,7 @@ def run_one(run: RunSpec | Material, execution: Execution = Execution()) -> Fit:
 def train_material(material: Material, execution: Execution) -> Outcome:
     """Do what `run_one` does, and return the last and the selected weights side by side."""
     started, clock, code = datetime.now(UTC), time.perf_counter(), code_hash()
+    commit = source_commit()
     if execution.threads is not None:
         torch.set_num_threads(execution.threads)
     device = choose_device(execution.device)
@@ -134,6 +144,7 @@ def train_material(material: Material, execution: Execution) -> Outcome:
         },
         versions=versions(),
         code=code,
+        commit=commit,
         hardware=hardware(device, execution.world.size),
         started=started.isoformat(timespec="seconds"),
         unreadable_images=_unreadable_images(splits, noisy, heldout),
@@ -164,6 +175,7 @@ def failed_record(
         seconds=seconds,
         versions=versions(),
         code=code_hash(),
+        commit=source_commit(),
         hardware={"device": str(choose_device(execution.device)), "threads": execution.threads},
         started=(now - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -19,36 +19,58 @@ SCHEMA_VERSION = 1
 class RunSpec(Recipe):
     """Everything that changes a run's result, and nothing else: no paths, devices or worker counts.
 
-    Arguments (besides those of `Recipe`):
-        data: a `Splits.name`: a known set's, or `kind@hash` for the user's own.
-        num_clean: images to train on, ≥ 1; all that held-out leaves if None.
-        heldout_fraction: share of the images taken that is held out, 0 to below 1. With `num_clean`
-            they come on top of it.
-        heldout_labels: whether the held-out images select the model by their `"noisy"` labels or,
-            where the user knows them, by their `"clean"` ones.
-        alpha: noisy examples per clean one, ≥ 0; or
-        rate: share of labels replaced, 0 to 1, for a set of fixed size.
-        noise: the pattern that noisy labels are drawn from.
-        noisy_images: `"same"`, the name of another data set, `"white_noise"` (every noisy example on
-            an image of its own) or `"white_noise:N"` (a pool of N images, which meet several labels).
-        labels_hash: the realisation's content hash, where it was given and not drawn from `seed`.
-        heldout_hash: content hash of the clean set that selects the model, where one was given.
-        model: a model's name or `module:callable`.
-        seed: from which subset, noise, held-out images, initialisation and order get streams of their own.
+    Its fields are those of `Recipe` and the data, noise, model and seed. `alpha` or `rate` gives
+    the amount of noise; with neither, alpha is 0. With `num_clean`, held-out images come on top
+    of it. The seed gives subset, noise, held-out images, initialisation and order streams of
+    their own.
+
+    Errors: a pydantic `ValidationError` for values that are out of range or contradict each other.
     """
 
-    data: str
-    num_clean: int | None = Field(None, ge=1)
-    heldout_fraction: float = Field(0.05, ge=0, lt=1)
-    heldout_labels: Literal["noisy", "clean"] = "noisy"
-    alpha: float | None = Field(None, ge=0)
-    rate: float | None = Field(None, ge=0, le=1)
-    noise: NoisePattern = Uniform()
-    noisy_images: str = "same"
-    labels_hash: str | None = None
-    heldout_hash: str | None = None
-    model: str
-    seed: int = Field(0, ge=0)
+    always_written: ClassVar[frozenset[str]] = Recipe.always_written | {
+        "data",
+        "heldout_fraction",
+        "heldout_labels",
+        "noise",
+        "noisy_images",
+        "model",
+        "seed",
+    }
+
+    data: str = Field(description="data set: a known name, or kind@hash for data of your own")
+    num_clean: int | None = Field(
+        None, ge=1, description="clean images to train on; all that held-out leaves if not given"
+    )
+    heldout_fraction: float = Field(
+        0.05, ge=0, lt=1, description="share of the images taken that is held out"
+    )
+    heldout_labels: Literal["noisy", "clean"] = Field(
+        "noisy", description="labels of held-out images that select the model"
+    )
+    alpha: float | None = Field(
+        None,
+        ge=0,
+        description="noisy examples per clean one (dilution); without it and rate there is no noise",
+    )
+    rate: float | None = Field(
+        None, ge=0, le=1, description="share of labels replaced, instead of alpha"
+    )
+    noise: NoisePattern = Field(
+        Uniform(), description="noise pattern: a name or module:Class, and its options"
+    )
+    noisy_images: str = Field(
+        "same",
+        description="images of noisy examples: same, white_noise, white_noise:N or a data set",
+    )
+    labels_hash: str | None = Field(
+        None, description="content hash of the labels, where they were given and not drawn"
+    )
+    heldout_hash: str | None = Field(
+        None,
+        description="content hash of the clean set that selects the model, where one was given",
+    )
+    model: str = Field(description="network: a name or module:callable")
+    seed: int = Field(0, ge=0, description="seed of subset, noise, initialisation and order")
 
     @field_validator("noisy_images")
     @classmethod
@@ -67,7 +89,8 @@ class RunSpec(Recipe):
             self.heldout_fraction or self.heldout_labels != "clean"
         ):
             raise ValueError(
-                "a held-out set of its own goes with heldout_fraction = 0 and heldout_labels = clean"
+                "a held-out set of its own goes with heldout_fraction = 0 and "
+                "heldout_labels = clean"
             )
         if self.alpha is not None and self.rate is not None:
             raise ValueError(
@@ -75,7 +98,8 @@ class RunSpec(Recipe):
             )
         if self.rate is not None and self.noisy_images != "same":
             raise ValueError(
-                f"noisy_images = {self.noisy_images} has no meaning with a rate; replacement keeps the images"
+                f"noisy_images = {self.noisy_images} has no meaning with a rate; "
+                "replacement keeps the images"
             )
         try:
             self.make_method().check_source(self.noisy_images == "same" or not self.alpha)
@@ -86,16 +110,19 @@ class RunSpec(Recipe):
     def canonical(self) -> dict[str, Any]:
         """Return the spec as JSON-able values, equal for equal runs.
 
-        What is None is left out, so that later fields change no key; what has no effect because there
-        is no noise has its default.
+        What equals its default is left out, but for `always_written`; what has no effect because
+        there is no noise has its default.
         """
-        values = self.model_dump(mode="json", exclude_none=True)
+        values = super().canonical()
         if not (self.alpha or self.rate):
             values |= {"noise": Uniform().model_dump(mode="json"), "noisy_images": "same"}
             values |= {name: 0.0 for name in ("alpha", "rate") if name in values}  # of either sign
         return values
 
     def key(self) -> str:
-        """Return 20 hex digits that identify the spec: a hash of its canonical JSON and the schema's version."""
+        """Return 20 hex digits that identify the spec.
+
+        They are a hash of its canonical JSON and the schema's version.
+        """
         text = json.dumps([SCHEMA_VERSION, self.canonical()], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:20]

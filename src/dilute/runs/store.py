@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,25 +13,26 @@ from torch import nn
 
 from dilute.data import LabelledSet
 from dilute.errors import StoreError
-from dilute.files import as_path, check_folder, check_writable, is_local, make_folder, write_error
+from dilute.files import as_path, check_folder, check_writable, write_error
 from dilute.interruption import Interrupted, stop_requests
+from dilute.runs.claims import claimed
 from dilute.runs.files import (
-    Row,
+    file_state,
     file_states,
-    frame,
-    read_cache,
+    parse_record,
     read_record,
+    read_text,
     record_names,
-    row_of,
-    write_cache,
     write_record,
 )
 from dilute.runs.material import Material
 from dilute.runs.network import build_network
+from dilute.runs.pack import PACK, packed_line, packed_state, read_pack, write_pack
 from dilute.runs.record import RunRecord
 from dilute.runs.result import Fit
 from dilute.runs.running import Execution, Outcome, train_material
 from dilute.runs.spec import RunSpec
+from dilute.runs.table import Row, frame, read_cache, row_of, write_cache
 from dilute.training import Scaled, load_weights, save_weights
 from dilute.training.checkpoints import put_weights
 
@@ -42,68 +41,124 @@ _log = logging.getLogger(__name__)
 
 
 class Store:
-    """Records of runs in one folder, a JSON file each, named by key; present means finished.
+    """Records of runs in one folder, a JSON file each or packed, by key; present means finished.
 
     Files are written under a temporary name and renamed, so that no lock is needed and stores merge
     by copying. Beside `KEY.json` there may be `KEY.last.safetensors` and `KEY.selected.safetensors`
-    (weights) and, while a run is unfinished, `KEY.checkpoint.safetensors`. The hidden `.table.parquet`
-    makes `table` fast and can be deleted at any time.
+    (weights) and, while a run is unfinished, `KEY.checkpoint.safetensors`. The hidden
+    `.table.parquet` makes `table` fast and can be deleted at any time.
+
+    `pack` puts all records into the one file `records.jsonl`, which is read like the files that it
+    replaces. A record that has a file of its own as well is the one in its file.
 
     Arguments:
-        folder: created, if missing, when the first file is written; one that cannot be written to can
-            be read.
+        folder: created, if missing, when the first file is written; one that cannot be written to
+            can be read.
 
-    Errors: `StoreError` if a file is in the way of the folder.
+    Errors: `StoreError` if a file is in the way of the folder. Whatever reads records raises one for
+        a pack that is damaged, or that a newer version has written.
     """
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = check_folder(as_path(folder))
         self._reported: set[str] = set()
+        self._pack_state: str | None = None
+        self._lines: Mapping[str, bytes] = {}
 
     def get(self, key: str) -> RunRecord | None:
         """Return the record of `key`, or None.
 
-        Errors: `StoreError` if there is one that cannot be read, or that a newer version has written.
+        Errors: `StoreError` if it cannot be read, or if a newer version has written it.
         """
-        return read_record(self.folder / f"{key}.json")
+        # First its file: what is packed meanwhile is in the pack before its file goes.
+        record = read_record(self._record(key))
+        if record is None and (line := self._packed().get(key)) is not None:
+            return parse_record(line, f"{key} in {self.folder / PACK}")
+        return record
 
     def put(self, record: RunRecord) -> None:
         """Write a record, in place of the one with the same key if there is one."""
-        write_record(self.folder / f"{record.key}.json", record)
+        write_record(self._record(record.key), record)
+
+    def delete(self, key: str) -> None:
+        """Delete the record of `key`, if there is one; its weights stay.
+
+        Errors: `StoreError` if the store cannot be written to or another process is packing it.
+        """
+        if key in self._packed():
+            with self._packing():
+                lines = {name: line for name, line in self._packed().items() if name != key}
+                write_pack(self.folder / PACK, lines)
+        _remove(self._record(key))  # last, or the packed one would answer again
 
     def keys(self) -> set[str]:
         """Return the keys of all records, which are not read."""
-        return {name.removesuffix(".json") for name in record_names(self.folder)}
+        loose = {name.removesuffix(".json") for name in record_names(self.folder)}
+        return loose | self._packed().keys()
+
+    def pack(self) -> int:
+        """Put all records into the one file `records.jsonl`, and return how many it has.
+
+        The same records give the same bytes. A record's file is removed once the pack is written
+        and has been read back, and only if it is still the file that was packed; so nothing is lost
+        if the process is killed. Weights and checkpoints stay as they are. On a file system without
+        locks, and in object storage, pack a store from one process at a time.
+
+        Errors: `StoreError` for a record that cannot be read, and then nothing is changed; or if
+            the store cannot be written to or another process is packing it.
+        """
+        states = file_states(self.folder)
+        if not states:
+            return len(self._packed())
+        with self._packing():
+            lines = dict(self._packed())
+            for name in states:
+                path = self.folder / name
+                if (text := read_text(path)) is not None:
+                    lines[path.stem] = packed_line(text, path)
+            write_pack(self.folder / PACK, lines)
+            for name, state in states.items():
+                if file_state(self.folder / name) == state:
+                    _remove(self.folder / name)
+        return len(lines)
+
+    @contextmanager
+    def _packing(self) -> Iterator[None]:
+        with claimed(self.folder, "pack") as is_ours:
+            if not is_ours:
+                raise StoreError(f"another process is packing {self.folder}; wait until it is done")
+            yield
+
+    def _packed(self) -> Mapping[str, bytes]:
+        """Return the packed records' lines by key; the pack is read again once it has changed."""
+        path = self.folder / PACK
+        state = file_state(path)
+        if state != self._pack_state:
+            self._lines = {} if state is None else read_pack(path)
+            self._pack_state = state
+        return self._lines
+
+    def _record(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
 
     @contextmanager
     def claim(self, key: str) -> Iterator[bool]:
-        """Yield whether run `key` is ours to do: false while another process on this machine has claimed it.
+        """Yield whether run `key` is ours to do; not if another process here has claimed it.
 
-        It saves work and no more: correctness never depends on it, since a record is written whole and
-        two runs of one spec give the same. The operating system releases the claim when the process
-        dies, however it dies. Where files cannot be locked the answer is always true.
+        A claim only saves work: a record is written whole, and two runs of one spec give the same.
 
-        Errors: `StoreError` if the claim's file `.KEY.claim` cannot be written.
+        Errors: those of `claimed`.
         """
-        if sys.platform == "win32" or not is_local(self.folder):
-            yield True
-            return
-        path = make_folder(self.folder) / f".{key}.claim"
-        descriptor = _locked(path)
-        if descriptor is None:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            with suppress(OSError):
-                path.unlink()  # before its lock goes, or it could be another's
-            os.close(descriptor)
+        with claimed(self.folder, key) as is_ours:
+            yield is_ours
 
     def records(self) -> Iterator[RunRecord]:
-        """Yield all records, by key, but those that cannot be read: each of them is logged as a warning."""
-        for name in file_states(self.folder):
-            record = self._readable(name, [])
+        """Yield all records, by key.
+
+        Those that cannot be read are left out: each of them is logged as a warning.
+        """
+        for key in sorted(self.keys()):
+            record = self._readable(key, [])
             if record is not None:
                 yield record
 
@@ -111,9 +166,9 @@ class Store:
         """Return a pandas data frame: a row per record, by key, and a column per field.
 
         Nested fields are columns as `spec.alpha`; `curve` and `heldout_confusion` are left out. The
-        columns are in the order of `RunRecord`'s and `RunSpec`'s fields, which are always there. Records
-        that cannot be read have no row: `attrs["unreadable"]` is a list of lines that say which and
-        why, each logged as a warning, too.
+        columns are in the order of `RunRecord`'s and `RunSpec`'s fields, which are always there.
+        Records that cannot be read have no row: `attrs["unreadable"]` is a list of lines that say
+        which and why, each logged as a warning, too.
 
         Only records that are new or changed since the last time are read; the others come from the
         hidden file `.table.parquet`, which is written anew where the folder allows it.
@@ -122,10 +177,12 @@ class Store:
         cached = read_cache(cache)
         rows: dict[str, Row] = {}
         unreadable: list[str] = []
-        for name, state in file_states(self.folder).items():
+        loose = file_states(self.folder)
+        packed = {f"{key}.json": packed_state(line) for key, line in self._packed().items()}
+        for name, state in sorted((packed | loose).items()):
             if name in cached and cached[name].state == state:
                 rows[name] = cached[name]
-            elif (record := self._readable(name, unreadable)) is not None:
+            elif (record := self._readable(name.removesuffix(".json"), unreadable)) is not None:
                 rows[name] = Row(state, row_of(record))
         if rows != cached:
             with suppress(StoreError):  # a store that can only be read is read each time
@@ -134,10 +191,13 @@ class Store:
         table.attrs["unreadable"] = unreadable
         return table
 
-    def _readable(self, name: str, unreadable: list[str]) -> RunRecord | None:
-        """Return the record in the file `name`, None if it is gone; or add to `unreadable` why it cannot be read."""
+    def _readable(self, key: str, unreadable: list[str]) -> RunRecord | None:
+        """Return the record of `key`, None if it is gone or cannot be read.
+
+        Why it cannot be read is added to `unreadable`.
+        """
         try:
-            return read_record(self.folder / name)
+            return self.get(key)
         except StoreError as error:
             line = str(error)
         unreadable.append(line)
@@ -177,6 +237,8 @@ class Store:
             found = world.from_first(lambda: self.get(named.key()))
             if found is not None and _answers(found, material.may_have_test):
                 return self._known(found, material)
+        if named is not None:  # before the data are read
+            world.from_first(lambda: check_writable(self.folder))
         key = material.spec.key()
         found = world.from_first(lambda: self.get(key))
         if may_answer and found is not None and _answers(found, material.test_set is not None):
@@ -301,25 +363,8 @@ def _answers(record: RunRecord, has_test: bool) -> bool:
     return record.status != "failed" and not lacks_test
 
 
-def _locked(path: Path) -> int | None:
-    """Return the descriptor of `path`, created and locked; None if another process holds the lock."""
-    import fcntl
-
-    while True:
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise write_error(path, error) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        except OSError:  # a file system without locks
-            return descriptor
-        try:
-            if os.path.samestat(path.stat(), os.fstat(descriptor)):
-                return descriptor
-        except FileNotFoundError:
-            pass
-        os.close(descriptor)  # released and removed between opening and locking
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise write_error(path, error) from error

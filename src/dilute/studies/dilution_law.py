@@ -12,7 +12,7 @@ from dilute.laws.forms import DILUTIONS
 from dilute.noise import NoisePattern, Pair, Structured, Uniform, noise_rate
 from dilute.paper.drawing import line_style, new_figure, plain_ticks
 from dilute.paper.figure import PaperFigure, Scale
-from dilute.planning.recipe import recipe
+from dilute.planning.pilot_recipe import pilot_recipe
 from dilute.runs import RunRecord, RunSpec
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Series(NamedTuple):
         sizes: clean images, or for replacement images in all, each where it is possible.
         seeds: how many up to a tenth of the data, and how many beyond.
         most_images: runs that would see more, repeats counted, are left out.
-        patience, rate_power: as for `recipe`.
+        patience, rate_power: as for `pilot_recipe`.
     """
 
     data: str
@@ -89,7 +89,9 @@ def series_specs(series: Series) -> list[RunSpec]:
     found = []
     for size in series.sizes:
         for alpha in series.alphas:
-            training = recipe(size, alpha, patience=series.patience, rate_power=series.rate_power)
+            training = pilot_recipe(
+                size, alpha, patience=series.patience, rate_power=series.rate_power
+            )
             if training["budget_steps"] * training["batch_size"] > series.most_images:
                 continue
             amount: dict[str, Any] = {"alpha": alpha}

@@ -13,20 +13,21 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from dilute.errors import DiluteError, NoiseError, SpecError, unknown_name, validation_line
+from dilute.errors import DiluteError, SpecError, unknown_name, validation_line
 from dilute.methods import METHODS
-from dilute.noise import PATTERNS, make_pattern
+from dilute.noise import PATTERNS, as_pattern
 from dilute.runs import RunSpec
 from dilute.training import Recipe
 
 MOST_RUNS = 100_000
 _MOST_BYTES = 64 * 2**20
 _KEYS = ("base", "grid", "zip", "list")
-_TRUTHS = ("test_curve", "log_gradients")
+_TRUTHS = tuple(name for name, field in RunSpec.model_fields.items() if field.annotation is bool)
 _NESTED = {
     "noise": sorted({name for kind in PATTERNS.values() for name in kind.model_fields}),
     "method_options": sorted({name for kind in METHODS.values() for name in kind.model_fields}),
 }
+_NAMING = ("noise", "noise.pattern", "pattern", "method")
 
 Values = dict[str, Any]
 
@@ -59,14 +60,17 @@ def read_sweep(path: Path | str) -> list[RunSpec]:
 
 
 def expand(document: Any) -> list[RunSpec]:
-    """Return the runs that a sweep document describes, in its order; runs with equal keys are kept once.
+    """Return the runs that a sweep document describes, in its order.
+
+    Runs with equal keys are kept once.
 
     Arguments:
-        document: a mapping, or a list of mappings whose runs are joined, each with some of: `base`
-            (fields of `RunSpec` that all runs share), `grid` (field to list: every combination),
-            `zip` (field to list, all of one length: walked together) and `list` (mappings of fields).
-            The runs are base × grid × zip × list; what varies stands above what is in base. A dotted
-            name reaches into a field, as `noise.delta`; a noise without options may be its name alone.
+        document: a mapping, or a list of mappings whose runs are joined, each with some of:
+            `base` (fields of `RunSpec` that all runs share), `grid` (field to list: every
+            combination), `zip` (field to list, all of one length: walked together) and `list`
+            (mappings of fields). The runs are base × grid × zip × list; what varies stands above
+            what is in base. A dotted name reaches into a field, as `noise.delta`; a noise without
+            options may be its name alone.
 
     Errors: `SpecError` that names the run by what varies.
     """
@@ -92,27 +96,30 @@ def expand(document: Any) -> list[RunSpec]:
     return list(specs.values())
 
 
-def part_of(specs: Sequence[RunSpec], shard: str) -> list[RunSpec]:
+def part_of(specs: Sequence[RunSpec], part: str) -> list[RunSpec]:
     """Return part I of N of a sweep: every N-th run from the I-th on.
 
     Arguments:
-        shard: `"I/N"`, 1 ≤ I ≤ N.
+        part: `"I/N"`, 1 ≤ I ≤ N.
 
     Errors: `SpecError` for anything else, or a part without runs.
     """
-    numbers = shard.split("/")
+    numbers = part.split("/")
     if len(numbers) != 2 or not all(n.isascii() and n.isdigit() for n in numbers):
-        raise SpecError(f"shard '{shard}' cannot be read; give I/N as in 1/8")
-    part, count = map(int, numbers)
-    if not 1 <= part <= count:
-        raise SpecError(f"shard {shard} cannot be; I must be 1 to N")
-    if part > len(specs):
-        raise SpecError(f"shard {shard} of {len(specs)} runs has none; take N ≤ {len(specs)}")
-    return list(specs[part - 1 :: count])
+        raise SpecError(f"part '{part}' cannot be read; give I/N as in 1/8")
+    number, count = map(int, numbers)
+    if not 1 <= number <= count:
+        raise SpecError(f"part {part} cannot be; I must be 1 to N")
+    if number > len(specs):
+        raise SpecError(f"part {part} of {len(specs)} runs has none; take N ≤ {len(specs)}")
+    return list(specs[number - 1 :: count])
 
 
 def varied_fields(specs: Iterable[RunSpec]) -> list[str]:
-    """Return the fields, dotted where nested, in which the runs differ: data, noise and model before the recipe."""
+    """Return the fields in which the runs differ, dotted where nested.
+
+    Data, noise and model stand before the recipe.
+    """
     seen: dict[str, Counter[str]] = {}
     number = 0
     for spec in specs:
@@ -146,7 +153,7 @@ def label(spec: RunSpec, fields: Sequence[str]) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """A loader that refuses a mapping with the same key twice, of which YAML would keep the last."""
+    """A loader that refuses a mapping with a key twice, of which YAML would keep the last."""
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -169,19 +176,20 @@ def _parsed(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}" if mark else "somewhere"
-        raise SpecError(f"{where} is no YAML that can be read: {error.problem}; mend it") from None
+        raise SpecError(f"{where} is no YAML that can be read: {error.problem}; fix it") from None
     except RecursionError:
         raise SpecError("it is nested too deeply; a sweep needs four levels and no more") from None
     except (yaml.YAMLError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
-        raise SpecError(f"it is no YAML that can be read: {reason[:200]}; mend it") from None
+        raise SpecError(f"it is no YAML that can be read: {reason[:200]}; fix it") from None
 
 
 def _checked_part(part: Any) -> tuple[Values, list[list[Values]]]:
-    """Return base, and the axes whose product the runs are, each a list of mappings of fields."""
+    """Return base and axes: the runs are the product of axes, each a list of mappings of fields."""
     if not isinstance(part, Mapping):
         raise SpecError(
-            f"it holds {_short(part)}; it must be a mapping with {', '.join(_KEYS)}, or a list of such"
+            f"it holds {_short(part)}; it must be a mapping with {', '.join(_KEYS)}, "
+            "or a list of such"
         )
     for key in part:
         if key not in _KEYS:
@@ -191,13 +199,14 @@ def _checked_part(part: Any) -> tuple[Values, list[list[Values]]]:
             raise SpecError(f"{key} is empty; give it fields, or leave it out")
     if not part:
         raise SpecError(f"it is empty; give a mapping with {', '.join(_KEYS)}")
-    base = _fields("base", part.get("base", {}))
-    grid = _fields("grid", part.get("grid", {}), of_lists=True)
-    together = _fields("zip", part.get("zip", {}), of_lists=True)
+    has_own = _names_own(part)
+    base = _fields("base", part.get("base", {}), has_own)
+    grid = _fields("grid", part.get("grid", {}), has_own, of_lists=True)
+    together = _fields("zip", part.get("zip", {}), has_own, of_lists=True)
     rows = part.get("list", [])
     if not isinstance(rows, list):
         raise SpecError(f"list is {_short(rows)}; it must be a list of mappings of fields")
-    rows = [_fields("list", row) for row in rows]
+    rows = [_fields("list", row, has_own) for row in rows]
     lengths = {name: len(values) for name, values in together.items()}
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{name} has {length}" for name, length in lengths.items())
@@ -223,8 +232,22 @@ def _check_once(places: dict[str, Values]) -> None:
             )
 
 
-def _fields(place: str, values: Any, *, of_lists: bool = False) -> Values:
-    """Return `values` if they are a mapping of known fields to values, or to lists of values."""
+def _names_own(value: Any, key: str = "", levels: int = 5) -> bool:
+    """Return whether a pattern or a method of the user's own, `module:Class`, is named in it."""
+    if levels and isinstance(value, Mapping):
+        return any(_names_own(inner, str(name), levels - 1) for name, inner in value.items())
+    if levels and isinstance(value, list):
+        return any(_names_own(inner, key, levels - 1) for inner in value)
+    return key in _NAMING and isinstance(value, str) and ":" in value
+
+
+def _fields(place: str, values: Any, has_own: bool, *, of_lists: bool = False) -> Values:
+    """Return `values` if they are a mapping of known fields to values, or to lists of values.
+
+    Arguments:
+        has_own: whether a pattern or a method may be the user's own, whose options are checked
+            later.
+    """
     if not isinstance(values, Mapping):
         raise SpecError(f"{place} has {_short(values)}; it must be a mapping of fields")
     for name, value in values.items():
@@ -233,7 +256,7 @@ def _fields(place: str, values: Any, *, of_lists: bool = False) -> Values:
             raise SpecError(f"{place}: {unknown_name('field', str(name), RunSpec.model_fields)}")
         if dot and outer not in _NESTED:
             raise SpecError(f"{place}: {name} cannot be; {outer} is a single value")
-        if dot and inner not in _NESTED[outer]:
+        if dot and inner not in _NESTED[outer] and not has_own:
             raise SpecError(f"{place}: {unknown_name(f'field of {outer}', inner, _NESTED[outer])}")
         if of_lists and not (isinstance(value, list) and value):
             raise SpecError(
@@ -246,7 +269,7 @@ def _fields(place: str, values: Any, *, of_lists: bool = False) -> Values:
 
 def _check_value(place: str, name: str, value: Any) -> None:
     if name.partition(".")[0] in _NESTED:
-        return  # names, mappings and lists are all possible, and judged by the pattern or the method
+        return  # names, mappings and lists are all possible; the pattern or the method checks them
     if isinstance(value, list | dict):
         hint = "; lists of values go under grid or zip" if place in ("base", "list") else ""
         raise SpecError(f"{place}: {name} is {_short(value)}; it must be a single value{hint}")
@@ -260,7 +283,7 @@ def _spec(base: Values, varied: Values) -> RunSpec:
     try:
         fields = _joined(base, varied)
         if "noise" in fields:
-            fields["noise"] = make_pattern(**_noise_options(fields["noise"]))
+            fields["noise"] = as_pattern(fields["noise"])
         return RunSpec(**fields)
     except (ValidationError, DiluteError) as error:
         reason = validation_line(error) if isinstance(error, ValidationError) else str(error)
@@ -283,19 +306,6 @@ def _joined(base: Values, varied: Values) -> Values:
                     raise SpecError(f"{outer} is {_short(within)}; it must be a mapping")
                 answer[outer] = {**within, inner: value}
     return answer
-
-
-def _noise_options(noise: Any) -> Values:
-    if isinstance(noise, str):
-        return {"name": noise}
-    if not isinstance(noise, Mapping) or not isinstance(noise.get("pattern"), str):
-        raise NoiseError(
-            f"noise is {_short(noise)}; give a pattern's name, or a mapping with pattern and its options"
-        )
-    options = {str(name): value for name, value in noise.items() if name != "pattern"}
-    if "name" in options:
-        raise NoiseError("noise has no option name; give pattern")
-    return {"name": noise["pattern"], **options}
 
 
 def _run(varied: Values) -> str:

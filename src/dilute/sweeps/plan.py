@@ -185,7 +185,7 @@ def judged_images(spec: RunSpec, sources: Mapping[str, Source]) -> int:
     """
     source = sources[spec.data]
     held_out = round(spec.heldout_fraction * num_taken(spec, source.num_train))
-    tests = spec.curve_points if spec.test_curve is None else 2
+    tests = spec.curve_points if spec.test_curve else 2
     return spec.curve_points * held_out + tests * (source.num_test or 0)
 
 

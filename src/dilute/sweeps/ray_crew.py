@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from dilute.environment import code_hash, versions
+from dilute.environment import code_hash, source_hash, versions
 from dilute.errors import DiluteError, SpecError, one_line
 from dilute.runs import Store
 from dilute.sweeps.crew import Lost, Member
@@ -43,9 +43,9 @@ class Cluster:
     """Where and with what Ray does the runs of a sweep.
 
     Arguments:
-        address: of a cluster's head (`host:6379`), or `auto` for the one that this machine belongs to; None for
-            $RAY_ADDRESS, else a cluster of this machine alone that ends with the sweep.
-        gpus_per_run: ≥ 0; a fraction lets runs share a GPU. With 0 runs use CPUs.
+        address: the cluster's head (`host:6379`), or `auto` for the one that this machine belongs to;
+            if not given, `$RAY_ADDRESS`, else a cluster of this machine that ends with the sweep.
+        gpus_per_run: GPUs of a run; a fraction lets runs share one. With 0 runs use CPUs.
 
     Errors: `SpecError` for a number of GPUs that Ray cannot give.
     """
@@ -149,7 +149,9 @@ class Ground:
     @staticmethod
     def of_this_process(token: str) -> Ground:
         """Return what this process has."""
-        return Ground({**versions(), "dilute's code": code_hash()}, token)
+        sweeps = source_hash("sweeps")
+        code = {"dilute's code": code_hash(), "dilute's code for sweeps": sweeps}
+        return Ground({**versions(), **code}, token)
 
 
 class _Place(Member):

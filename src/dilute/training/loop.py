@@ -86,7 +86,7 @@ def train(
     division.check(method, model, batch_size, device)
     if world.size > 1 and device.type == "cuda":
         nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-    learner = Autocast(model) if recipe.precision else model
+    learner = Autocast(model) if recipe.precision == "bfloat16" else model
     objective = method.objective(Observed(noisy), learner, seed).to(device)
     parameters = [*model.parameters(), *objective.parameters()]
     optimizer = recipe.make_optimizer(parameters)
@@ -94,7 +94,7 @@ def train(
         math.ceil(num_steps * k / recipe.curve_points) for k in range(1, recipe.curve_points + 1)
     }
     preparing_steps = {0, *look_steps(num_steps, method.looks)}
-    judges_all = recipe.test_curve is None
+    judges_all = recipe.test_curve
     state = state or Trained()
     state.examples_per_visit = visits.examples_per_visit
     unreadable = Unreadable(noisy, heldout, test)

@@ -1,16 +1,16 @@
-"""What the training loop is told: method, batches, optimiser, schedule and budget."""
+"""`Recipe`: how to train, by method, batches, optimiser, schedule and budget."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from dilute.dilution import Copies, Visits
 from dilute.errors import SpecError
-from dilute.methods import LossMethod, Method, make_method
+from dilute.methods import PLAIN, LossMethod, Method, make_method, written
 
 Optimizer = Literal["adadelta", "sgd", "adamw"]
 _DEFAULTS: dict[str, dict[str, float]] = {
@@ -25,60 +25,86 @@ _DEFAULT_BUDGET_STEPS = 600
 class Recipe(BaseModel):
     """How to train. What is not given is filled in, so that equal recipes compare equal.
 
-    Arguments:
-        method: how to learn from the labels; a key of `METHODS`.
-        method_options: the method's own options; None where all have their defaults.
-        copies: labels per visit: 1, any g ≥ 1, `"all"` or `"expected"`.
-        batch_size: visits (images through the network) per step, ≥ 1.
-        optimizer: `"adadelta"`, `"sgd"` (with momentum) or `"adamw"`.
-        learning_rate: > 0; the peak, if scheduled. By optimiser: 1.0, 0.05, 0.001.
-        momentum: for `sgd` alone, 0 to below 1; 0.9 if not given.
-        weight_decay: ≥ 0; 0.01 for `adamw`, else 0.
-        epsilon: > 0, for `adadelta` and `adamw` alone: what keeps their divisions from zero; PyTorch's
-            1e-6 and 1e-8 if None.
-        schedule: `"constant"`, or `"linear"`: up over `warmup_steps`, then straight down to zero.
-        warmup_steps: ≥ 0, for `linear`.
-        budget_steps, budget_epochs, budget_examples: when to stop; exactly one (600 steps if none).
-            An epoch shows every label once; an example is one image–label pair.
-        augment: `"crop_flip"` for a random resized crop and a horizontal flip of each image at each visit (see
-            `dilute.data.augmentation`), as a function of the seed and the visit's place in the sequence; None
-            for none. Only what is trained on is augmented: not what judges, nor what a method looks at.
-        curve_points: how often, evenly spaced, the model is judged (and may be selected), ≥ 1.
-        test_curve: False to judge the last and the selected model alone on the test set, which saves
-            time; None for every curve point.
-        log_gradients: True to measure length and noise of the gradient before the first step and at curve
-            points at least 250 steps and 32,000 images apart, for a few per cent of the time; None not
-            to. It changes no weight.
-        precision: `"bfloat16"` for automatic mixed precision in training steps (evaluation keeps float32);
-            None for float32.
+    The method may be an instance of a `Method`; it is kept as its name and options, spelled as
+    records write them: `forward` with a known matrix is `forward_known`. Of steps, epochs and
+    examples exactly one is the budget: 600 steps if none is given. An epoch shows every label
+    once; an example is one image–label pair. What is augmented is a function of the seed and of
+    the visit's place in the sequence, and only what is trained on. Gradients are logged before
+    the first step and at curve points at least 250 steps and 32,000 images apart, for a few per
+    cent of the time; it changes no weight. Evaluation keeps float32, whatever the precision of
+    steps.
+
+    Errors: a pydantic `ValidationError` for values that are out of range or contradict each other.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    method: str = "cross_entropy"
-    method_options: dict[str, Any] | None = None
-    copies: Copies = "all"
-    batch_size: int = Field(256, ge=1)
-    optimizer: Optimizer = "adamw"
-    learning_rate: float = Field(default=None, gt=0, validate_default=False)  # type: ignore[assignment]
-    momentum: float | None = Field(None, ge=0, lt=1)
-    weight_decay: float = Field(default=None, ge=0, validate_default=False)  # type: ignore[assignment]
-    epsilon: float | None = Field(None, gt=0)
-    schedule: Literal["constant", "linear"] = "linear"
-    warmup_steps: int = Field(50, ge=0)
-    budget_steps: int | None = Field(None, ge=1)
-    budget_epochs: float | None = Field(None, gt=0)
-    budget_examples: int | None = Field(None, ge=1)
-    augment: Literal["crop_flip"] | None = None
-    curve_points: int = Field(10, ge=1)
-    test_curve: Literal[False] | None = None
-    log_gradients: Literal[True] | None = None
-    precision: Literal["bfloat16"] | None = None
+    always_written: ClassVar[frozenset[str]] = frozenset(
+        {
+            "method",
+            "copies",
+            "batch_size",
+            "optimizer",
+            "learning_rate",
+            "weight_decay",
+            "schedule",
+            "warmup_steps",
+            "curve_points",
+        }
+    )
+    """Fields that the canonical form has had from the start, whatever their value.
 
-    @field_validator("precision", mode="before")
-    @classmethod
-    def _none_for_the_usual(cls, value: Any) -> Any:
-        return None if value == "float32" else value
+    Keys are hashes of that form, so no other field may be added here: a new one is left out where
+    it has its default, and changes no key.
+    """
+
+    method: str = Field(PLAIN, description="how to learn from the labels: a name or module:Class")
+    method_options: dict[str, Any] | None = Field(
+        None, description="the method's own options; None where all have their defaults"
+    )
+    copies: Copies = Field("all", description="labels per visit: a number from 1, all or expected")
+    batch_size: int = Field(256, ge=1, description="visits (images) per step")
+    optimizer: Optimizer = Field("adamw", description="how weights are updated; sgd has momentum")
+    learning_rate: float = Field(
+        default=None,  # type: ignore[assignment]
+        gt=0,
+        validate_default=False,
+        description="peak learning rate",
+    )
+    momentum: float | None = Field(None, ge=0, lt=1, description="momentum, for sgd alone")
+    weight_decay: float = Field(
+        default=None,  # type: ignore[assignment]
+        ge=0,
+        validate_default=False,
+        description="weight decay",
+    )
+    epsilon: float | None = Field(
+        None,
+        gt=0,
+        description="keeps divisions of adadelta and adamw from zero",
+    )
+    schedule: Literal["constant", "linear"] = Field(
+        "linear", description="course of the learning rate; linear goes up, then down to zero"
+    )
+    warmup_steps: int = Field(50, ge=0, description="steps of the way up, for linear")
+    budget_steps: int | None = Field(None, ge=1, description="steps to train")
+    budget_epochs: float | None = Field(None, gt=0, description="epochs to train, instead of steps")
+    budget_examples: int | None = Field(
+        None, ge=1, description="image–label pairs to train on, instead of steps"
+    )
+    augment: Literal["crop_flip"] | None = Field(
+        None, description="crop_flip: crop and flip each image anew at each visit"
+    )
+    curve_points: int = Field(
+        10, ge=1, description="times, evenly spaced, that the model is evaluated (and selected)"
+    )
+    test_curve: bool = Field(
+        True, description="evaluate test data at every curve point; else at the end alone"
+    )
+    log_gradients: bool = Field(False, description="log length and noise of the gradient")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="precision of training steps; bfloat16 is automatic mixed precision"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -86,6 +112,8 @@ class Recipe(BaseModel):
         if not isinstance(values, dict):
             return values
         given = {name: value for name, value in values.items() if value is not None}
+        if isinstance(given.get("method"), Method):
+            given |= _named(given["method"], given.get("method_options"))
         if not any(name.startswith("budget_") for name in given):
             given["budget_steps"] = _DEFAULT_BUDGET_STEPS
         if given.get("schedule") == "constant":
@@ -122,19 +150,35 @@ class Recipe(BaseModel):
             object.__setattr__(self, "epsilon", None)  # so that equal recipes compare equal
         try:
             method = self.make_method()
+            name, options = written(method)
         except SpecError as error:
             raise ValueError(str(error)) from None
-        options = method.model_dump(mode="json", exclude_defaults=True)
-        object.__setattr__(self, "method_options", options or None)  # equal recipes compare equal
+        object.__setattr__(self, "method", name)  # equal recipes compare equal
+        object.__setattr__(self, "method_options", options or None)
         if self.log_gradients and not isinstance(method, LossMethod):
             raise ValueError(
-                f"log_gradients has no meaning for method {self.method}, which is no loss per visit; leave it out"
+                f"log_gradients has no meaning for method {self.method}, "
+                "which is no loss per visit; leave it out"
             )
         if self.schedule == "constant" and self.warmup_steps:
             raise ValueError(
-                f"warmup_steps = {self.warmup_steps} has no meaning with a constant schedule; take linear"
+                f"warmup_steps = {self.warmup_steps} has no meaning with a constant schedule; "
+                "take linear"
             )
         return self
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the recipe as JSON-able values, equal for equal recipes.
+
+        What equals its default is left out, but for `always_written`.
+        """
+        values = self.model_dump(mode="json", exclude_none=True)
+        defaults = {name: field.default for name, field in type(self).model_fields.items()}
+        return {
+            name: value
+            for name, value in values.items()
+            if name in self.always_written or getattr(self, name) != defaults[name]
+        }
 
     def make_method(self) -> Method:
         """Return the method with its options.
@@ -144,7 +188,10 @@ class Recipe(BaseModel):
         return make_method(self.method, **(self.method_options or {}))
 
     def num_steps(self, visits: Visits) -> int:
-        """Return the number of steps that the budget allows on `visits`, ≥ 1; the last step may overshoot it."""
+        """Return the number of steps that the budget allows on `visits`, ≥ 1.
+
+        The last step may overshoot it.
+        """
         if self.budget_steps is not None:
             return self.budget_steps
         if self.budget_epochs is not None:
@@ -173,3 +220,17 @@ class Recipe(BaseModel):
                 parameters, lr=rate, momentum=momentum, weight_decay=decay, fused=True
             )
         return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, eps=epsilon, fused=True)
+
+
+def _named(method: Method, options: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the fields `method` and `method_options` of a method in hand."""
+    if options:
+        raise ValueError(
+            f"method_options = {options} cannot be given beside a method that has its options; "
+            "give them to the method"
+        )
+    try:
+        name, options = written(method)
+    except SpecError as error:
+        raise ValueError(str(error)) from None
+    return {"method": name, "method_options": options}

@@ -1,0 +1,70 @@
+"""Classes and functions of the user's own, named `module:name`."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, TypeVar
+
+from dilute.errors import DiluteError, one_line
+
+Class = TypeVar("Class")
+
+
+def imported(kind: str, name: str, error: type[DiluteError], form: str = "module:name") -> Any:
+    """Return what `name` names; importing its module runs the module's code.
+
+    Arguments:
+        kind: what it is, for the message, as in "model".
+        name: `module:name`; the module must be found on PYTHONPATH.
+        error: the class of error to raise.
+        form: what the message asks for.
+
+    Errors: one of class `error`, if the module or the name in it cannot be imported.
+    """
+    module_name, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except Exception as problem:  # whatever the user's module raises
+        raise error(
+            f"{kind} '{name}' cannot be imported ({one_line(problem)}); "
+            f"it must be {form}, found on PYTHONPATH"
+        ) from problem
+
+
+def imported_class(
+    kind: str, name: str, base: type[Class], error: type[DiluteError]
+) -> type[Class]:
+    """Return the class that `name` names, a subclass of `base`.
+
+    Arguments: as for `imported`.
+
+    Errors: one of class `error`, if it cannot be imported or is something else.
+    """
+    found = imported(kind, name, error, form="module:Class")
+    if isinstance(found, type) and issubclass(found, base) and found is not base:
+        return found
+    shown = found.__name__ if isinstance(found, type) else f"a {type(found).__name__}"
+    raise error(
+        f"{kind} '{name}' is {shown}; it must be a subclass of {base.__module__}.{base.__name__}"
+    )
+
+
+def name_of(kind: str, thing: Any, error: type[DiluteError]) -> str:
+    """Return the name `module:name` by which another process can import a class or function.
+
+    Arguments:
+        kind, error: as for `imported`.
+        thing: a class or a function.
+
+    Errors: one of class `error`, if it has no such name: it was defined within a function, in a
+        script or in a notebook.
+    """
+    module = getattr(thing, "__module__", None)
+    name = getattr(thing, "__qualname__", None)
+    is_at_top = isinstance(name, str) and name.isidentifier()
+    if not (module and is_at_top) or module in ("__main__", "__mp_main__"):
+        raise error(
+            f"{kind} {name or thing!r} cannot be named in a record; "
+            "define it at the top of a module that other processes can import"
+        )
+    return f"{module}:{name}"

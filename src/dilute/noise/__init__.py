@@ -1,0 +1,50 @@
+"""Label noise: patterns, how much of it there is, and what labels say under it."""
+
+from __future__ import annotations
+
+from dilute.noise.amounts import (
+    alpha_from_rate,
+    label_laws,
+    majority_is_true,
+    noise_rate,
+    wrong_rate,
+)
+from dilute.noise.likelihood import count_log_likelihood, law_log_likelihood
+from dilute.noise.matrix_file import read_matrix
+from dilute.noise.patterns import (
+    CLASS_MAPS,
+    Asymmetric,
+    Confusion,
+    Matrix,
+    NoisePattern,
+    Pair,
+    Structured,
+    Uniform,
+    UniformOther,
+    checked_matrix,
+)
+from dilute.noise.registry import PATTERNS, as_pattern, make_pattern
+
+__all__ = [
+    "CLASS_MAPS",
+    "PATTERNS",
+    "Asymmetric",
+    "Confusion",
+    "Matrix",
+    "NoisePattern",
+    "Pair",
+    "Structured",
+    "Uniform",
+    "UniformOther",
+    "alpha_from_rate",
+    "as_pattern",
+    "checked_matrix",
+    "count_log_likelihood",
+    "label_laws",
+    "law_log_likelihood",
+    "majority_is_true",
+    "make_pattern",
+    "noise_rate",
+    "read_matrix",
+    "wrong_rate",
+]
