@@ -27,7 +27,7 @@ _CHANGES_NUMBERS = (
     "gradients",
     "methods",
     "models",
-    "noise.py",
+    "noise",
     "runs",
     "seeds.py",
     "training",
