@@ -16,7 +16,6 @@ import typer
 
 from dilute.errors import SpecError
 
-MISSING = inspect.Parameter.empty
 Function = TypeVar("Function", bound=Callable[..., None])
 
 
