@@ -79,7 +79,7 @@ def advised(one: Setting) -> tuple[RunSpec, Timing]:
         torch.set_num_threads(2)
         noisy = Material.of(one.spec()).noisy
         found = advise(one.model, noisy)
-        recipe = found.recipe().model_dump(exclude_none=True)
+        recipe = found.recipe().canonical()
         documents[one.name] = {**asdict(found), "recipe": recipe}
         write_file(ADVICE, (json.dumps(dict(sorted(documents.items())), indent=1) + "\n").encode())
     document = json.loads(ADVICE.read_text())[one.name]

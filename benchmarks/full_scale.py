@@ -36,7 +36,7 @@ from dilute.models import build
 from dilute.paper import FIGURES
 from dilute.pilot import step_seconds
 from dilute.runs import RunRecord, RunSpec, scaled_model
-from dilute.sweeps.plan import Source, judged_images, planned_steps
+from dilute.sweeps.planned import Source, evaluated_images, planned_steps
 from dilute.training.batches import batches
 
 SOURCES = {
@@ -210,7 +210,7 @@ class Cost:
 def cost_of(spec: RunSpec, unit: Unit, flops_per_second: float, launch: float) -> Cost:
     steps = planned_steps(spec, SOURCES)
     # A step that judges sends a forward pass alone.
-    judged = judged_images(spec, SOURCES) / spec.batch_size / TRAINING_OVER_JUDGING
+    judged = evaluated_images(spec, SOURCES) / spec.batch_size / TRAINING_OVER_JUDGING
     worth = steps + judged
     return Cost(
         steps * spec.batch_size,

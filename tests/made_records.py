@@ -24,6 +24,7 @@ def made_up(seed: int, **changes) -> RunRecord:
         "curve": [CurvePoint(step=1, images=2, examples=3, train_loss=0.5)],
         "heldout_confusion": [[seed, 1], [0, 2]],
         "seconds": 1.5,
+        "num_test": 360,
         "versions": {"torch": "2"},
         "hardware": {"threads": seed},
         "code": "abc",

@@ -198,11 +198,11 @@ def test_times_that_are_alike_give_a_sensible_cost(digits: Splits, monkeypatch: 
     """A step of many images seems as fast as one of few: an image still costs something, and so does a step."""
     import torch
 
-    from dilute.advice import choices
+    from dilute.advice import timing
 
     for seconds in ((0.010, 0.009), (0.010, 0.5)):
         times = iter(seconds)
-        monkeypatch.setattr(choices, "step_seconds", lambda *_, times=times, **__: next(times))
-        found = choices.time_steps(torch.nn.Identity(), DilutedSet(digits.train, 1.0), None)
+        monkeypatch.setattr(timing, "step_seconds", lambda *_, times=times, **__: next(times))
+        found = timing.time_steps(torch.nn.Identity(), DilutedSet(digits.train, 1.0), None)
         assert 0 < found.step_seconds / found.image_seconds < 10_000
         assert found.seconds(256, 1) > 0

@@ -27,18 +27,18 @@ from dilute.noise import PATTERNS
 
 CLI = Path(dilute.cli.__file__).parent
 MODELS_OF_OPTIONS = [
-    ("dilute.training.recipe", "Recipe"),
-    ("dilute.runs.spec", "RunSpec"),
-    ("dilute.runs.running", "Execution"),
-    ("dilute.data.reading", "Reading"),
-    ("dilute.sweeps.ray_crew", "Cluster"),
-    ("dilute.gradients.measure", "Sampling"),
+    ("dilute.training", "Recipe"),
+    ("dilute.runs", "RunSpec"),
+    ("dilute.runs", "Execution"),
+    ("dilute.data", "Reading"),
+    ("dilute.sweeps", "Cluster"),
+    ("dilute.gradients", "Sampling"),
     *(("dilute.noise", pattern.__name__) for pattern in PATTERNS.values()),
 ]
 ARGUMENTS_OF_OPTIONS = [
-    ("dilute.sweeps.engine", "run_sweep"),
+    ("dilute.sweeps", "run_sweep"),
     ("dilute.world", "joined"),
-    ("dilute.advice.choices", "advise"),
+    ("dilute.advice", "advise"),
 ]
 REQUIRED = {
     "run": ["digits", "--model", "mlp1"],

@@ -15,7 +15,7 @@ from dilute.environment import code_hash, source_commit, source_hash, without_wo
 from dilute.runs import RunSpec, failed_record, run_one
 
 PACKAGE = Path(dilute.__file__).parent
-HARMLESS = {"environment", "errors", "files", "interruption", "launcher"}
+HARMLESS = {"environment", "errors", "extensions", "files", "interruption", "launcher"}
 
 
 @pytest.fixture
@@ -104,12 +104,8 @@ def test_strings_are_no_words():
 
 def test_all_that_runs_import_counts():
     """A part that the code behind numbers imports is covered, or is known to change none."""
-    counted = {name.removesuffix(".py") for name in environment._CHANGES_NUMBERS}
-    files = [
-        file
-        for name in environment._CHANGES_NUMBERS
-        for file in ([PACKAGE / name] if name.endswith(".py") else (PACKAGE / name).rglob("*.py"))
-    ]
+    counted = set(environment._CHANGES_NUMBERS)
+    files = [file for name in counted for file in environment._files(name)]
     imported = set()
     for node in (node for file in files for node in ast.walk(ast.parse(file.read_text()))):
         if isinstance(node, ast.Import):

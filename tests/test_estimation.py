@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -278,6 +279,23 @@ def test_an_estimate_is_handed_on(tmp_path):
     assert (given[chosen] != truth[chosen]).mean() > 0.95
     assert lines[0]["name"] == f"item-{chosen[0]}"
     assert set(files) == {"numbers", "noise", "picture", "rows"}
+
+
+def test_paths_may_be_strings(tmp_path):
+    digits = dilute.load("digits").train
+    rows = np.arange(40)
+    truth = digits.labels[rows]
+    write(tmp_path / "trusted.csv", "row,label", *(f"{row},{truth[row]}" for row in rows))
+    read = read_trusted(str(tmp_path / "trusted.csv"), len(digits), digits.class_names)
+    assert np.array_equal(read, (rows, truth))
+    lines = (f"{item},{who},{item % 2}" for item in range(10) for who in "ab")
+    write(tmp_path / "annotations.csv", "item,annotator,label", *lines)
+    assert read_annotations(str(tmp_path / "annotations.csv"))[0].num_items == 10
+    found = estimate_from_trusted(digits, rows, truth)
+    files = write_estimate(found, str(tmp_path / "new" / "folder"))
+    write_trusted(digits, rows, truth, str(tmp_path / "trusted.npz"))
+    assert {Path(name).parent for name in files.values()} == {tmp_path / "new" / "folder"}
+    assert all(Path(name).exists() for name in (*files.values(), tmp_path / "trusted.npz"))
 
 
 def test_trusted_items_are_a_data_set(tmp_path):

@@ -148,8 +148,8 @@ def test_the_planted_form_is_chosen(name, values, alphas):
     some = evidence(planted)
 
     def error(n, alpha):
-        told = some.information(np.array([float(alpha)]))
-        left = dilution.worth(np.array([float(alpha)]), told, np.array(values))
+        information = some.information(np.array([float(alpha)]))
+        left = dilution.worth(np.array([float(alpha)]), information, np.array(values))
         return float(curve.error(n * left, np.array([0.02, 30, 0.6]), 0.9)[0])
 
     law = fit_law(evidence(error, alphas=alphas, noise=0.01))
@@ -251,7 +251,7 @@ def test_of_runs_that_differ_in_recipe_the_likeliest_counts():
     assert list(found.accuracy) == [0.6]
 
 
-def test_without_a_test_set_held_out_clean_labels_judge():
+def test_without_a_test_set_held_out_clean_labels_count():
     blind = record(None, alpha=5, heldout_labels="clean").model_dump()
     blind |= {
         "num_test": None,

@@ -78,6 +78,19 @@ def test_imports_go_upstream():
     assert not wrong
 
 
+def test_type_checkers_see_the_public_names():
+    """The names that are imported when they are first used are those that a type checker reads."""
+    tree = ast.parse((ROOT / "__init__.py").read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    typed = {
+        alias.asname: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert typed == dilute._HOME_OF
+
+
 def test_public_names_are_all_there():
     for name in dilute.__all__:
         assert getattr(dilute, name) is not None

@@ -142,7 +142,7 @@ def test_questions_that_cannot_be_are_refused(law):
 
 def test_pictures_are_drawn(law, tmp_path):
     found = plan_collection(law, 0.9, [10], in_hand=5000, prices=Prices(1.0, 0.01, 0.2))
-    draw_plan(found, tmp_path / "plan.png")
+    draw_plan(found, str(tmp_path / "plan.png"))
     assert (tmp_path / "plan.png").read_bytes()[:4] == b"\x89PNG"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import socket
 import sys
@@ -20,12 +21,14 @@ import psutil
 import pytest
 from sweeping import HERE, QUICK, SWEEP, faulty, results, start, wait_for
 
+from dilute.data import Reading
 from dilute.errors import SpecError
 from dilute.runs import RunSpec, Store
 from dilute.sweeps import Cluster, expand, ray_crew, run_sweep
-from dilute.sweeps.plan import Source
-from dilute.sweeps.ray_crew import Ground
-from dilute.sweeps.workers import HeldData, Setting, Step, Task
+from dilute.sweeps import cluster as cluster_module
+from dilute.sweeps.planned import Source
+from dilute.sweeps.ray_crew import NodeRequirements
+from dilute.sweeps.workers import HeldData, Step, Task, WorkerSetting
 
 GOOD = [RunSpec(**QUICK, seed=seed) for seed in range(3)]
 
@@ -43,7 +46,7 @@ def cluster(tmp_path: Path) -> Iterator[Any]:
         patch.setenv("PYTHONPATH", str(HERE))
         (tmp_path / "marks").mkdir()
         patch.setenv("FAULTY_MARKS", str(tmp_path / "marks"))
-        for name, value in ray_crew._QUIET.items():
+        for name, value in cluster_module._QUIET.items():
             patch.setenv(name, value)
         found = LocalCluster(
             initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
@@ -181,9 +184,9 @@ def test_nodes_of_other_versions_are_refused(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """The sweep is sent by a process that pretends to be of other code; with the same, one node's answer is a record."""
-    ours = Ground.of_this_process
+    ours = NodeRequirements.of_this_process
     monkeypatch.setattr(
-        Ground,
+        NodeRequirements,
         "of_this_process",
         staticmethod(lambda token: replace(ours(token), versions={"torch": "1.13.1"})),
     )
@@ -198,21 +201,35 @@ def test_nodes_of_other_versions_are_refused(
 
 
 def test_what_a_node_lacks(tmp_path: Path):
-    source = Source("digits", None, 1437, 360)
-    setting = Setting(tmp_path, 1, "cpu", None, {"digits": source}, True)
+    source = Source("digits", Reading(), 1437, 360)
+    setting = WorkerSetting(tmp_path, 1, "cpu", {"digits": source}, True)
     task = Task(GOOD[0].key(), GOOD[0], False)
-    ground = Ground.of_this_process(".token")
-    found = ray_crew._unfitness(task, setting, ground, HeldData(setting))
+    requirements = NodeRequirements.of_this_process(".token")
+    found = ray_crew._unfitness(task, setting, requirements, HeldData(setting))
     assert found == (
         f"does not see the store {tmp_path}; give a folder that all nodes share, or an address "
         "in object storage (s3://…, gs://…)"
     )
     (tmp_path / ".token").touch()
-    assert ray_crew._unfitness(task, setting, ground, HeldData(setting)) is None
+    assert ray_crew._unfitness(task, setting, requirements, HeldData(setting)) is None
     absent = replace(setting, sources={"digits": replace(source, load_name="folder:/nowhere")})
-    found = ray_crew._unfitness(task, absent, ground, HeldData(absent))
+    found = ray_crew._unfitness(task, absent, requirements, HeldData(absent))
     assert found
     assert found.startswith("cannot do the run: cannot read the folder /nowhere")
+
+
+def test_a_process_of_a_node_keeps_the_data_of_its_last_sweep(tmp_path: Path):
+    """A setting comes anew with every run, pickled; an equal one finds the data that are there."""
+    source = Source("digits", Reading(resize=None), 1437, 360)
+    setting = WorkerSetting(tmp_path, 1, "cpu", {"digits": source}, True)
+    ray_crew._held_data.cache_clear()
+    held = ray_crew._held_data(setting)
+    assert ray_crew._held_data(pickle.loads(pickle.dumps(setting))) is held
+    assert held.splits("digits") is held.splits("digits")
+    other = replace(setting, sources={"digits": replace(source, reading=Reading(stream=False))})
+    assert ray_crew._held_data(other) is not held
+    assert ray_crew._held_data.cache_info().currsize == 1
+    ray_crew._held_data.cache_clear()
 
 
 def test_without_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -241,7 +258,7 @@ def test_addresses_that_cannot_be(tmp_path: Path, address: str, problem: str):
 def test_an_address_where_something_else_listens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes, problem: str
 ):
-    monkeypatch.setattr(ray_crew, "_ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(cluster_module, "_ANSWER_SECONDS", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
 
@@ -300,7 +317,7 @@ class QuietRay:
 
 
 def quiet_crew(ray: QuietRay, workers: int, *, grows: bool) -> Any:
-    setting = Setting(Path("runs"), 1, "cpu", None, {}, keep_weights=False)
+    setting = WorkerSetting(Path("runs"), 1, "cpu", {}, keep_weights=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ray_crew, "_beside_the_sender", lambda ray: {})
         settings = [setting] * workers

@@ -20,18 +20,19 @@ from dilute.errors import DiluteError, SpecError
 from dilute.runs import Material, RunSpec, Store
 from dilute.sweeps import (
     Place,
+    at_work,
     engine,
-    estimate,
+    estimate_seconds,
     expand,
     make_plan,
     places,
     run_sweep,
     share,
-    standing,
+    stored_runs,
 )
 from dilute.sweeps.crew import Member
-from dilute.sweeps.plan import planned_steps
-from dilute.sweeps.workers import Setting, Step, Stopped, Task
+from dilute.sweeps.planned import planned_steps
+from dilute.sweeps.workers import Step, Stopped, Task, WorkerSetting
 
 QUICK = {
     "data": "digits",
@@ -67,10 +68,10 @@ class TestPlan:
 
     def test_models_are_built_once(self, monkeypatch: pytest.MonkeyPatch):
         built = []
-        from dilute.runs import sets
+        from dilute.runs import network
 
-        real = sets.build
-        monkeypatch.setattr(sets, "build", lambda *model: built.append(model) or real(*model))
+        real = network.build
+        monkeypatch.setattr(network, "build", lambda *model: built.append(model) or real(*model))
         make_plan(
             expand({"base": QUICK, "grid": {"seed": [0, 1, 2], "model": ["mlp1", "perceptron"]}})
         )
@@ -115,7 +116,7 @@ class TestPlan:
 
     def test_an_estimate_grows_with_steps(self):
         specs = expand({"base": {**QUICK, "model": "mlp1"}, "grid": {"budget_steps": [100, 1000]}})
-        found = estimate(make_plan(specs), specs, workers=2)
+        found = estimate_seconds(make_plan(specs), specs, workers=2)
         short, long = (found.run_seconds[spec.key()] for spec in specs)
         assert long == pytest.approx(10 * short, rel=0.2)
         assert found.seconds == pytest.approx(long)
@@ -144,7 +145,7 @@ def test_shares_of_the_machine(monkeypatch: pytest.MonkeyPatch):
 class PreemptedCrew:
     """One worker, told to stop (SIGTERM) each time after it came to the next of some steps, if there is one."""
 
-    def __init__(self, steps: list[int], settings: Sequence[Setting]) -> None:
+    def __init__(self, steps: list[int], settings: Sequence[WorkerSetting]) -> None:
         self.steps = iter(steps)
         self.given = 0
         self.members = [_OneAtATime(settings[0])]
@@ -185,7 +186,7 @@ def test_stops_count_only_while_a_run_comes_no_further(
     """As spot machines stop it, run by run a little further."""
     crews: list[PreemptedCrew] = []
 
-    def crew(settings: Sequence[Setting], hang_seconds: float) -> PreemptedCrew:
+    def crew(settings: Sequence[WorkerSetting], hang_seconds: float) -> PreemptedCrew:
         crews.append(PreemptedCrew(steps, settings))
         return crews[0]
 
@@ -194,11 +195,11 @@ def test_stops_count_only_while_a_run_comes_no_further(
         yield lambda: bool(crews) and crews[0].given > len(steps)
 
     monkeypatch.setattr(engine, "LocalCrew", crew)
-    monkeypatch.setattr(engine, "stop_requests", until_all_are_told)
+    monkeypatch.setattr(at_work, "stop_requests", until_all_are_told)
     found = run_sweep([RunSpec(data="digits", model="perceptron")], tmp_path, workers=1)
     assert (found.failed, found.left) == (failed, 1 - failed)
     for message in found.failures.values():
-        assert message == "the worker was told to stop (SIGTERM) 3 times in one place"
+        assert message == "the worker was asked to stop (SIGTERM) 3 times in one place"
 
 
 def hold_claim(store: Path, key: str) -> subprocess.Popen:
@@ -236,7 +237,7 @@ def test_a_damaged_record_is_named(tmp_path: Path):
     spec = RunSpec(**QUICK)
     (tmp_path / f"{spec.key()}.json").write_text("{")
     with pytest.raises(DiluteError, match="delete it to run again"):
-        standing(make_plan([spec]), Store(tmp_path))
+        stored_runs(make_plan([spec]), Store(tmp_path))
 
 
 def test_the_example_can_be_run():

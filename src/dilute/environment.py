@@ -29,9 +29,9 @@ _CHANGES_NUMBERS = (
     "models",
     "noise",
     "runs",
-    "seeds.py",
+    "seeds",
     "training",
-    "world.py",
+    "world",
 )
 _GIT_SECONDS = 10
 # A docstring, another string, a comment with the space before it, or blank lines.
@@ -93,17 +93,21 @@ def source_hash(*names: str) -> str:
     covers. (A hash of the syntax trees would also ignore formatting, but takes 240 ms.)
 
     Arguments:
-        names: files or folders of Python files, relative to the package.
+        names: modules or packages inside this package, as `seeds`, `data` or `runs/record`.
 
     Errors: `FileNotFoundError` for a name that is not there.
     """
     digest = hashlib.sha256()
     for name in names:
-        path = _PACKAGE / name
-        for file in [path] if path.suffix else sorted(path.rglob("*.py")):
+        for file in _files(name):
             digest.update(file.relative_to(_PACKAGE).as_posix().encode() + b"\n")
             digest.update(without_words(file.read_bytes()) + b"\n")
     return digest.hexdigest()[:12]
+
+
+def _files(name: str) -> list[Path]:
+    folder = _PACKAGE / name
+    return sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
 
 
 def without_words(source: bytes) -> bytes:

@@ -1,4 +1,7 @@
-"""The errors that a user can mend; each message is one line: what, the value received, what is allowed."""
+"""The errors that a user can fix.
+
+Each message is one line: what is wrong, the value received, what is allowed, what to do.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 
 
 class DiluteError(Exception):
-    """Something the user can mend; the command line prints the message alone and exits with 1."""
+    """Something the user can fix; the command line prints the message alone and exits with 1."""
 
 
 class DataError(DiluteError):
@@ -16,7 +19,7 @@ class DataError(DiluteError):
 
 
 class NoiseError(DiluteError):
-    """A noise pattern or an amount of noise that cannot be."""
+    """A noise pattern or an amount of noise that is not possible."""
 
 
 class ModelError(DiluteError):
@@ -28,7 +31,7 @@ class SpecError(DiluteError):
 
 
 class LawError(DiluteError):
-    """A law that the runs at hand cannot give, or a question that no law can answer."""
+    """Runs that no law of dilution can be fitted to, or a question that no law can answer."""
 
 
 class WorldError(DiluteError):
@@ -36,11 +39,11 @@ class WorldError(DiluteError):
 
 
 class RankError(WorldError):
-    """What is wrong with one process alone, so that no other can say it."""
+    """Something wrong with one process alone, which no other process knows of."""
 
 
 class EstimateError(DiluteError):
-    """Data, or a table of labels, that tell nothing of the noise."""
+    """Data, or a table of labels, from which the noise cannot be estimated."""
 
 
 class StoreError(DiluteError):
@@ -48,16 +51,19 @@ class StoreError(DiluteError):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
-    """Return the line that says that `name` is no known `kind`, with the nearest known ones first."""
+    """Return a message that `name` is no known `kind`, with the most similar known names."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if near:
-        return f"unknown {kind} '{name}'; did you mean {' or '.join(near)}? (known: {', '.join(known)})"
+        return (
+            f"unknown {kind} '{name}'; did you mean {' or '.join(near)}? "
+            f"(known: {', '.join(known)})"
+        )
     return f"unknown {kind} '{name}'; known: {', '.join(known)}"
 
 
 def validation_line(error: Any) -> str:
-    """Return one line for a pydantic `ValidationError`: each field, the value received, what is allowed."""
+    """Return one line for a pydantic `ValidationError`: field, value received, what is allowed."""
     lines = []
     for problem in error.errors():
         field = ".".join(str(part) for part in problem["loc"] if isinstance(part, str))
@@ -68,5 +74,5 @@ def validation_line(error: Any) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """Return kind and words of another library's error, or of a user's model's, in one line."""
+    """Return type and message of an error of another library, or of a user's model, in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: by a rename in a local folder, by one upload in object storage."""
+"""Files that are whole or absent: by a rename in a folder, by one upload in object storage."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory")
 
 
 def as_path(name: Path | str) -> Path:
-    """Return the local path or the address in object storage (`s3://bucket/runs`) that `name` is.
+    """Return `name` as a local path, or as an address in object storage (`s3://bucket/runs`).
 
     An address is a `UPath`, which has the methods of `Path` that stores need.
 
@@ -42,8 +42,8 @@ def as_path(name: Path | str) -> Path:
         return Path(rest)
     if protocol not in _OBJECT_STORES:
         raise StoreError(
-            f"{name}: {protocol} is no object storage in which files are whole or absent; allowed are "
-            f"{', '.join(_OBJECT_STORES[:-1])}, or a folder where it is mounted"
+            f"{name}: {protocol} is no object storage in which files are whole or absent; "
+            f"allowed are {', '.join(_OBJECT_STORES[:-1])}, or a folder where it is mounted"
         )
     from upath import UPath
 
@@ -56,12 +56,12 @@ def as_path(name: Path | str) -> Path:
 
 
 def is_local(path: Path) -> bool:
-    """Return whether `path` is of this machine's file system and not in object storage."""
+    """Return whether `path` is in this machine's file system and not in object storage."""
     return isinstance(path, Path)
 
 
 def in_storage(path: Path) -> tuple[Any, str]:
-    """Return the fsspec file system of an address in object storage, and the address's name there."""
+    """Return the fsspec file system of an address in object storage, and its name there."""
     address = cast(Any, path)
     return address.fs, address.path
 
@@ -69,7 +69,7 @@ def in_storage(path: Path) -> tuple[Any, str]:
 def read_file(path: Path) -> bytes:
     """Return the bytes of a file.
 
-    Errors: `OSError`; `StoreError` for whatever else object storage answers.
+    Errors: `OSError`; `StoreError` for all other errors of object storage.
     """
     if is_local(path):
         return path.read_bytes()
@@ -85,7 +85,7 @@ def read_file(path: Path) -> bytes:
 
 @contextmanager
 def local_copy(path: Path) -> Iterator[Path]:
-    """Yield a file of this machine with the content of `path`: itself, or what was downloaded of it.
+    """Yield a local file with the content of `path`: the file itself, or a download of it.
 
     Errors: `FileNotFoundError` if it is missing.
     """
@@ -113,7 +113,9 @@ def _as_store_error(path: Path) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> Path:
-    """Create `path` and its parents if they are missing, and return it; object storage has no folders to create.
+    """Create `path` and its parents if they are missing, and return it.
+
+    Object storage has no folders, and nothing is created there.
 
     Errors: `StoreError` if it cannot be created or written to.
     """
@@ -127,7 +129,7 @@ def make_folder(path: Path) -> Path:
 def check_writable(path: Path) -> Path:
     """Return `path`, a folder that exists and may be written to, or that could be created.
 
-    Of object storage only writing tells.
+    For object storage this is not known before something is written.
 
     Errors: `StoreError` if not.
     """
@@ -159,14 +161,14 @@ def _nearest_folder(path: Path) -> Path:
 
 
 def write_file(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
-    """Write `content` (bytes, or a function that writes to an open file) to `path`, wholly or not at all.
+    """Write `content` (bytes, or a function that writes to an open file) to `path`.
 
     The bytes go to a temporary name in the same folder, are flushed to disk and renamed, so that a
-    reader sees the old file or the new one and a failure leaves nothing behind. In object storage they are
-    one upload, which does the same.
+    reader sees the old file or the new one and a failure leaves nothing behind. In object storage
+    they are one upload, which does the same.
 
-    Errors: `StoreError` for anything that the operating system or the storage refuses (disk full, no
-        permission, …).
+    Errors: `StoreError` for anything that the operating system or the storage refuses (disk full,
+        no permission, …).
     """
     if not is_local(path):
         _upload(path, content)

@@ -12,14 +12,18 @@ from types import FrameType
 
 
 class Interrupted(KeyboardInterrupt):
-    """Work was asked to stop and did, after it had saved what it needs to go on. The one exception for stopping."""
+    """Work was asked to stop and stopped, after it had saved what it needs to go on.
+
+    It is the only exception for stopping.
+    """
 
 
 @contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether the process was asked to stop; a second Ctrl-C stops at once.
+    """Yield a function that says whether the process was asked to stop.
 
-    Outside the main thread, where signals cannot be watched, it always answers no.
+    A second Ctrl-C stops at once. Outside the main thread, where signals cannot be caught, the
+    function always returns False.
     """
     requested = threading.Event()
 
@@ -40,7 +44,7 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
 
 
 def begin_process(**handles: int) -> None:
-    """Be the process that `multiprocessing` spawns; end without a word if its parent died before it told what to do.
+    """Run as the process that `multiprocessing` spawns; end silently if its parent has died.
 
     Arguments:
         handles: what `multiprocessing.spawn.spawn_main` takes.

@@ -1,4 +1,4 @@
-"""What `torchrun` tells a process of itself, in its environment; imports nothing that is slow."""
+"""The numbers that `torchrun` gives a process in its environment; imports nothing that is slow."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import os
 
 
 def number(variable: str, default: int) -> int:
-    """Return a number such as RANK or WORLD_SIZE; `default` where it is missing, empty or no whole number."""
+    """Return a number such as RANK or WORLD_SIZE; `default` if it is missing or no whole number."""
     value = os.environ.get(variable, "")
     return int(value) if value.isdigit() else default

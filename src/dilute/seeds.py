@@ -22,10 +22,10 @@ def key(seed: int, *names: str | int) -> NDArray[np.uint64]:
 
 
 def raw(seed: int, *names: str | int, start: int = 0, count: int) -> NDArray[np.uint64]:
-    """Return words `start` to `start + count` of the stream `names`: uint64 `[count]`, each value equally likely.
+    """Return words `start` to `start + count` of the stream `names`: uint64 `[count]`.
 
-    Any part of a stream can be had without what precedes it, since Philox is counter-based (four
-    words to a counter step).
+    Each value is equally likely. Any part of a stream is computed without what precedes it, since
+    Philox is counter-based (four words to a counter step).
     """
     generator = np.random.Philox(key=key(seed, *names), counter=[start // 4, 0, 0, 0])
     skip = start % 4
@@ -34,16 +34,16 @@ def raw(seed: int, *names: str | int, start: int = 0, count: int) -> NDArray[np.
 
 
 def word(seed: int, *names: str | int) -> int:
-    """Return one number, 0 to 2⁶³−1, that identifies the stream `names`: a seed for other generators."""
+    """Return one number, 0 to 2⁶³−1, from the stream `names`: a seed for other generators."""
     return int(key(seed, *names)[0] >> np.uint64(1))
 
 
 class Permutation:
-    """A pseudo-random permutation of `0 … size−1` that is computed where it is asked for, never stored.
+    """A pseudo-random permutation of `0 … size−1` of which each element is computed, never stored.
 
-    A Feistel network over the pairs `(left, right)` of a grid that just covers `size`: each round adds
-    a keyed hash of one half to the other, modulo the grid's side, which can be undone and so is a
-    bijection; a result outside `0 … size−1` is sent through again until it falls inside.
+    A Feistel network over the pairs `(left, right)` of a grid that just covers `size`: each round
+    adds a keyed hash of one half to the other, modulo the grid's side, which can be undone and so
+    is a bijection; a result outside `0 … size−1` is sent through again until it falls inside.
 
     Arguments:
         size: number of elements, 1 to 2⁶².
@@ -76,7 +76,7 @@ class Permutation:
 
 
 def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return the SplitMix64 finaliser of `values`: every input bit flips every output bit half the time."""
+    """Return the SplitMix64 finaliser of `values`: each input bit flips half of the output bits."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))

@@ -1,4 +1,4 @@
-"""The processes of one data-parallel run, as `torchrun` starts them: who this one is, and what all of them agree on."""
+"""The processes of one data-parallel run, as `torchrun` starts them, and what they agree on."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class World:
-    """One of `size` processes (ranks) that train one model. Alone, it changes nothing and costs nothing.
+    """One of `size` processes (ranks) that train one model.
+
+    With one process, its methods change nothing and cost nothing.
 
     What is reduced has the same bits on every rank, so that decisions taken by it are taken alike.
     Every method but `rows` and `speaks_first` is called by all ranks, in the same order.
 
     Arguments:
-        rank: which of them, 0 to size − 1; rank 0 writes records and checkpoints and talks to people.
-        size: how many.
+        rank: number of this process, 0 to size − 1; rank 0 writes records, checkpoints and
+            messages.
+        size: how many processes there are, ≥ 1.
         silence_seconds: how long a rank waits for the others before it gives up.
 
-    Errors: `WorldError` from a method that waits for a rank that has ended, or is silent for too long.
+    Errors: methods raise `WorldError` if another rank has ended or is silent for too long.
     """
 
     rank: int = 0
@@ -45,7 +48,10 @@ class World:
         return self.rank == 0
 
     def rows(self, total: int) -> tuple[int, int]:
-        """Return from where and up to where this rank's rows of `total` go: contiguous, their numbers differing by at most one."""
+        """Return the first of this rank's rows, and one past the last, of `total` rows.
+
+        Rows of a rank are contiguous; ranks have equally many, or one more or less.
+        """
         return self.rank * total // self.size, (self.rank + 1) * total // self.size
 
     def sum(self, tensor: Tensor) -> Tensor:
@@ -56,13 +62,19 @@ class World:
         return tensor
 
     def any(self, answer: bool) -> bool:
-        """Return whether any rank says yes. The question takes 0.1 ms on one machine, and no GPU waits for it."""
+        """Return whether `answer` is true on any rank.
+
+        It takes 0.1 ms on one machine, and no GPU waits for it.
+        """
         if self.size == 1:
             return answer
         return bool(self.sum(torch.tensor(int(answer))))
 
     def from_first(self, make: Callable[[], T]) -> T:
-        """Return what `make` returns on rank 0, where alone it is called; a `DiluteError` of it is raised on every rank."""
+        """Return what `make` returns on rank 0, on every rank; it is called on rank 0 alone.
+
+        If it raises a `DiluteError`, every rank raises it.
+        """
         if self.size == 1:
             return make()
         made: list[T | DiluteError | None] = [None]
@@ -79,13 +91,14 @@ class World:
         return answer  # type: ignore[return-value]
 
     def check_same(self, what: str, value: object) -> None:
-        """Refuse ranks of which one has another `value` than rank 0.
+        """Check that all ranks have the `value` of rank 0.
 
-        Errors: `WorldError`, on that rank.
+        Errors: `WorldError`, on each rank that has another.
         """
         if self.from_first(lambda: value) != value:
             raise WorldError(
-                f"rank {self.rank} has other {what} than rank 0; give all ranks the same command and data"
+                f"rank {self.rank} has other {what} than rank 0; "
+                "give all ranks the same command and data"
             )
 
     def copy_from_first(self, tensors: Iterable[Tensor]) -> None:
@@ -100,8 +113,8 @@ class World:
     def sum_gradients(self, parameters: Sequence[Tensor], loss: Tensor) -> Tensor:
         """Put the sum of the ranks' gradients in `parameters`, and return the sum of their losses.
 
-        All of them go through one buffer in one order: the sum then has the same bits in every repeat, and
-        after a resumption. A parameter that no rank has a gradient of keeps none.
+        All go through one buffer in one order, so that the sum has the same bits in every repeat,
+        and after a resumption. A parameter that has no gradient on any rank keeps none.
         """
         if self.size == 1:
             return loss
@@ -132,8 +145,9 @@ class World:
             yield
         except RuntimeError as error:
             raise WorldError(
-                f"rank {self.rank} of {self.size} lost the others: one has ended, or was silent for "
-                f"{self.silence_seconds:g} s; the same command goes on from the last checkpoint, if there is one"
+                f"rank {self.rank} of {self.size} lost the others: one has ended, or was silent "
+                f"for {self.silence_seconds:g} s; the same command goes on from the last "
+                "checkpoint, if there is one"
             ) from error
 
 
@@ -148,8 +162,8 @@ def joined(device: str | None, silence_seconds: float = SILENCE_SECONDS) -> Iter
         device: as for `dilute.environment.choose_device`; GPUs talk by NCCL, CPUs by Gloo.
         silence_seconds: as for `World`.
 
-    Errors: `WorldError` if the ranks do not find each other, or for other devices; `RankError` if there is no GPU
-        for this rank.
+    Errors: `WorldError` if the ranks do not find each other, or for other devices; `RankError` if
+        there is no GPU for this rank.
     """
     size = launcher.number("WORLD_SIZE", 1)
     if size <= 1:
@@ -179,17 +193,21 @@ def joined(device: str | None, silence_seconds: float = SILENCE_SECONDS) -> Iter
 
 
 def _check_has_own_gpu(device: str | None) -> None:
-    """Refuse a rank of which there are more on this machine than GPUs, unless all were given one by its number."""
+    """Check that this machine has a GPU for each of its ranks, unless all were given the same one.
+
+    Errors: `RankError`.
+    """
     number, gpus = launcher.number("LOCAL_RANK", 0), torch.cuda.device_count()
     if device in (None, "cuda") and number >= gpus:
         raise RankError(
-            f"rank {launcher.number('RANK', 0)} is number {number} on its machine, counted from 0, which has {gpus} GPUs; "
+            f"rank {launcher.number('RANK', 0)} is number {number} on its machine, counted from 0, "
+            f"which has {gpus} GPUs; "
             f"take --nproc-per-node {gpus} or fewer, or --device cpu"
         )
 
 
 def own_device(device: str | None, size: int) -> str | None:
-    """Return the device of one of `size` ranks: a GPU of its own on its machine, if GPUs are meant; else as it was given."""
+    """Return the device of one of `size` ranks: its own GPU if GPUs are meant, else `device`."""
     if size > 1 and device in (None, "cuda") and torch.cuda.is_available():
         return f"cuda:{launcher.number('LOCAL_RANK', 0)}"
     return device

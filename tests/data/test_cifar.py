@@ -110,7 +110,7 @@ def test_other_data_in_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_cifar10(real_data) -> None:
-    splits = data.load("cifar10", real_data("cifar10"))
+    splits = data.load("cifar10", Reading(real_data("cifar10")))
     assert splits.name == "cifar10"
     assert splits.test is not None
     assert (len(splits.train), len(splits.test)) == cifar.FULL_SIZES

@@ -138,7 +138,7 @@ def test_files_that_are_not_mnist_are_refused(tmp_path: Path) -> None:
 
 
 def test_mnist(real_data) -> None:
-    splits = data.load("mnist", real_data("mnist"))
+    splits = data.load("mnist", Reading(real_data("mnist")))
     assert splits.name == "mnist"
     assert splits.test is not None
     assert splits.train.inputs.shape == (60_000, 1, 28, 28)

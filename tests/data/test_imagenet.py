@@ -19,7 +19,7 @@ def test_a_part_of_imagenet_is_named_by_its_content(tmp_path: Path) -> None:
     assert splits.train.input_shape == (3, 224, 224)
     assert splits.test is not None
     assert len(splits.test) == 2
-    assert data.load(splits.name, tmp_path).train.content_hash == splits.train.content_hash
+    assert data.load(splits.name, Reading(tmp_path)).train.content_hash == splits.train.content_hash
 
 
 @pytest.mark.parametrize("there", [[], ["train"]])

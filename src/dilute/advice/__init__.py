@@ -1,7 +1,8 @@
-"""Advice on batch size, labels per visit, learning rate and length of training, and the law behind it."""
+"""Advice on method, batch size, labels per visit, learning rate and length of training."""
 
-from dilute.advice.choices import Advice, Timing, advise, like
+from dilute.advice.choices import Advice, advise, like
 from dilute.advice.power_laws import AdviceLaw, PowerLaw, power_law, read_law, warmup_steps
+from dilute.advice.timing import Timing
 
 __all__ = [
     "Advice",

@@ -1,4 +1,4 @@
-"""Method, batch size, labels per visit, learning rate and length of training, from a short measurement at hand."""
+"""Method, batch size, labels per visit, learning rate and steps, from a short measurement."""
 
 from __future__ import annotations
 
@@ -8,37 +8,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from dilute.advice.method_choice import choose_method, preparation_seconds
 from dilute.advice.power_laws import AdviceLaw, read_law, warmup_steps
+from dilute.advice.timing import Timing, time_steps
 from dilute.dilution import Copies, NoisySet, Visits
 from dilute.errors import SpecError
 from dilute.gradients import Interval, Sampling, class_scales
-from dilute.pilot import step_seconds
 from dilute.runs import RunRecord, RunSpec, fresh_model
 from dilute.training import Recipe
 
 SMALLEST_BATCH, LARGEST_BATCH = 16, 1024
 _FEWEST_STEPS = 100
-_TIMED_BATCHES = (16, 256)
-_TIMED_STEPS, _TIMED_SECONDS = 12, 3.0
-_LEAST_SHARE = 0.05
 _NOISE_BATCHES = 128
 DEFAULT_IMAGES, _MORE_TIMES = 8192, 4
 _ALIKE = ("batch_size", "budget_steps", "budget_epochs", "budget_examples", "warmup_steps", "seed")
-
-
-@dataclass(frozen=True)
-class Timing:
-    """What a step costs here: `step_seconds + batch · image_seconds`."""
-
-    step_seconds: float
-    image_seconds: float
-
-    def seconds(self, batch_size: int, steps: float) -> float:
-        """Return what so many steps take."""
-        return steps * (self.step_seconds + batch_size * self.image_seconds)
 
 
 @dataclass(frozen=True)
@@ -46,16 +30,19 @@ class Advice:
     """How to train, and why.
 
     Attributes:
-        method: how to learn from the labels; method_seconds: what it takes here before the first step.
+        method: how to learn from the labels.
+        method_seconds: how long the method takes on this machine before the first step.
         copies: labels per visit.
         batch_size: visits per step.
-        learning_rate: peak of AdamW's, which falls linearly to zero; its interval holds the best rate of
-            a new setting in 95 of 100 cases, as far as those of the fit tell.
-        steps: how many, with the interval of the same kind.
-        seconds: what they take here.
-        noise_scale: of visits with so many labels, in visits; label_noise_scale: of single labels.
-        timing: of a step.
-        num_runs: stored runs that the learning rate rests on; 0 if on the fitted law alone.
+        learning_rate: peak rate of AdamW, which falls linearly to zero. The interval holds the best
+            rate of a new data set and model in 95 of 100 cases, if it is like those of the fit.
+        steps: how many steps, with an interval of the same kind.
+        seconds: how long the steps take on this machine.
+        noise_scale: of visits with so many labels, in visits.
+        label_noise_scale: of visits with a single label, in visits.
+        timing: the cost of a step.
+        num_runs: how many stored runs the learning rate is taken from; 0 if from the power law
+            alone.
         reasons: a sentence for each choice.
     """
 
@@ -96,18 +83,23 @@ def advise(
     law: AdviceLaw | None = None,
     on_progress: Callable[[str], object] = lambda text: None,
 ) -> Advice:
-    """Return how to train `model` on `noisy`: from the noise scale before the first step, and the time of a step.
+    """Return how to train `model` on `noisy`.
+
+    The advice comes from the noise scale of the gradient before the first step, from the time of a
+    step, and from power laws that were fitted to many runs.
 
     Arguments:
         model: a name or `module:callable`.
-        noisy: the set; with `alpha = 0`, labels as they are, however noisy.
-        runs: records of runs on the same data, model and noise (see `like`), if there are some: where they
-            tried learning rates, the best by held-out likelihood counts more than the law.
-        num_images: images that the gradient is taken over; four times as many if noise hides it.
-        seed: of the network and of what is looked at.
-        device: the CPU if None.
-        law: the one that this package comes with if None.
-        on_progress: told what is measured next.
+        noisy: the set to train on; with `alpha = 0`, labels as they are, however noisy.
+        runs: records of runs on the same data, model and noise (see `like`), if there are some. If
+            they tried several learning rates, the best by held-out likelihood is taken instead of
+            that of the power law.
+        num_images: images that the gradient is taken over, 64 or more; four times as many if noise
+            hides the gradient.
+        seed: of the network and of the images looked at.
+        device: where to measure; the CPU if None.
+        law: the power laws; those that the package comes with if None.
+        on_progress: called with a line of text before each measurement.
 
     Errors: `SpecError` if the noise hides the gradient; those of `class_scales`.
     """
@@ -166,7 +158,10 @@ def advise(
 
 
 def like(spec: RunSpec, records: Iterable[RunRecord]) -> list[RunRecord]:
-    """Return the finished runs on the data, model and noise of `spec`, with AdamW falling to zero."""
+    """Return the finished runs on the data, model and noise of `spec`.
+
+    Only those with AdamW whose learning rate falls to zero.
+    """
     names = ("data", "model", "alpha", "rate", "noise", "noisy_images", "num_clean", "method")
     fixed = {"optimizer": "adamw", "schedule": "linear"}
     wanted = {**spec.canonical(), **fixed}
@@ -178,29 +173,8 @@ def like(spec: RunSpec, records: Iterable[RunRecord]) -> list[RunRecord]:
     ]
 
 
-def time_steps(
-    model: nn.Module,
-    noisy: NoisySet,
-    device: torch.device,
-    on_progress: Callable[[str], object] = lambda text: None,
-) -> Timing:
-    """Return what a step of training costs, from a few of two batch sizes. `model` is trained a little.
-
-    Errors: those of `train`.
-    """
-    times = []
-    for size in _TIMED_BATCHES:
-        on_progress(f"the time of a step of {size} images")
-        recipe = Recipe(batch_size=size, budget_steps=_TIMED_STEPS, curve_points=1)
-        times.append(step_seconds(model, noisy, recipe, device, most_seconds=_TIMED_SECONDS))
-    small, large = _TIMED_BATCHES
-    # Of tiny networks and on busy machines the two times are alike, and their difference may be anything.
-    per_image = max((times[1] - times[0]) / (large - small), _LEAST_SHARE * times[1] / large)
-    return Timing(max(times[0] - small * per_image, _LEAST_SHARE * times[0]), per_image)
-
-
 def _sampling(noisy: NoisySet, num_images: int) -> Sampling:
-    """Return how to look at so many images, in batches no larger than half of the set."""
+    """Return how to sample so many images, in batches no larger than half of the set."""
     size = max(1, min(num_images // Sampling.signal_batches, noisy.n // 2))
     return Sampling(signal_batch_size=size, noise_batches=_NOISE_BATCHES)
 
@@ -222,13 +196,14 @@ def _batch_size(scale: float, timing: Timing, law: AdviceLaw) -> int:
 def _learning_rate(
     batch_size: int, scale: float, law: AdviceLaw, runs: Iterable[RunRecord]
 ) -> tuple[Interval, int, str]:
-    """Return the rate with its interval, how many stored runs it rests on, and why."""
+    """Return the rate with its interval, from how many stored runs it is, and why."""
     by_law = law.learning_rate(batch_size, scale)
     tried = _tried_rates(runs)
     if not tried:
         why = (
-            f"the best rate goes as (1 + noise scale / batch)^{law.rate.power:.2f}, by {law.rate.num_points} settings that "
-            f"were tuned; another setting's may differ by a factor of {law.rate.bound:.1f}"
+            f"the best rate goes as (1 + noise scale / batch)^{law.rate.power:.2f}, by "
+            f"{law.rate.num_points} settings that were tuned; another setting's may differ by a "
+            f"factor of {law.rate.bound:.1f}"
         )
         return Interval(*(by_law * factor for factor in _around(law.rate.bound))), 0, why
     # The batch size nearest to the advised one.
@@ -248,9 +223,10 @@ def _learning_rate(
 
 
 def _tried_rates(runs: Iterable[RunRecord]) -> dict[int, dict[float, float]]:
-    """Return held-out NLL by batch size and learning rate, where rates on both sides of the best were tried.
+    """Return held-out NLL by batch size and learning rate.
 
-    Rates are compared between runs that are equal in all else; their visits use all labels of an image.
+    Only if rates on both sides of the best were tried, in runs that are equal in all else and whose
+    visits use all labels of an image.
     """
     found: dict[tuple[Any, ...], dict[float, float]] = {}
     for record in runs:
@@ -276,8 +252,9 @@ def _why_copies(
         return "every image has one label"
     ratio = (single.value or math.nan) / (grouped.value or math.nan)
     return (
-        f"all {labels_per_visit:.3g} labels of an image cost one pass and have {ratio:.3g} times less noise over signal "
-        f"than one of them ({noisy.num_clean / len(noisy):.1%} of the labels are clean)"
+        f"all {labels_per_visit:.3g} labels of an image cost one pass and have {ratio:.3g} times "
+        f"less noise over signal than one of them ({noisy.num_clean / len(noisy):.1%} of the "
+        "labels are clean)"
     )
 
 
@@ -285,8 +262,8 @@ def _why_batch(batch_size: int, scale: float, timing: Timing) -> str:
     images = timing.step_seconds / timing.image_seconds
     best = math.sqrt(scale * images)
     return (
-        f"the noise scale is {scale:,.0f} visits and a step costs as much as {images:.3g} images besides its own: the "
-        f"least time is near the root of their product, {best:,.0f}"
+        f"the noise scale is {scale:,.0f} visits and a step costs as much as {images:.3g} images "
+        f"besides its own: the least time is near the root of their product, {best:,.0f}"
         + (
             ""
             if 0.5 < batch_size / best < 2
@@ -300,10 +277,11 @@ def _why_steps(scale: float, law: AdviceLaw) -> str:
         ""
         if law.images.lowest <= scale <= law.images.highest
         else (
-            f"; the noise scale is outside what was fitted ({law.images.lowest:,.0f} to {law.images.highest:,.0f})"
+            "; the noise scale is outside what was fitted "
+            f"({law.images.lowest:,.0f} to {law.images.highest:,.0f})"
         )
     )
     return (
-        f"{law.learned_fraction:.0%} of what long training learns, by {law.images.num_points} settings; another setting's may "
-        f"differ by a factor of {law.images.bound:.1f}{beyond}"
+        f"{law.learned_fraction:.0%} of what long training learns, by {law.images.num_points} "
+        f"settings; another setting's may differ by a factor of {law.images.bound:.1f}{beyond}"
     )

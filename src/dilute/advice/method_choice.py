@@ -1,4 +1,4 @@
-"""Which method the labels at hand ask for, and what it costs here."""
+"""Which method suits the labels at hand, and how long it takes on this machine."""
 
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ def choose_method(noisy: NoisySet) -> tuple[str, str]:
         return PLAIN, "the inputs are no images, on which alone other methods were compared"
     if labels_per_image < 2 and noisy.rate < _LEAST_RATE:
         return PLAIN, (
-            f"with one label an image, other methods were compared from rate = {_LEAST_RATE:g} on (docs/methods.md); if "
-            f"yours are as noisy as that, which dilute estimate tells, take {POOLED}"
+            f"with one label an image, other methods were compared from rate = {_LEAST_RATE:g} on "
+            "(docs/methods.md); if yours are as noisy as that, which dilute estimate tells, take "
+            f"{POOLED}"
         )
     return POOLED, (
-        f"with {labels_per_image:.3g} label{'s' if labels_per_image > 1 else ''} an image, labels pooled over images that look alike "
-        "beat plain training in all settings that were run (docs/methods.md); if the noise matrix is known, take patches_known"
+        f"with {labels_per_image:.3g} label{'s' if labels_per_image > 1 else ''} an image, labels "
+        "pooled over images that look alike beat plain training in all settings that were run "
+        "(docs/methods.md); if the noise matrix is known, take patches_known"
     )
 
 
@@ -43,7 +45,11 @@ def preparation_seconds(
     device: torch.device,
     on_progress: Callable[[str], object] = lambda text: None,
 ) -> float:
-    """Return about how long the method takes before its first step, from parts of the set: filters and labels in proportion to images, neighbours to their square."""
+    """Return about how long the method takes before its first step, in seconds.
+
+    It is measured on two small parts of the set. Filters and labels take time in proportion to the
+    number of images, and the search for neighbours in proportion to its square.
+    """
     if name == PLAIN:
         return 0.0
     on_progress("the time of pooling labels")
@@ -63,7 +69,7 @@ def preparation_seconds(
 
 
 def _search_seconds(num_images: int) -> float:
-    """Return about how long the search for neighbours among so many images takes."""
+    """Return about how long the search for neighbours among so many images takes, in seconds."""
     from dilute.methods.graph import walk_between
 
     points = np.random.default_rng(0).normal(size=(_TIMED_NEIGHBOURS, 50)).astype(np.float32)

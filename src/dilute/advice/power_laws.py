@@ -1,6 +1,7 @@
-"""How learning rate and training length go with the gradient's noise scale: two power laws, fitted to stored runs.
+"""Learning rate and training length by the gradient's noise scale: two power laws, fitted to runs.
 
-The numbers are in `power_laws.json`, which `make studies` writes from the stored runs of the study `advice-law`.
+The numbers are in `power_laws.json`, which is written from the stored runs of the study
+`advice-law`.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 from scipy import stats
 
-_HOME = "power_laws.json"
+_FILE = "power_laws.json"
 
 
 class PowerLaw(BaseModel):
-    """`y = factor · x^power`, with what is not explained by it.
+    """`y = factor · x^power`, and how far points differ from it.
 
     Attributes:
         factor, power: fitted in logarithms.
         spread: standard deviation of the residuals, as a factor ≥ 1.
-        bound: by what factor, up or down, a new value may differ: Student's 95 % bound on a new residual.
-        num_points: points behind the fit.
+        bound: the factor by which a new value may differ, up or down: Student's 95 % bound on a new
+            residual.
+        num_points: how many points were fitted.
         lowest, highest: range of x in the fit.
     """
 
@@ -43,14 +45,15 @@ class PowerLaw(BaseModel):
 
 
 class AdviceLaw(BaseModel):
-    """What the advice rests on.
+    """The power laws that advice comes from; `scale` is the noise scale of visits.
 
     Attributes:
-        rate: peak learning rate of AdamW, falling linearly to zero, of `1 + scale/batch`.
-        images: images that small batches need, of the noise scale; `1 + batch/scale` times as many are
-            needed for others.
-        learned_fraction: the share of what the longest runs learn (of the held-out likelihood that they
-            gain over a guess) after so many images.
+        rate: from `1 + scale/batch` to the peak learning rate of AdamW, which falls linearly to
+            zero.
+        images: from `scale` to the number of images that small batches need; a batch size needs
+            `1 + batch/scale` times as many.
+        learned_fraction: how much is learned from so many images, as a share of what the longest
+            runs learn (of the held-out likelihood that they gain over a blind guess).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -64,7 +67,7 @@ class AdviceLaw(BaseModel):
         return self.rate.at(1 + scale / batch_size)
 
     def num_images(self, batch_size: int, scale: float) -> float:
-        """Return how many images training takes."""
+        """Return how many images training takes with batches of `batch_size` visits."""
         return self.images.at(scale) * (1 + batch_size / scale)
 
 
@@ -87,10 +90,10 @@ def power_law(x: Sequence[float], y: Sequence[float]) -> PowerLaw:
 
 
 def warmup_steps(steps: int) -> int:
-    """Return over how many of so many steps the learning rate rises: a tenth, and at most 50."""
+    """Return over how many of `steps` the learning rate rises: a tenth of them, at most 50."""
     return min(50, steps // 10)
 
 
 def read_law() -> AdviceLaw:
-    """Return the law that this version of the package comes with."""
-    return AdviceLaw.model_validate_json(files("dilute.advice").joinpath(_HOME).read_text())
+    """Return the power laws that this version of the package comes with."""
+    return AdviceLaw.model_validate_json(files("dilute.advice").joinpath(_FILE).read_text())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dilute.data import Reading
 
 
-_IMAGES = options.argument("dilute.advice.choices", "advise", "num_images")
+_IMAGES = options.argument("dilute.advice", "advise", "num_images")
 
 
 @options.data

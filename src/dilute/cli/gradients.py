@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _images() -> Option:
-    sampling = described.fields("dilute.gradients.measure", "Sampling")
+    sampling = described.fields("dilute.gradients", "Sampling")
     usual = sampling["signal_batches"].default * sampling["signal_batch_size"].default
     text = "How many images the mean gradient is taken over."
     note = f"≥ 64; default: {usual}"

@@ -22,7 +22,7 @@ MACHINE, OUTPUT = "Machine", "Output"
 
 
 def _spec() -> dict[str, Described]:
-    return described.fields("dilute.runs.spec", "RunSpec")
+    return described.fields("dilute.runs", "RunSpec")
 
 
 # What to train on
@@ -41,9 +41,7 @@ data = single(
 
 
 def _reading_options() -> list[Option]:
-    return [
-        option(field, DATA) for field in described.fields("dilute.data.reading", "Reading").values()
-    ]
+    return [option(field, DATA) for field in described.fields("dilute.data", "Reading").values()]
 
 
 def _reading(given: Given) -> Any:
@@ -140,7 +138,7 @@ _NO_OPTION = ("data", "alpha", "rate", "noise", "noisy_images", "labels_hash", "
 
 
 def _recipe_options() -> list[Option]:
-    recipe = described.fields("dilute.training.recipe", "Recipe")
+    recipe = described.fields("dilute.training", "Recipe")
     fields = [_spec()["model"], *recipe.values(), *_spec().values()]
     return [
         option(field, _PANELS.get(field.name, TRAINING), default=_usual(field.name))
@@ -175,7 +173,7 @@ _EXECUTION = ("checkpoint_every_steps", "device", "threads", "micro_batch_size",
 
 
 def _execution_options() -> list[Option]:
-    fields = described.fields("dilute.runs.running", "Execution")
+    fields = described.fields("dilute.runs", "Execution")
     return [option(fields[name], MACHINE) for name in _EXECUTION]
 
 
@@ -185,7 +183,7 @@ threads = single("threads", lambda: _execution_options()[2])
 
 
 def _engine_options() -> list[Option]:
-    fields = described.fields("dilute.sweeps.ray_crew", "Cluster")
+    fields = described.fields("dilute.sweeps", "Cluster")
     engine = Option(
         "engine",
         str,
@@ -227,7 +225,7 @@ _SWEEPING = ("workers", "threads", "device", "retry_failed", "loader_workers", "
 
 
 def _sweeping_options() -> list[Option]:
-    found = described.arguments("dilute.sweeps.engine", "run_sweep")
+    found = described.arguments("dilute.sweeps", "run_sweep")
     return [option(found[name], MACHINE) for name in _SWEEPING] + _engine_options()
 
 

@@ -149,14 +149,14 @@ def _show_missing(
     Arguments:
         uncounted: figures whose other runs follow from a reference that is missing, too.
     """
-    from dilute.sweeps import estimate, make_plan
+    from dilute.sweeps import estimate_seconds, make_plan
 
     counts = {name: len(specs) for name, specs in missing.items()}
     unique = {spec.key(): spec for specs in missing.values() for spec in specs}
     seconds = 0.0
     if unique:
         plan = make_plan(unique.values(), reading=reading)
-        seconds = estimate(
+        seconds = estimate_seconds(
             plan,
             plan.specs.values(),
             workers=len(places),

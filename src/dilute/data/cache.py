@@ -1,4 +1,4 @@
-"""Decode once: arrays of a data set on disk, memory-mapped, verified, and rebuilt when they are not whole.
+"""Decoded arrays of data sets on disk: memory-mapped, verified, and rebuilt if they are not whole.
 
 A folder per data set, named by a hash of the source's content. It is written under a temporary name
 and renamed, so a reader sees all of it or nothing, and of two processes that build the same one the
@@ -35,7 +35,7 @@ _MOST_BLOCKS = 256
 
 
 def hash_files(files: Iterable[Path], *more: object) -> str:
-    """Return the cache key, 32 hex digits, of a source that consists of `files` read with the options `more`.
+    """Return the cache key, 32 hex digits, of a source: `files` that are read with options `more`.
 
     Errors: `DataError` for a file that cannot be read.
     """
@@ -61,7 +61,7 @@ def hash_words(*words: object) -> str:
 
 
 def cached(key: str, origin: str, build: Callable[[], Splits]) -> Splits:
-    """Return the data set of `key`: memory-mapped from the cache, or from `build`, which is then cached.
+    """Return the data set of `key`, memory-mapped from the cache; if it is not there, from `build`.
 
     A cache that is cut off, corrupt or cannot be written costs a line in the log, never the data.
 
@@ -114,7 +114,8 @@ def _write(folder: Path, splits: Splits) -> None:
         try:
             temporary.rename(folder)
         except OSError:
-            # Another process was first: its copy is of the same content. Anything else is a failure.
+            # Another process was first: its copy is of the same content. Anything else is a
+            # failure.
             if not folder.is_dir():
                 raise
     finally:
@@ -146,7 +147,7 @@ def _write_file(path: Path, array: NDArray[Any]) -> dict[str, Any]:
 
 
 def _map_file(path: Path, expected: dict[str, Any]) -> NDArray[Any]:
-    """Return the array in `path`, memory-mapped copy-on-write so that it looks writable to PyTorch."""
+    """Return the array in `path`, memory-mapped; copy-on-write, so that PyTorch takes it."""
     size = path.stat().st_size
     if size != expected["bytes"]:
         raise ValueError(f"{path.name} has {size} bytes instead of {expected['bytes']}")

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100, from Parquet or from torchvision's folders, in one order wherever they came from."""
+"""CIFAR-10 and CIFAR-100, from Parquet or from torchvision's folders, in the same order."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def canonical_order(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDA
     """Return the order, int64 `[N]`, that sorts examples by (SHA-256 of the pixels, label).
 
     So an example has the same index whatever order its home keeps the set in. The pixels hashed are
-    the C·H·W bytes of an image `[C, H, W]`; equal images of equal label cannot be told apart and need not be.
+    the C·H·W bytes of an image `[C, H, W]`; equal images of equal label need not be distinguished.
     """
     digests = [hashlib.sha256(image.tobytes()).digest() for image in images]
     keys = np.array(digests, dtype="S32").view(">u8").reshape(len(images), 4)
@@ -126,7 +126,8 @@ def _assemble(
             if len(part) == size and part.content_hash != known:
                 raise DataError(
                     f"{place} is corrupt: the {size} images have the content hash "
-                    f"{part.content_hash[:16]}… instead of {known[:16]}…; delete it and fetch {name} again"
+                    f"{part.content_hash[:16]}… instead of {known[:16]}…; delete it and fetch "
+                    f"{name} again"
                 )
     train, test = sets[0], sets[1] if len(sets) > 1 else None
     whole = tuple(len(part) for part in sets) == FULL_SIZES

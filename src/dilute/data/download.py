@@ -65,7 +65,7 @@ HOMES = {
 
 
 def download(name: str, folder: Path) -> Path:
-    """Fetch the data set `name` (a key of `HOMES`) into the data folder, and return where it was placed.
+    """Fetch the data set `name` (a key of `HOMES`) into the data folder, and return its place.
 
     Everything is fetched and checked under a temporary name, then renamed.
 
@@ -129,8 +129,8 @@ def _fetch_file(name: str, home: Home, file: str, md5: str, target: Path, folder
     files = ", ".join(file for file, _ in home.files)
     by_hand = f"unpack {files} in {where}" if home.is_archive else f"put {files} into {where}"
     raise DataError(
-        f"{name} is not in {folder} and cannot be downloaded: {'; '.join(reasons)}; set DILUTE_DATA "
-        f"(or --data-dir) to the folder that holds it, or {by_hand}"
+        f"{name} is not in {folder} and cannot be downloaded: {'; '.join(reasons)}; set "
+        f"DILUTE_DATA (or --data-dir) to the folder that holds it, or {by_hand}"
     )
 
 

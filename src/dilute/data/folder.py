@@ -105,7 +105,7 @@ def load(path: str, reading: Reading = AS_THEY_ARE, kind: str = "folder") -> Spl
 
 
 def file_names(path: str) -> list[str]:
-    """Return the training images of a folder, relative to it, in the order of the rows of `Splits.whole`.
+    """Return the paths of a folder's training images, in the order of the rows of `Splits.whole`.
 
     Errors: `DataError` as for `load`.
     """
@@ -114,7 +114,7 @@ def file_names(path: str) -> list[str]:
 
 
 def _part_folders(root: Path) -> tuple[Path, Path | None]:
-    """Return the folders of the training and the test part: `root` itself where it is not divided."""
+    """Return the folders of training and test part; `root` itself if it is not divided."""
     folders = {path.name: path for path in _entries(root) if path.is_dir()}
     train = folders.get("train")
     # A class may be called "train", too: as a part it holds folders, as a class it holds images.
@@ -219,7 +219,7 @@ def _encoded(part: _Listing, reading: Reading) -> EncodedImages:
 
 
 def _key(root: Path, train: _Listing, test: _Listing | None, resize: int | None) -> str:
-    """Return the cache key: names and contents of the files, which takes far less time than decoding them."""
+    """Return the cache key, of from names and contents of the files, not decoded."""
     parts = [part for part in (train, test) if part]
     names = [[str(path.relative_to(root)) for path in part.files] for part in parts]
     return cache.hash_files(

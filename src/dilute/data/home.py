@@ -11,7 +11,10 @@ import platformdirs
 
 
 def data_folder(data_dir: Path | str | None = None) -> Path:
-    """Return the folder of named data sets: `data_dir`, else `$DILUTE_DATA`, else the user's data folder."""
+    """Return the folder of named data sets.
+
+    It is `data_dir`, else `$DILUTE_DATA`, else the user's data folder.
+    """
     chosen = data_dir or os.environ.get("DILUTE_DATA")
     if chosen:
         return Path(chosen).expanduser()
@@ -20,7 +23,7 @@ def data_folder(data_dir: Path | str | None = None) -> Path:
 
 @contextmanager
 def data_folder_at(data_dir: Path | str | None) -> Iterator[None]:
-    """Let `data_dir`, if given, be what `$DILUTE_DATA` is meanwhile, here and in processes that are started."""
+    """Set `$DILUTE_DATA` to `data_dir`, if given, within a `with`, for child processes too."""
     before = os.environ.get("DILUTE_DATA")
     if data_dir is not None:
         os.environ["DILUTE_DATA"] = str(data_dir)

@@ -18,20 +18,22 @@ _NAME = re.compile(r"[\w.-]+/[\w.-]+(/[\w.-]+)?")
 
 
 def load(name: str, resize: int | None = None) -> Splits:
-    """Return the images and labels of a data set on the Hub, downloaded once into the Hub's own cache.
+    """Return images and labels of a data set on the Hub, downloaded once into the Hub's own cache.
 
-    Its split `train` becomes training, `test` (or `validation`, if test has no labels) the test set;
-    without either, a seeded fifth. No code from the Hub is run.
+    Its split `train` becomes training, `test` (or `validation`, if test has no labels) the test
+    set; without either, a seeded fifth. No code from the Hub is run.
 
     Arguments:
         name: `OWNER/NAME`, with `/CONFIGURATION` if the data set has several.
         resize: as for `images.decode_all`.
 
-    Errors: `DataError` for a name that the Hub does not know, no connection, or data of another form.
+    Errors: `DataError` for a name that the Hub does not know, no connection, or data of another
+        form.
     """
     if not _NAME.fullmatch(name):
         raise DataError(
-            f"hub:{name} is no address on the Hub; it must be hub:OWNER/NAME or hub:OWNER/NAME/CONFIG"
+            f"hub:{name} is no address on the Hub; it must be hub:OWNER/NAME or "
+            "hub:OWNER/NAME/CONFIG"
         )
     owner, repository, *configuration = name.split("/")
     return read(f"{owner}/{repository}", *configuration, origin=f"hub:{name}", resize=resize)
@@ -40,7 +42,7 @@ def load(name: str, resize: int | None = None) -> Splits:
 def read(
     path: str, configuration: str | None = None, *, origin: str, resize: int | None = None
 ) -> Splits:
-    """Return a data set that `datasets.load_dataset` finds at `path`: on the Hub, or a local folder of that layout.
+    """Return a data set that `datasets.load_dataset` finds at `path`, on the Hub or in a folder.
 
     Errors: `DataError` for whatever keeps it from being loaded.
     """
@@ -80,7 +82,7 @@ def _rows(dataset: Any, where: str) -> parquet.TableRows:
 
 
 def _has_labels(dataset: Any, where: str) -> bool:
-    """Return whether any example is labelled; competitions publish tests with −1 for every label."""
+    """Return whether any example has a label; competitions publish test sets with −1 for all."""
     rows = _rows(dataset, where)
     _, column = parquet.find_columns(rows)
     for batch in rows.batches([column]):
@@ -104,7 +106,10 @@ def _why_not(origin: str, error: Exception) -> str:
     if "Config name is missing" in text:
         return f"{origin} has several configurations; name one as {origin}/CONFIG: {text[:300]}"
     if any("Connect" in name or "Offline" in name or "Timeout" in name for name in chain):
-        return f"{origin} cannot be reached and is not in the Hub's cache: check the connection, or use parquet:FILE"
+        return (
+            f"{origin} cannot be reached and is not in the Hub's cache: "
+            "check the connection, or use parquet:FILE"
+        )
     return f"{origin} cannot be loaded: {kind}: {text[:300]}"
 
 

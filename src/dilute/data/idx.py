@@ -28,7 +28,9 @@ _PIECE_BYTES = 2**20
 
 
 def read_idx(path: Path, dimensions: int, md5: str | None = None) -> NDArray[np.uint8]:
-    """Return the array in an IDX file of unsigned bytes, plain or gzipped: uint8 with `dimensions` axes.
+    """Return the array in an IDX file of unsigned bytes, plain or gzipped.
+
+    It is uint8 with `dimensions` axes.
 
     No more is unpacked than the header declares, and nothing if it declares too much.
 
@@ -56,8 +58,8 @@ def _read(
     magic = bytes([0, 0, 8, dimensions])
     if header[:4] != magic:
         raise DataError(
-            f"{path} begins with {header[:4].hex() or 'nothing'}; an IDX file of unsigned bytes with "
-            f"{dimensions} axes begins with {magic.hex()}"
+            f"{path} begins with {header[:4].hex() or 'nothing'}; an IDX file of unsigned bytes "
+            f"with {dimensions} axes begins with {magic.hex()}"
         )
     if len(header) < 4 + 4 * dimensions:
         raise DataError(f"{path} is cut off: it ends within its header")
@@ -87,13 +89,14 @@ def _read(
         digest.update(values.data)
         if digest.hexdigest() != md5:
             raise DataError(
-                f"{path} is corrupt: MD5 {digest.hexdigest()} instead of {md5}; delete it and fetch it again"
+                f"{path} is corrupt: MD5 {digest.hexdigest()} instead of {md5}; delete it and "
+                "fetch it again"
             )
     return values.reshape(shape)
 
 
 def find_files(folder: Path) -> dict[str, Path]:
-    """Return which of the four IDX files lie in `folder`, by their plain names; unpacked ones first."""
+    """Return the IDX files in `folder` by their plain names; unpacked ones are preferred."""
     found = {}
     for name in MNIST_MD5:
         for path in (folder / name, folder / f"{name}.gz"):
@@ -104,7 +107,7 @@ def find_files(folder: Path) -> dict[str, Path]:
 
 
 def load_mnist(folder: Path) -> Splits | None:
-    """Return MNIST from a data folder (`MNIST/raw/`, as torchvision keeps it), or None if it is not there.
+    """Return MNIST from a data folder (`MNIST/raw/`, as torchvision keeps it); None if not there.
 
     Errors: `DataError` for files that are not MNIST's.
     """
@@ -126,7 +129,9 @@ def load_mnist(folder: Path) -> Splits | None:
 
 
 def load(path: str) -> Splits:
-    """Return the images and labels of an IDX folder; without `t10k-` files a seeded fifth becomes the test set.
+    """Return the images and labels of an IDX folder.
+
+    Without `t10k-` files, a seeded fifth becomes the test set.
 
     Errors: `DataError` for a missing, malformed or mismatched file.
     """
@@ -136,8 +141,9 @@ def load(path: str) -> Splits:
     missing = [name for name in needed if name not in files]
     if missing:
         raise DataError(
-            f"{folder} has no {' and no '.join(missing)} (or the same with .gz); an IDX folder holds "
-            "train-images-idx3-ubyte and train-labels-idx1-ubyte, and the t10k- pair if there is a test set"
+            f"{folder} has no {' and no '.join(missing)} (or the same with .gz); an IDX folder "
+            "holds train-images-idx3-ubyte and train-labels-idx1-ubyte, and the t10k- pair if "
+            "there is a test set"
         )
 
     def build() -> Splits:
@@ -159,7 +165,7 @@ def _pair(
     labels = read_idx(files[label_name], 1, md5.get(label_name))
     if len(images) != len(labels):
         raise DataError(
-            f"{files[image_name]} has {len(images)} images but {files[label_name]} has {len(labels)} "
-            "labels; there must be one label per image"
+            f"{files[image_name]} has {len(images)} images but {files[label_name]} has "
+            f"{len(labels)} labels; there must be one label per image"
         )
     return images[:, None], labels.astype(np.int64)

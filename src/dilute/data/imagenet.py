@@ -19,9 +19,10 @@ _NUM_CLASSES = 1000
 def load(data_dir: Path, reading: Reading) -> Splits:
     """Return ImageNet from `imagenet/train/CLASS/…` and `imagenet/val/CLASS/…` in the data folder.
 
-    Images are streamed, on every machine alike, unless `reading` says otherwise, and brought to 224 by 224 pixels, or
-    as `reading` has it. The whole set, streamed at that size with no image skipped, is called `imagenet`; a part of
-    it, or the set read in another way, has its content in its name: `streamed-imagenet@HASH` or `imagenet@HASH`.
+    Unless `reading` says otherwise, images are streamed, on every machine alike, and brought to 224
+    by 224 pixels. The whole set, streamed at that size with no image skipped, is called `imagenet`.
+    A part of it, or the set read in another way, has a hash of its content in its name:
+    `streamed-imagenet@HASH` or `imagenet@HASH`.
 
     Errors: `DataError` if it is not there, or does not fit in memory; those of `folder.load`.
     """
@@ -29,8 +30,8 @@ def load(data_dir: Path, reading: Reading) -> Splits:
     absent = [str(place / part) for part in ("train", "val") if not (place / part).is_dir()]
     if absent:
         raise DataError(
-            f"imagenet is not here ({' and '.join(absent)} are missing) and cannot be fetched without an "
-            "account; put its class folders there, or set DILUTE_DATA (or --data-dir)"
+            f"imagenet is not here ({' and '.join(absent)} are missing) and cannot be fetched "
+            "without an account; put its class folders there, or set DILUTE_DATA (or --data-dir)"
         )
     found = folder.load(str(place), _streamed(reading, PIXELS), "imagenet")
     assert found.test is not None
@@ -46,19 +47,19 @@ def has_sample(data_dir: Path) -> bool:
 
 
 def load_sample(data_dir: Path, reading: Reading) -> Splits:
-    """Return one image of each class from `imagenet-sample/train/CLASS/…` in the data folder, to try the path.
+    """Return one image of each class, from `imagenet-sample/train/CLASS/…` in the data folder.
 
-    Streamed as ImageNet is, at 96 by 96 pixels, and called `imagenet-sample`; tested on the training images, which
-    measures nothing. Where there are other images, or it is read in another way, it is as a `folder:`, and has its content
-    in its name.
+    It is for trying out what is meant for ImageNet. It is streamed like that, at 96 by 96 pixels.
+    Its test set is the training set, which measures nothing. Its name is `imagenet-sample`; with
+    other images, or read in another way, it is read as a `folder:` and has a hash in its name.
 
     Errors: `DataError` if it is not there; those of `folder.load`.
     """
     place = data_dir / "imagenet-sample"
     if not has_sample(data_dir):
         raise DataError(
-            f"imagenet-sample is not here ({place / 'train'} is missing); put a folder per class with an image in "
-            "it there, or set DILUTE_DATA (or --data-dir)"
+            f"imagenet-sample is not here ({place / 'train'} is missing); put a folder per class "
+            "with an image in it there, or set DILUTE_DATA (or --data-dir)"
         )
     found = folder.load(str(place), _streamed(reading, SAMPLE_PIXELS), "imagenet-sample")
     if found.test is not None:

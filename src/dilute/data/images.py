@@ -98,7 +98,8 @@ def _decode_batch(
         return image if resize is None else centre_square(image, resize)
 
     tasks = [batch[at : at + _ITEMS_PER_TASK] for at in range(0, len(batch), _ITEMS_PER_TASK)]
-    # Measured: with thumbnails, nearly all time is spent in Python, and threads get in each other's way.
+    # Measured: with thumbnails, nearly all time is spent in Python, and threads get in each other's
+    # way.
     are_small = isinstance(batch[0][1], bytes) and len(batch[0][1]) < SMALL_IMAGE_BYTES
     return chain.from_iterable(
         map(decode_task, tasks) if are_small else pool.map(decode_task, tasks)
@@ -109,8 +110,8 @@ def _decode_batch(
 def pillow_warnings() -> Iterator[None]:
     """Turn Pillow's warnings to what they mean here, for all threads that decode meanwhile.
 
-    It warns of odd metadata, which is no concern, and of pictures so large that they are likely to be
-    attacks, which is.
+    It warns of odd metadata, which is no concern, and of pictures so large that they are likely to
+    be attacks, which is.
     """
     from PIL import Image
 
@@ -128,8 +129,9 @@ def decode(
     Arguments:
         item: what it is called in messages, and its content.
         bring: what is done to the picture (mode L or RGB) before it becomes an array.
-        smallest_side: a JPEG file may be decoded at a half, a quarter or an eighth of its size, which takes
-            less time, as long as neither side becomes smaller than this; None for its full size.
+        smallest_side: a JPEG file may be decoded at a half, a quarter or an eighth of its size,
+            which takes less time, as long as neither side becomes smaller than this; None for its
+            full size.
 
     Errors: `DataError`, naming the image, if it does not decode. Call it within `pillow_warnings`.
     """
@@ -177,7 +179,7 @@ def _eight_bits(image: Image) -> Image:
 
 
 def centre_square(image: Image, side: int) -> Image:
-    """Return the picture with its shorter side scaled to `side` pixels (bilinear) and the centre cut out as a square."""
+    """Return the central square of a picture whose shorter side is scaled to `side` (bilinear)."""
     from PIL import Image as module
 
     width, height = image.size
@@ -204,7 +206,8 @@ def _check_same_size(images: NDArray[Any], first: str, image: NDArray[Any], name
     if images.shape[2:] != image.shape[1:]:
         raise DataError(
             f"images have different sizes: {first} is {_size(images)}, {name} is {_size(image)}; "
-            "give --resize (resize= in Python; pixels, for example 32) to bring all to one square size"
+            "give --resize (resize= in Python; pixels, for example 32) to bring all to one square "
+            "size"
         )
 
 

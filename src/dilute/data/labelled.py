@@ -26,7 +26,8 @@ class LabelledSet:
 
     Arguments:
         inputs: uint8 images `[N, C, H, W]` (C is 1 or 3, values 0 to 255; often a memory map, or
-            `EncodedImages`, which are decoded where they are indexed), or float32 features `[N, …]`, all finite.
+            `EncodedImages`, which are decoded where they are indexed), or float32 features
+            `[N, …]`, all finite.
         labels: int64 `[N]`, values 0 to K−1.
         class_names: K names; K ≥ 2.
         name: of the data set that it is the training part of (with `:test` behind it for the test
@@ -47,7 +48,8 @@ class LabelledSet:
         object.__setattr__(self, "labels", _checked_labels(self.labels, len(self.class_names)))
         if len(self.inputs) != len(self.labels):
             raise DataError(
-                f"{len(self.inputs)} inputs but {len(self.labels)} labels; there must be one label per input"
+                f"{len(self.inputs)} inputs but {len(self.labels)} labels; there must be one label "
+                "per input"
             )
 
     def __len__(self) -> int:
@@ -87,9 +89,10 @@ class LabelledSet:
 
     @cached_property
     def content_hash(self) -> str:
-        """Hex SHA-256 of inputs, labels and class names: equal content has equal hash, wherever it lies.
+        """Hex SHA-256 of inputs, labels and class names: equal content has an equal hash.
 
-        Of a streamed set, names and sizes of the images, and how they lie in shards, stand for their content.
+        Of a streamed set, names and sizes of the images, and how they lie in shards, stand for
+        their content.
         """
         digest = hashlib.sha256()
         digest.update(repr((self.inputs.shape, self.inputs.dtype.str, self.class_names)).encode())
@@ -106,12 +109,12 @@ class LabelledSet:
     def statistics(
         self, rows: NDArray[np.int64] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return mean and standard deviation of the inputs: per channel `[C]` for images, else per feature.
+        """Return mean and standard deviation of the inputs: by channel `[C]`, or else by feature.
 
         Arguments:
-            rows: int64, the examples to use; all if None. For images the sums are exact, so that the
-                result is the same on every machine. Of a streamed set, 1,024 of them are used that are
-                drawn by a fixed seed, and those that cannot be read are left out.
+            rows: int64, the examples to use; all if None. For images the sums are exact, so that
+                the result is the same on every machine. Of a streamed set, 1,024 of them are used
+                that are drawn by a fixed seed, and those that cannot be read are left out.
 
         Errors: `DataError` if none can be read.
         """
@@ -146,8 +149,9 @@ class LabelledSet:
         """Return the inputs at `indices` (int64 `[B]`, each 0 to N−1): `[B, …]`, copied.
 
         Arguments:
-            words: uint64 `[B]`, for images alone: the randomness by which each is cropped and flipped. What is
-                streamed is cropped from the whole picture, what is in memory from the square that is there.
+            words: uint64 `[B]`, for images alone: the randomness by which each is cropped and
+                flipped. What is streamed is cropped from the whole picture, what is in memory from
+                the square that is there.
 
         Errors: `DataError` for a streamed image that does not decode.
         """
@@ -158,7 +162,7 @@ class LabelledSet:
         return crop_flip_all(self.inputs[indices], words)
 
     def unreadable(self, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return bool `[B]`: which inputs at `indices`, gathered before, are grey as they do not decode."""
+        """Return bool `[B]`: which inputs at `indices`, gathered before, did not decode."""
         if not isinstance(self.inputs, EncodedImages) or not self.inputs.unreadable:
             return np.zeros(len(indices), dtype=bool)
         return np.isin(indices, list(self.inputs.unreadable))
@@ -190,7 +194,7 @@ class LabelledSet:
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """A data set as it was found: a training set, a test set if there is one, and where they came from.
+    """A data set as it was found: a training set, and a test set if there is one.
 
     Arguments:
         name: what identifies the content in a `RunSpec`: `mnist`, or `folder@0123456789abcdef` (the
@@ -198,8 +202,8 @@ class Splits:
         train: the training set.
         test: the test set, with the same classes and input shape, or None.
         origin: where it was found, for people to read: a path, a package, an address.
-        cut_rows: for a source in one piece, which of its rows became the training set, int64 ascending; the
-            others are the test set.
+        cut_rows: for a source in one piece, which of its rows became the training set, int64
+            ascending; the others are the test set.
     """
 
     name: str
@@ -218,14 +222,14 @@ class Splits:
         if len(missing):
             names = ", ".join(self.train.class_names[k] for k in missing[:5])
             raise DataError(
-                f"{self.name}: no training example of {len(missing)} of {self.train.num_classes} classes "
-                f"({names}); every class needs at least one"
+                f"{self.name}: no training example of {len(missing)} of {self.train.num_classes} "
+                f"classes ({names}); every class needs at least one"
             )
         if self.test is not None:
             check_alike(self.train, self.test, f"{self.name}: the test set")
 
     def whole(self) -> LabelledSet:
-        """Return what a source in one piece held, in its order; the training set of one that was divided."""
+        """Return all examples of a source in one piece; of other sources, the training set."""
         if self.cut_rows is None or self.test is None:
             return self.train
         size = len(self.train) + len(self.test)
@@ -260,11 +264,13 @@ def check_alike(train: LabelledSet, other: LabelledSet, what: str) -> None:
         )
     if other.inputs.dtype != train.inputs.dtype:
         raise DataError(
-            f"{what}'s inputs are {other.inputs.dtype}, training inputs {train.inputs.dtype}; they must agree"
+            f"{what}'s inputs are {other.inputs.dtype}, training inputs {train.inputs.dtype}; they "
+            "must agree"
         )
     if other.input_shape != train.input_shape:
         raise DataError(
-            f"{what}'s inputs have shape {other.input_shape}, training inputs {train.input_shape}; they must agree"
+            f"{what}'s inputs have shape {other.input_shape}, training inputs {train.input_shape}; "
+            "they must agree"
         )
 
 
@@ -283,8 +289,8 @@ def _check_inputs(inputs: NDArray[Any] | EncodedImages) -> None:
         if not finite.all():
             row = int(np.flatnonzero(~finite)[0])
             raise DataError(
-                f"{int((~finite).sum())} of {len(inputs)} feature rows hold NaN or infinity (first: row {row}); "
-                "fill or drop them"
+                f"{int((~finite).sum())} of {len(inputs)} feature rows hold NaN or infinity "
+                f"(first: row {row}); fill or drop them"
             )
     else:
         raise DataError(f"inputs are {inputs.dtype}; allowed are uint8 images and float32 features")
@@ -300,6 +306,7 @@ def _checked_labels(labels: NDArray[Any], num_classes: int) -> NDArray[np.int64]
     if len(labels) and (labels.min() < 0 or labels.max() >= num_classes):
         wrong = int(labels.min()) if labels.min() < 0 else int(labels.max())
         raise DataError(
-            f"label {wrong} is out of range; with {num_classes} classes it must be 0 to {num_classes - 1}"
+            f"label {wrong} is out of range; with {num_classes} classes it must be 0 to "
+            f"{num_classes - 1}"
         )
     return labels.astype(np.int64, copy=False)

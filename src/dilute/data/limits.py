@@ -1,16 +1,17 @@
-"""Refuse files that declare more than they can hold, or more than the memory can take."""
+"""Refuse files that declare more data than they can hold, or than fits in memory."""
 
 from __future__ import annotations
 
 from dilute.errors import DataError
 
-# Deflate cannot do better than 1032:1, and real images stay below 100:1; small files may be anything.
+# Deflate cannot do better than 1032:1, and real images stay below 100:1; small files may be
+# anything.
 _LARGEST_RATIO = 200
 _SMALL_BYTES = 64 * 2**20
 
 
 def check_size(where: str, declared_bytes: int, stored_bytes: int | None = None) -> None:
-    """Raise `DataError` if unpacking `declared_bytes` from `stored_bytes` of file is not to be tried.
+    """Raise `DataError` if it is not safe to unpack `declared_bytes` from `stored_bytes` of file.
 
     Arguments:
         where: the file (and part of it), for the message.
@@ -22,15 +23,15 @@ def check_size(where: str, declared_bytes: int, stored_bytes: int | None = None)
     available = psutil.virtual_memory().available
     if declared_bytes > available:
         raise DataError(
-            f"{where} declares {in_words(declared_bytes)} of data, and {in_words(available)} of memory "
-            "are free; it is corrupt, or too large for this machine"
+            f"{where} declares {in_words(declared_bytes)} of data, and {in_words(available)} of "
+            "memory are free; it is corrupt, or too large for this machine"
         )
     if stored_bytes is None or declared_bytes <= _SMALL_BYTES:
         return
     if declared_bytes > _LARGEST_RATIO * max(1, stored_bytes):
         raise DataError(
-            f"{where} declares {in_words(declared_bytes)} of data in {in_words(stored_bytes)} of file, "
-            f"more than {_LARGEST_RATIO} to 1; it is corrupt or a decompression bomb"
+            f"{where} declares {in_words(declared_bytes)} of data in {in_words(stored_bytes)} of "
+            f"file, more than {_LARGEST_RATIO} to 1; it is corrupt or a decompression bomb"
         )
 
 

@@ -34,12 +34,13 @@ _ONE_PART = (
 
 
 def load(path: str) -> Splits:
-    """Return the inputs and labels of an `.npz` file; without a test part a seeded fifth becomes one.
+    """Return inputs and labels of an `.npz` file; without a test part, a seeded fifth becomes one.
 
     uint8 `[N, H, W]`, `[N, H, W, C]` or `[N, C, H, W]` are images; anything else becomes float32
     features `[N, …]`.
 
-    Errors: `DataError` for a file that is no such archive, lacks the keys, or whose arrays do not fit.
+    Errors: `DataError` for a file that is no such archive, lacks the keys, or whose arrays do not
+        fit.
     """
     file = Path(path).expanduser()
     try:
@@ -61,7 +62,8 @@ def load(path: str) -> Splits:
     ]
     if len({inputs.dtype for inputs, _ in pairs}) > 1:
         raise DataError(
-            f"{file}: {keys[0]} is {arrays[0].dtype} but {keys[2]} is {arrays[2].dtype}; both must be alike"
+            f"{file}: {keys[0]} is {arrays[0].dtype} but {keys[2]} is {arrays[2].dtype}; both must "
+            "be alike"
         )
     return parts.assemble("npz", str(file), pairs[0], pairs[1] if len(pairs) > 1 else None)
 
@@ -77,8 +79,8 @@ def _find_keys(file: Path, archive: zipfile.ZipFile) -> tuple[str, ...]:
         if {*pair} <= present:
             return pair
     raise DataError(
-        f"{file} holds {', '.join(sorted(present)[:10]) or 'nothing'}; it must hold x_train and y_train "
-        "(with x_test and y_test if there is a test set), x and y, or images and labels"
+        f"{file} holds {', '.join(sorted(present)[:10]) or 'nothing'}; it must hold x_train and "
+        "y_train (with x_test and y_test if there is a test set), x and y, or images and labels"
     )
 
 
@@ -116,7 +118,8 @@ def _inputs(file: Path, key: str, array: NDArray[Any]) -> NDArray[Any]:
         raise DataError(f"{file} array {key} is {array.dtype}; inputs must be numbers")
     if array.ndim < 2:
         raise DataError(
-            f"{file} array {key} has shape {array.shape}; it must be [N, …] with one row per example"
+            f"{file} array {key} has shape {array.shape}; it must be [N, …] with one row per "
+            "example"
         )
     # Images are often saved as wider integers than they need.
     may_be_images = array.dtype.kind in "iu" and array.ndim >= 3 and array.size > 0
@@ -133,6 +136,6 @@ def _inputs(file: Path, key: str, array: NDArray[Any]) -> NDArray[Any]:
     if array.ndim == 4 and array.shape[1] in (1, 3):
         return np.ascontiguousarray(array)
     raise DataError(
-        f"{file} array {key} is uint8 of shape {array.shape}; images must be [N, H, W], [N, H, W, C] or "
-        "[N, C, H, W] with C 1 or 3"
+        f"{file} array {key} is uint8 of shape {array.shape}; images must be [N, H, W], [N, H, W, "
+        "C] or [N, C, H, W] with C 1 or 3"
     )

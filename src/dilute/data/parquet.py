@@ -49,11 +49,12 @@ class TableRows:
 
 
 def load(path: str, resize: int | None = None) -> Splits:
-    """Return the images and labels of a Parquet file, or of a folder of `train*` and `test*` Parquet files.
+    """Return images and labels of a Parquet file, or of a folder of `train*` and `test*` files.
 
     Without a test part, a seeded fifth becomes the test set.
 
-    Errors: `DataError` for a file that is missing, no Parquet, or without one image and one label column.
+    Errors: `DataError` for a file that is missing, no Parquet, or without one image and one label
+        column.
     """
     place = Path(path).expanduser()
     train_files, test_files = find_files(place)
@@ -158,9 +159,10 @@ def rows_of_files(files: list[Path]) -> TableRows:
 def decode_rows(
     rows: TableRows, resize: int | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[Any], tuple[str, ...] | None]:
-    """Return images uint8 `[N, C, H, W]`, raw label values `[N]`, and class names if the metadata have them.
+    """Return images uint8 `[N, C, H, W]`, raw label values `[N]`, and class names or None.
 
-    Errors: `DataError`, naming file and row, for a missing or ambiguous column, an empty cell, or an
+    Errors: `DataError`, naming file and row, for a missing or ambiguous column, an empty cell, or
+        an
     image that does not decode.
     """
     import pyarrow as pa

@@ -1,4 +1,4 @@
-"""What all sources share: classes from raw label values, one seeded split, a name from the content."""
+"""What all sources share: classes from raw label values, a seeded split, a name by content."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def split_indices(
 
 
 def split_set(whole: LabelledSet) -> tuple[LabelledSet, LabelledSet | None]:
-    """Return the training and test part of a set that came in one piece; None if no class can spare any."""
+    """Return training and test part of a set in one piece; None if no class has enough."""
     train, test = split_indices(whole.labels)
     return whole.take(train), whole.take(test) if len(test) else None
 
@@ -52,13 +52,16 @@ def assemble(
     test: tuple[NDArray[Any] | EncodedImages, NDArray[Any]] | None,
     class_names: tuple[str, ...] | None = None,
 ) -> Splits:
-    """Return the user's own data as `Splits` named `kind@<hash of content>`; split it if it has no test part.
+    """Return the user's own data as `Splits`, with a test part split off if there is none.
+
+    They are named `kind@<hash of content>`.
 
     Arguments:
         kind: the kind of source, such as `folder`.
         origin: where the data lie, for messages and for people.
         train, test: inputs `[N, …]` and raw label values `[N]` (integers, strings, …) of each part.
-        class_names: names of the classes 0 to K−1 if the source has them; else from the label values.
+        class_names: names of the classes 0 to K−1 if the source has them; else from the label
+            values.
 
     Errors: `DataError`, beginning with `origin`, for whatever `LabelledSet` and `Splits` refuse.
     """
@@ -94,7 +97,8 @@ def encode(
 
     Without `class_names` the sorted distinct training values become the classes and their names.
 
-    Errors: `DataError` for values that cannot be labels, negative ones, or a test class that training
+    Errors: `DataError` for values that cannot be labels, negative ones, or a test class that
+        training
     lacks.
     """
     train = _plain(train)
@@ -107,14 +111,16 @@ def encode(
     classes, train_labels = np.unique(train, return_inverse=True)
     if len(classes) > _MOST_CLASSES:
         raise DataError(
-            f"{len(classes)} different labels; at most {_MOST_CLASSES} classes are allowed: are these labels?"
+            f"{len(classes)} different labels; at most {_MOST_CLASSES} classes are allowed: are "
+            "these labels?"
         )
     names = tuple(str(value) for value in classes)
     if test is None:
         return train_labels.astype(np.int64), None, names
     if (test.dtype.kind == "U") != (train.dtype.kind == "U"):
         raise DataError(
-            f"training labels are {train.dtype} but test labels are {test.dtype}; both must be of one kind"
+            f"training labels are {train.dtype} but test labels are {test.dtype}; both must be of "
+            "one kind"
         )
     unseen = np.setdiff1d(test, classes)
     if len(unseen):
@@ -158,5 +164,6 @@ def _check_range(values: NDArray[Any], num_classes: int) -> None:
         raise DataError(f"labels are {values.dtype}, but the class names ask for whole numbers")
     if values.max() >= num_classes:
         raise DataError(
-            f"labels out of range: {values.max()}; with {num_classes} classes they must be 0 to {num_classes - 1}"
+            f"labels out of range: {values.max()}; with {num_classes} classes they must be 0 to "
+            f"{num_classes - 1}"
         )

@@ -1,7 +1,7 @@
 """WebDataset's shards, tar files of `KEY.jpg` and `KEY.cls`: `shards:DIR`. Always streamed.
 
-An index of where each image lies is made once, by reading the headers of the archives' members; images are then
-read one by one, in any order, without unpacking anything.
+An index of where each image lies is made once, by reading the headers of the archives' members;
+images are then read one by one, in any order, without unpacking anything.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from dilute.files import write_file
 _log = logging.getLogger("dilute.data")
 _TEST_NAMES = ("test", "val", "dev")
 _TAR_BLOCK = 512
-# Writers fill a tar file up to whole records: of 20 blocks, nearly all of them, or of powers of two, up to 1 MiB.
+# Writers fill a tar file up to whole records: of 20 blocks, nearly all of them, or of powers of
+# two, up to 1 MiB.
 _USUAL_RECORD, _OTHER_RECORDS = 20 * _TAR_BLOCK, [2**power for power in range(15, 21)]
-# Part of where an index is kept: raise it when other shards are refused, or another index is made of one.
+# Part of where an index is kept: raise it when other shards are refused, or another index is made
+# of one.
 _INDEX_VERSION = 2
 _LONGEST_LABEL = 20
 
@@ -45,22 +47,23 @@ class _Index:
 
 
 def load(path: str, reading: Reading) -> Splits:
-    """Return the images of a folder of shards, or of the shards that a pattern such as `DIR/train-*.tar` names.
+    """Return the images of a folder of shards, or of a pattern such as `DIR/train-*.tar`.
 
-    In a folder, shards whose name begins with `test`, `val` or `dev` are the test set; without any, a seeded fifth
-    of each class becomes it. A shard is an uncompressed tar file in which an image `KEY.jpg` (or `.png`, …) and
-    `KEY.cls`, its class number as text, stand next to each other.
+    In a folder, shards whose name begins with `test`, `val` or `dev` are the test set; without any,
+    a seeded fifth of each class becomes it. A shard is an uncompressed tar file in which an image
+    `KEY.jpg` (or `.png`, …) and `KEY.cls`, its class number as text, stand next to each other.
 
     Arguments:
         path: a folder, or a pattern of file names.
         reading: its `resize` must be given.
 
-    Errors: `DataError`, naming the shard, for one that is cut off or no tar file, an image without a label, or
-        nothing found.
+    Errors: `DataError`, naming the shard, for one that is cut off or no tar file, an image without
+        a label, or nothing found.
     """
     if reading.stream is False:
         raise DataError(
-            f"{path}: shards are always streamed; leave --no-stream out, or unpack them and give folder:DIR"
+            f"{path}: shards are always streamed; leave --no-stream out, or unpack them and give "
+            "folder:DIR"
         )
     reading = replace(reading, stream=True)
     root, train_files, test_files = _find(Path(path).expanduser())
@@ -80,7 +83,8 @@ def _find(place: Path) -> tuple[Path, list[Path], list[Path]]:
         root, train, test = place.parent, sorted(place.parent.glob(place.name)), []
     if not train:
         raise DataError(
-            f"{place} has no training shards; give a folder of .tar files, or a pattern such as DIR/train-*.tar"
+            f"{place} has no training shards; give a folder of .tar files, or a pattern such as "
+            "DIR/train-*.tar"
         )
     return root, train, test
 
@@ -170,7 +174,9 @@ def _read_index(path: Path, file_size: int) -> _Index:
 
 
 def _check_end(path: Path, end: int, file_size: int, last: str | None) -> None:
-    """Refuse a shard that does not end behind its last whole member: `tarfile` takes whatever is no header for the end.
+    """Check that a shard ends after its last whole member.
+
+    `tarfile` takes anything that is no header for the end.
 
     Arguments:
         end: where that member ends.
@@ -186,17 +192,19 @@ def _check_end(path: Path, end: int, file_size: int, last: str | None) -> None:
         has_more = any(block)
         if not has_more and not _is_padding(end, file_size):
             raise DataError(
-                f"{path} has {file_size - end:,} bytes of nothing {behind}, more than fill up a tar file: a download "
-                "that did not end? Get the shard again, or pack it again if it is whole"
+                f"{path} has {file_size - end:,} bytes of nothing {behind}, more than fill up a "
+                "tar file: a download that did not end? Get the shard again, or pack it again if "
+                "it is whole"
             )
         if has_more or any(file.read()):
             raise DataError(
-                f"{path} is damaged {behind}: what follows is no member, and not the end; get the shard again"
+                f"{path} is damaged {behind}: what follows is no member, and not the end; get the "
+                "shard again"
             )
 
 
 def _is_padding(end: int, file_size: int) -> bool:
-    """Return whether so much may follow the last member: two blocks, and what fills up the last record."""
+    """Return whether so many bytes may follow the last member: two blocks, and a filled record."""
 
     def filled(record: int) -> int:
         return -(-(end + 2 * _TAR_BLOCK) // record) * record
@@ -205,7 +213,7 @@ def _is_padding(end: int, file_size: int) -> bool:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Return key and kind of a member, as WebDataset has it: the file's name is cut at its first dot."""
+    """Return key and kind of a member, as WebDataset does: the name is cut at its first dot."""
     folder, slash, file = name.rpartition("/")
     key, _, kind = file.partition(".")
     return folder + slash + key, kind.lower()

@@ -16,12 +16,13 @@ from dilute.files import write_file
 
 
 def describe(splits: Splits) -> dict[str, Any]:
-    """Return what there is to know of a data set, made of plain numbers, text, lists and dictionaries.
+    """Return a description of a data set, of plain numbers, text, lists and dictionaries.
 
-    Keys: `name`, `origin`, `num_classes`, `class_names`, `input_shape`, `dtype`, and for `train` and
+    Keys: `name`, `origin`, `num_classes`, `class_names`, `input_shape`, `dtype`, and for `train`
+        and
     `test` (None if there is none) `examples`, `class_counts` (a list in order of the classes),
-    `smallest_class`, `largest_class`, `mean` and `standard_deviation` (per channel in pixel values 0
-    to 255; over all features for float inputs), and `content_hash`.
+    `smallest_class`, `largest_class`, `mean` and `standard_deviation` (per channel in pixel values
+    0 to 255; over all features for float inputs), and `content_hash`.
     """
     train = splits.train
     return {

@@ -84,7 +84,8 @@ class WhiteNoise:
 
         Arguments:
             indices: integers `[B]`, each 0 to size−1, in any order.
-            words: uint64 `[B]`, for images alone: the randomness by which each is cropped and flipped.
+            words: uint64 `[B]`, for images alone: the randomness by which each is cropped and
+                flipped.
 
         Errors: `IndexError` for an index out of range.
         """
@@ -137,12 +138,12 @@ class WhiteNoise:
 
 
 def white_noise_name(size: int) -> str:
-    """Return the name of white noise of `size` inputs: `white_noise:SIZE`, or `white_noise` if without end."""
+    """Return the name of white noise of `size` inputs, which may be endless."""
     return "white_noise" if size == _ENDLESS else f"white_noise:{size}"
 
 
 def white_noise_size(name: str) -> int | None:
-    """Return the number of inputs that the name `white_noise` or `white_noise:SIZE` asks for; None for other names.
+    """Return the number of inputs of `white_noise` or `white_noise:SIZE`; None for other names.
 
     Errors: `DataError` for a size that is no whole number, 1 or more.
     """
@@ -160,10 +161,10 @@ def white_noise_size(name: str) -> int | None:
 
 
 def level_probabilities(mean: float, variance: float) -> NDArray[np.float64]:
-    """Return the probabilities of the levels 0 to 255, float64 `[256]`, of a rounded, clipped normal.
+    """Return the probabilities of the levels 0 to 255, `[256]`, of a rounded, clipped normal.
 
-    Their mean and variance are the given ones to a relative 1e-6. Where no normal can have them, since
-    the data has only the levels 0 and 255, or only two neighbouring ones, these two are used.
+    Their mean and variance are the given ones to a relative 1e-6. Where no normal can have them,
+    since the data has only the levels 0 and 255, or only two neighbouring ones, these two are used.
 
     Arguments:
         mean: 0 to 255.
@@ -179,9 +180,10 @@ def level_probabilities(mean: float, variance: float) -> NDArray[np.float64]:
     if variance >= largest * (1 - 1e-6):
         return _two_levels(0, _LEVELS - 1, mean)
 
-    # One root inside another, since both brackets are certain: the mean grows with the centre, and at
-    # a given mean the variance grows with the deviation from the smallest to the largest possible. A
-    # solver for both at once stalls where nearly all mass is on one level, for all slopes are zero there.
+    # One root inside another, since both brackets are certain: the mean grows with the centre, and
+    # at a given mean the variance grows with the deviation from the smallest to the largest
+    # possible. A solver for both at once stalls where nearly all mass is on one level, for all
+    # slopes are zero there.
     def at_mean(log_deviation: float) -> NDArray[np.float64]:
         centre = brentq(
             lambda centre: _moments(_clipped_normal(centre, log_deviation))[0] - mean,
@@ -200,7 +202,10 @@ def level_probabilities(mean: float, variance: float) -> NDArray[np.float64]:
 
 
 def _clipped_normal(centre: float, log_deviation: float) -> NDArray[np.float64]:
-    """Return the level probabilities of a normal with centre `centre`, in deviations, and exp(log_deviation)."""
+    """Return the level probabilities of a normal of deviation exp(log_deviation).
+
+    `centre` is in deviations.
+    """
     from scipy.special import ndtr
 
     edges = (np.arange(_LEVELS - 1) + 0.5) / np.exp(log_deviation) - centre
@@ -226,7 +231,7 @@ def _two_levels(low: int, high: int, mean: float) -> NDArray[np.float64]:
 
 
 def _table(probabilities: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return the level of each 16-bit number, uint8 `[65536]`, so that uniform numbers give `probabilities`."""
+    """Return levels, uint8 `[65536]`, of 16-bit numbers: uniform ones give `probabilities`."""
     edges = np.cumsum(probabilities) * _TABLE
     # Each rounding makes up for those before it, so that the mean stays right.
     rounded = np.empty(_LEVELS)

@@ -1,4 +1,4 @@
-"""The noise from several labels per item: which annotator errs how, with the truth unknown."""
+"""The noise from several labels per item, whose true labels are not known."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ class Annotations:
     """A table of labels.
 
     Attributes:
-        items, annotators, labels: int64 `[M]`, who gave which item which label, each counted from 0.
+        items, annotators, labels: int64 `[M]`, the annotator of row m gave the item the label; each
+            is counted from 0.
         num_items, num_annotators, num_classes: how many of each.
+
+    Errors: `EstimateError` if no annotator has two labels, or fewer than 10 items have two.
     """
 
     items: NDArray[np.int64]
@@ -43,12 +46,13 @@ class Annotations:
         per_annotator = np.bincount(self.annotators, minlength=self.num_annotators)
         if per_annotator.max() < 2:
             raise EstimateError(
-                f"all {self.num_annotators:,} annotators have one label each, which tells nothing of them; give more of "
-                "their labels, or one name to annotators of a kind"
+                f"all {self.num_annotators:,} annotators have one label each, which says nothing "
+                "about them; give more of their labels, or one name to annotators of a kind"
             )
         if (per_item > 1).sum() < 10:
             raise EstimateError(
-                f"{int((per_item > 1).sum())} items have more than one label; it takes 10 or more to compare annotators"
+                f"{int((per_item > 1).sum())} items have more than one label; "
+                "it takes 10 or more to compare annotators"
             )
 
 
@@ -58,20 +62,23 @@ def dawid_skene(
     start: Array | None = None,
     rounds: int = _ROUNDS,
 ) -> tuple[Array, Matrix, Array]:
-    """Return the probabilities of each item's class, the noise matrix of all labels together, and the class shares.
+    """Return each item's class probabilities, the noise matrix of all labels, and class shares.
 
-    EM: classes from labels and every annotator's own matrix; matrices from classes. An annotator's matrix leans on
-    that of all by twenty labels a row.
+    EM takes turns: classes from labels and each annotator's own matrix, and matrices from classes.
+    In each row of an annotator's matrix, that of all annotators counts as twenty labels.
 
     Arguments:
         annotations: the table.
-        weights: `[N]`, how much each item counts; 1 if None.
-        start: `[N, K]`, probabilities of classes to start from; shares of the item's labels if None.
+        weights: `[N]`, how much each item counts, ≥ 0; 1 if None.
+        start: `[N, K]`, class probabilities to start from; the shares of the item's labels if None.
         rounds: of EM at most.
 
-    Returns: `[N, K]`, `[K, K]`, `[K]`.
+    Returns:
+        float64 `[N, K]`, class probabilities; `[K, K]`, by true class the distribution of a label;
+        `[K]`, shares of the true classes.
 
-    Source: Dawid and Skene 1979, *Maximum likelihood estimation of observer error-rates using the EM algorithm*.
+    Source: Dawid and Skene 1979, *Maximum likelihood estimation of observer error-rates using the
+    EM algorithm*.
     """
     num_items, num_classes = annotations.num_items, annotations.num_classes
     # A column for each annotator and label: how often that annotator gave the item that label.
@@ -85,9 +92,8 @@ def dawid_skene(
     posterior = _shares_of_labels(annotations) if start is None else start
     for _ in range(rounds):
         weighted = posterior * weights[:, None]
-        own = (transposed @ weighted).reshape(
-            -1, num_classes, num_classes
-        )  # annotator, label, class
+        # annotator, label, class
+        own = (transposed @ weighted).reshape(-1, num_classes, num_classes)
         pooled = own.sum(axis=0) + _LEAST
         pooled /= pooled.sum(axis=0)
         own = own + _PRIOR_LABELS * pooled
@@ -111,9 +117,11 @@ def _shares_of_labels(annotations: Annotations) -> Array:
 def posterior_of_annotators(
     annotations: Annotations, seed: int = 0
 ) -> tuple[list[Matrix], list[Array], Matrix, Array]:
-    """Return draws of the noise matrix and of the class shares, the best matrix, and the probabilities of each item's class `[N, K]`.
+    """Return draws and the best value of the noise matrix, from a Bayesian bootstrap over items.
 
-    The draws are of a Bayesian bootstrap over items.
+    Returns:
+        draws of the matrix, float64 `[K, K]` each; draws of the class shares, `[K]` each; the best
+        matrix; class probabilities of each item, `[N, K]`.
     """
     posterior, laws, _ = dawid_skene(annotations)
     generator = np.random.default_rng(seeds.word(seed, "annotators"))

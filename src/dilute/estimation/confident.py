@@ -1,4 +1,4 @@
-"""The noise from the labels alone: confident learning on cross-validated predictions; and which rows are wrong."""
+"""The noise from the labels alone, by confident learning; and which rows are probably wrong."""
 
 from __future__ import annotations
 
@@ -17,16 +17,21 @@ _CHUNK = 20_000
 def confident_learning(
     labels: NDArray[np.int64], predictions: Array, seed: int = 0
 ) -> tuple[list[Matrix], list[Array], Matrix]:
-    """Return draws of the noise matrix and of the class shares, and the matrix, by confident learning through cleanlab.
+    """Return draws and the best value of the noise matrix, by confident learning (cleanlab).
 
-    The draws are of a bootstrap over items: they know nothing of what the model gets wrong.
+    The draws come from a bootstrap over items. They leave out the errors of the model.
 
     Arguments:
         labels: int64 `[N]`, as given.
         predictions: float64 `[N, K]`, `cross_validated` probabilities of the given labels.
         seed: of the bootstrap.
 
-    Source: Northcutt, Jiang and Chuang 2021, *Confident Learning: Estimating Uncertainty in Dataset Labels*.
+    Returns:
+        draws of the matrix, float64 `[K, K]` each; draws of the class shares, `[K]` each; the
+        matrix.
+
+    Source: Northcutt, Jiang and Chuang 2021, *Confident Learning: Estimating Uncertainty in Dataset
+    Labels*.
     """
     generator = np.random.default_rng(seeds.word(seed, "confident"))
     laws, _ = _joint(labels, predictions)
@@ -49,10 +54,14 @@ def _joint(labels: NDArray[np.int64], predictions: Array) -> tuple[Matrix, Array
 
 
 def class_probabilities(predictions: Array, laws: Matrix) -> Array:
-    """Return float64 `[N, K]`: probabilities of the true class whose labels would be distributed as predicted.
+    """Return float64 `[N, K]`: the probabilities of the true class behind predictions of the label.
 
-    The likeliest mixture of the rows of `laws` for each prediction, by EM (which is Richardson and Lucy's iteration), from
-    an even start.
+    For each prediction it is the likeliest mixture of the rows of `laws`, by EM (which is
+    Richardson and Lucy's iteration) from equal probabilities.
+
+    Arguments:
+        predictions: float64 `[N, K]`, probabilities of the given label.
+        laws: float64 `[K, K]`, by true class the distribution of a given label.
     """
     answer = np.empty_like(predictions)
     for start in range(0, len(predictions), _CHUNK):
@@ -66,7 +75,13 @@ def class_probabilities(predictions: Array, laws: Matrix) -> Array:
 
 
 def row_posterior(predictions: Array, labels: NDArray[np.int64], laws: Matrix) -> Array:
-    """Return float64 `[N, K]`: the probability of each true class given what is predicted and the label given."""
+    """Return float64 `[N, K]`: the probability of each true class, from prediction and given label.
+
+    Arguments:
+        predictions: float64 `[N, K]`, probabilities of the given label.
+        labels: int64 `[N]`, as given.
+        laws: float64 `[K, K]`, by true class the distribution of a given label.
+    """
     scores = class_probabilities(predictions, laws) * laws[:, labels].T
     scores = np.maximum(scores, 1e-12)
     return np.asarray(scores / scores.sum(axis=1, keepdims=True))

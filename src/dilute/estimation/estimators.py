@@ -1,4 +1,4 @@
-"""From a data set with unknown noise to an estimate of it, by whatever there is to tell."""
+"""Estimates of the unknown noise of a data set, from whichever evidence there is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from dilute.estimation.confident import class_probabilities, confident_learning,
 from dilute.estimation.noise_estimate import Array, NoiseEstimate, estimate_from, likeliest
 from dilute.estimation.trusted import posterior_of_trusted
 
-_ASSUMES = "it assumes that the right label is the most frequent one of every class, which only trusted labels can tell"
+_ASSUMES = (
+    "it assumes that the right label is the most frequent one of every class, which only trusted "
+    "labels can tell"
+)
 # Where the verification (docs/estimate.md) says that estimates begin to mislead.
 _LEAST_SURE = 0.7
 _MOST_WRONG = 0.4
@@ -30,11 +33,12 @@ def estimate_from_trusted(
 
     Arguments:
         labelled: items with labels as given.
-        rows, truth: int64 `[M]`, which items, and their true labels.
-        predictions: `cross_validated` ones, if rows in doubt are wanted.
+        rows: int64 `[M]`, which items are trusted; M ≥ 20.
+        truth: int64 `[M]`, their true labels, 0 to K − 1.
+        predictions: float64 `[N, K]` of `cross_validated`, if it is wanted which rows are wrong.
         seed: of the draws behind the intervals.
 
-    Errors: those of `posterior_of_trusted`.
+    Errors: `EstimateError` for fewer than 20 trusted labels.
     """
     draws, shares, laws = posterior_of_trusted(
         labelled.labels[rows], truth, labelled.num_classes, seed
@@ -60,9 +64,10 @@ def estimate_from_trusted(
 def estimate_from_annotators(
     annotations: Annotations, class_names: tuple[str, ...], *, seed: int = 0
 ) -> NoiseEstimate:
-    """Return the noise of the labels in a table of annotations (`dawid_skene`).
+    """Return the noise of the labels in a table of annotations, by Dawid and Skene's model.
 
     Arguments:
+        annotations: the table.
         class_names: K names.
         seed: of the bootstrap behind the intervals.
     """
@@ -76,8 +81,9 @@ def estimate_from_annotators(
     if is_doubtful:
         warnings.insert(
             0,
-            f"not to be trusted: the labels of an item make its class {certainty:.0%} certain on average, and below "
-            f"{_LEAST_CERTAINTY:.0%} the noise comes out wrong (docs/estimate.md); get more labels per item, or trusted labels",
+            f"not to be trusted: the labels of an item make its class {certainty:.0%} certain on "
+            f"average, and below {_LEAST_CERTAINTY:.0%} the noise comes out wrong "
+            "(docs/estimate.md); get more labels per item, or trusted labels",
         )
     return estimate_from(
         draws,
@@ -101,8 +107,8 @@ def estimate_from_labels(
 
     Arguments:
         labelled: items with labels as given.
-        predictions: `cross_validated` ones.
-        seed: of the bootstrap behind the intervals, which know nothing of what the model gets wrong.
+        predictions: float64 `[N, K]` of `cross_validated`.
+        seed: of the bootstrap behind the intervals, which leave out the errors of the model.
     """
     draws, shares, laws = confident_learning(labelled.labels, predictions, seed)
     sure = float(class_probabilities(predictions, laws).max(axis=1).mean())
@@ -115,8 +121,9 @@ def estimate_from_labels(
     if is_doubtful:
         warnings.insert(
             0,
-            f"not to be trusted: {wrong:.0%} of the labels seem wrong and the model seems {sure:.0%} sure of the class; "
-            f"the line is at {_MOST_WRONG:.0%} and {_LEAST_SURE:.0%} (docs/estimate.md); get trusted labels",
+            f"not to be trusted: {wrong:.0%} of the labels seem wrong and the model seems "
+            f"{sure:.0%} sure of the class; the line is at {_MOST_WRONG:.0%} and "
+            f"{_LEAST_SURE:.0%} (docs/estimate.md); get trusted labels",
         )
     return estimate_from(
         draws,

@@ -8,12 +8,16 @@ import numpy as np
 
 from dilute.estimation.noise_estimate import NoiseEstimate, alpha_text
 from dilute.figures import save
+from dilute.files import as_path
 
 _MOST_NUMBERS = 20
 
 
-def draw_estimate(found: NoiseEstimate, path: Path) -> None:
-    """Draw the matrix of the noise, a row per true class, as PNG or SVG.
+def draw_estimate(found: NoiseEstimate, path: Path | str) -> None:
+    """Draw the noise matrix, a row per true class.
+
+    Arguments:
+        path: the PNG or SVG file to write.
 
     Errors: `StoreError` if the file cannot be written.
     """
@@ -40,9 +44,10 @@ def draw_estimate(found: NoiseEstimate, path: Path) -> None:
     axes.set_ylabel("true class", fontsize=8)
     wrong = found.wrong_rate
     axes.set_title(
-        f"{wrong.value or 0:.1%} wrong ({wrong.low or 0:.1%} to {wrong.high or 0:.1%}), alpha {alpha_text(found.alpha)}\n"
+        f"{wrong.value or 0:.1%} wrong ({wrong.low or 0:.1%} to {wrong.high or 0:.1%}), "
+        f"alpha {alpha_text(found.alpha)}\n"
         f"from {found.source}" + ("; not to be trusted" if found.is_doubtful else ""),
         fontsize=8,
     )
     figure.colorbar(image, ax=axes, label="share of the true class's labels, %", shrink=0.8)
-    save(figure, path)
+    save(figure, as_path(path))

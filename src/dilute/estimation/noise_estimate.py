@@ -1,4 +1,4 @@
-"""What is known of a data set's noise: matrix, rate, equivalent `alpha`, worth, each with an interval."""
+"""The type of all estimates: matrix, rate, equivalent `alpha` and worth, each with an interval."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ _PERHAPS_ZERO = 0.005
 
 @dataclass(frozen=True)
 class DoubtfulRows:
-    """Items whose label is in doubt, all of them in the order of the data.
+    """How probable it is that each item's label is wrong, in the order of the data.
 
     Attributes:
-        given: int64 `[N]`, the label given (of several the most frequent); suggested: the likeliest.
+        given: int64 `[N]`, the given label; of several, the most frequent.
+        suggested: int64 `[N]`, the likeliest label.
         wrong: float64 `[N]`, the probability that the given label is wrong.
     """
 
@@ -35,23 +36,27 @@ class DoubtfulRows:
 
 @dataclass(frozen=True)
 class NoiseEstimate:
-    """The noise of a data set. Intervals hold 90 %, of what the source's own uncertainty is: see `warnings`.
+    """The noise of a data set, with 90 % intervals.
+
+    Intervals cover the uncertainty of the source alone; `warnings` say what they leave out.
 
     Attributes:
-        source: what it rests on.
+        source: the evidence: trusted labels, several labels per item, or the labels alone.
         class_names: K names.
         num_items, num_labels: in the data set.
-        num_evidence: trusted labels, labels on items that have several, or cross-validated predictions.
-        laws: float64 `[K, K]`, by true class the distribution of a given label; low and high its interval, which
-            holds 0 where a value is below 0.005.
-        class_shares: float64 `[K]`, of true classes.
+        num_evidence: how many trusted labels, labels on items that have several, or
+            cross-validated predictions there were.
+        laws: float64 `[K, K]`, by true class the distribution of a given label.
+        low, high: float64 `[K, K]`, the interval of `laws`; it contains 0 where a value is below
+            0.005.
+        class_shares: float64 `[K]`, shares of the true classes.
         wrong_rate: share of labels that are wrong, 0 to 1.
-        alpha: of uniform noise with as many wrong labels: noisy labels drawn for each clean one; without a value
-            where labels are no better than drawn at random.
-        worth: clean examples that the items stand for: how much their labels tell of the classes.
-        warnings: what its reader should know.
-        is_doubtful: whether it is not to be trusted, as the first warning says.
-        rows: labels in doubt; None where items were not looked at one by one.
+        alpha: of uniform noise with as many wrong labels: noisy labels drawn for each clean one;
+            without a value if labels are no better than random.
+        worth: the number of items with clean labels that would say as much about the classes.
+        warnings: what a reader should know.
+        is_doubtful: whether the estimate is not to be trusted, as the first warning then says.
+        rows: which labels are probably wrong; None if items were not looked at one by one.
     """
 
     source: Source
@@ -71,10 +76,11 @@ class NoiseEstimate:
     rows: DoubtfulRows | None = field(default=None, repr=False)
 
     def noise(self) -> tuple[float, Matrix]:
-        """Return the noise as a dilution: `alpha`, and the matrix `[K, K]` of the noisy labels' distribution.
+        """Return the noise as a dilution: `alpha`, and the matrix of noisy labels, `[K, K]`.
 
-        `1/(1+alpha)` of the labels are clean and the rest drawn from the matrix, which gives `laws`. The
-        division into the two is that of uniform noise, as far as no class has fewer right labels.
+        A share `1/(1+alpha)` of the labels is clean, and the rest is drawn from the matrix, which
+        together gives `laws`. The clean share is that of uniform noise with as many wrong labels,
+        or the share of right labels in the class with the fewest, if that is lower.
         """
         num_classes = len(self.laws)
         wrong = self.wrong_rate.value or 0.0
@@ -100,12 +106,14 @@ def estimate_from(
     is_doubtful: bool = False,
     rows: DoubtfulRows | None = None,
 ) -> NoiseEstimate:
-    """Return the estimate behind draws of the matrix.
+    """Return the estimate that draws of the matrix give.
 
     Arguments:
-        draws: `[K, K]` each; shares: `[K]` each, of true classes, as many.
-        laws: the best single value of the matrix.
-        The rest: as of `NoiseEstimate`.
+        draws: float64 `[K, K]` each.
+        shares: float64 `[K]` each, shares of the true classes; as many as draws.
+        laws: float64 `[K, K]`, the best single value of the matrix.
+
+    The other arguments are those of `NoiseEstimate`.
     """
     stack, weights = np.stack(draws), np.stack(shares)
     num_classes = len(laws)
@@ -138,7 +146,10 @@ def estimate_from(
 
 
 def _clean_share(wrong: Array, num_classes: int) -> Array:
-    """Return the share of clean labels of uniform noise with a share `wrong` of wrong ones; below 0 beyond random labels."""
+    """Return the share of clean labels under uniform noise, of which a share `wrong` is wrong.
+
+    It is below 0 if more labels are wrong than random ones would be.
+    """
     return np.asarray(1 - wrong * num_classes / (num_classes - 1))
 
 
@@ -148,21 +159,27 @@ def _around(value: float | None, draws: Array) -> Predicted:
 
 
 def _worth(stack: Array, laws: Matrix, num_items: int, num_labels: int) -> Predicted:
-    """Return what the items' labels are worth in clean examples.
+    """Return how many items with clean labels would say as much about the classes.
 
-    Random differences between rows look like information; what the draws have of it on average is taken off them.
+    Random differences between the rows of a draw look like information. So the interval keeps its
+    width and is moved to the best value.
     """
     per_item = max(1, round(num_labels / num_items))
     step = max(1, len(stack) // _MOST_DRAWS_OF_WORTH)
-    told = np.array([labels_information(matrix, per_item) for matrix in stack[::step]])
+    informations = np.array([labels_information(matrix, per_item) for matrix in stack[::step]])
     best = labels_information(laws, per_item)
-    centred = np.clip(told - told.mean() + best, 0, 1)
+    centred = np.clip(informations - informations.mean() + best, 0, 1)
     found = interval_of(num_items * centred)
     return Predicted(num_items * best, found.low, found.high)
 
 
 def likeliest(posterior: Array, given: NDArray[np.int64]) -> DoubtfulRows:
-    """Return the rows behind the probabilities of each class `[N, K]` and the labels given `[N]`."""
+    """Return how probable it is that each label is wrong.
+
+    Arguments:
+        posterior: float64 `[N, K]`, probabilities of the true class.
+        given: int64 `[N]`, given labels.
+    """
     return DoubtfulRows(
         given=given,
         suggested=posterior.argmax(axis=1),
@@ -171,7 +188,7 @@ def likeliest(posterior: Array, given: NDArray[np.int64]) -> DoubtfulRows:
 
 
 def alpha_text(found: Predicted) -> str:
-    """Return `alpha` with its interval in words."""
+    """Return `alpha` with its interval as text."""
     if found.value is None or not math.isfinite(found.value):
         return "without bound"
     high = "no bound" if found.high is None else f"{found.high:.3g}"

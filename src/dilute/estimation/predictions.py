@@ -1,4 +1,4 @@
-"""Predictions of labels by models that have not seen them: cross-validation, calibrated on the labels themselves."""
+"""Predictions of labels by models that were trained without them: calibrated cross-validation."""
 
 from __future__ import annotations
 
@@ -35,19 +35,23 @@ def cross_validated(
     device: torch.device | None = None,
     on_progress: Callable[[str], object] = lambda text: None,
 ) -> Array:
-    """Return float64 `[N, K]`: for each item the probabilities of its given label, by a model that was trained without it.
+    """Return the probabilities of each item's given label, by a model trained without that item.
 
-    Five folds. How long is trained is chosen among 2, 6 and 18 passes by the likelihood of the first
-    fold's labels, noisy as they are; one temperature makes the probabilities likeliest for all.
+    There are five folds. Models are trained for 2, 6 or 18 passes: the number under which the
+    first fold's labels, noisy as they are, are likeliest. One temperature then makes the labels of
+    all folds likeliest.
 
     Arguments:
-        labelled: items with the labels as given.
+        labelled: N items with labels as given, N ≥ 50.
         model: a name or `module:callable`.
         seed: of folds, initialisation and order.
-        device: the CPU if None.
-        on_progress: told what is trained next.
+        device: where to train; the CPU if None.
+        on_progress: called with a line of text before each model is trained.
 
-    Errors: `DataError` for fewer items than 10 a fold; those of `fresh_model` and `train`.
+    Returns:
+        float64 `[N, K]`, each row summing to 1.
+
+    Errors: `DataError` for fewer than 50 items; those of building and training the model.
     """
     if len(labelled) < 10 * _NUM_FOLDS:
         raise DataError(
@@ -79,7 +83,7 @@ def _logits(
     seed: int,
     device: torch.device,
 ) -> Array:
-    """Return the logits of the items `fold` by a model that is trained on the rest."""
+    """Return logits `[M, K]` of the items `fold` (int64 `[M]`) by a model trained on the others."""
     is_left_out = np.zeros(len(labelled), dtype=bool)
     is_left_out[fold] = True
     rest = DilutedSet(labelled, 0.0, rows=np.flatnonzero(~is_left_out))
@@ -96,7 +100,7 @@ def _logits(
 
 
 def _calibrated(logits: Array, labels: NDArray[np.int64]) -> tuple[float, float]:
-    """Return the temperature at which `labels` are likeliest, and their mean negative log-likelihood."""
+    """Return the temperature at which `labels` are likeliest, and their NLL per label there."""
 
     def nll(log_temperature: float) -> float:
         logs = log_softmax(logits / math.exp(log_temperature), axis=1)

@@ -1,4 +1,4 @@
-"""Tables of labels that users bring: trusted ones, and those of annotators."""
+"""Reading users' tables of labels: trusted labels, and labels by annotators."""
 
 from __future__ import annotations
 
@@ -16,17 +16,23 @@ _SHOWN = 5
 
 
 def read_trusted(
-    path: Path, num_items: int, class_names: Sequence[str], names: Sequence[str] | None = None
+    path: Path | str,
+    num_items: int,
+    class_names: Sequence[str],
+    names: Sequence[str] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return rows and true labels of a trusted subset, int64 `[M]` each, from a CSV file with `row` or `file`, and `label`.
+    """Return rows and true labels of a trusted subset, int64 `[M]` each, from a CSV file.
 
     Arguments:
-        num_items: in the data set: rows count from 0.
-        class_names: labels are given by name, or by number.
-        names: the file behind each row, if rows have files.
+        path: a CSV file with the columns `label` and either `row` or `file`.
+        num_items: how many items the data set has; rows count from 0.
+        class_names: K names; a label is one of them, or a number from 0.
+        names: the file name of each row, if rows have files.
 
-    Errors: `EstimateError` for a file that cannot be read, items or labels that are not known, or an item twice.
+    Errors: `EstimateError` for a file that cannot be read, items or labels that the data set does
+        not have, or an item that is named twice.
     """
+    path = Path(path)
     table = _read(path)
     if "label" not in table or not ({"row", "file"} & table.keys()):
         raise EstimateError(
@@ -47,7 +53,8 @@ def read_trusted(
         unknown = [cell for cell, row in zip(table["row"], rows, strict=True) if row < 0]
     if unknown:
         raise EstimateError(
-            f"{path} names {len(unknown)} items that the data do not have ({', '.join(unknown[:_SHOWN])}); "
+            f"{path} names {len(unknown)} items that the data do not have "
+            f"({', '.join(unknown[:_SHOWN])}); "
             + (
                 f"rows are 0 to {num_items - 1}"
                 if "row" in table
@@ -66,23 +73,26 @@ def read_trusted(
 
 
 def read_annotations(
-    path: Path, num_items: int | None = None, class_names: Sequence[str] | None = None
+    path: Path | str, num_items: int | None = None, class_names: Sequence[str] | None = None
 ) -> tuple[Annotations, list[str], tuple[str, ...]]:
-    """Return a table of annotations from a CSV file with `item`, `annotator` and `label`; the items' names; the classes' names.
+    """Return annotations from a CSV file, the names of the items, and the names of the classes.
 
     Arguments:
-        num_items: of the data set that the items are rows of, from 0; None if there is none, and items have any
-            names.
-        class_names: of that data set; else the labels that there are.
+        path: a CSV file with the columns `item`, `annotator` and `label`.
+        num_items: how many items the data set has, if items are its rows, counted from 0; None if
+            there is no data set, and items may have any names.
+        class_names: names of the data set's classes; if None, the labels in the file.
 
-    Errors: `EstimateError` for a file that cannot be read, items or labels that are not known, or what
-        `Annotations` refuses.
+    Errors: `EstimateError` for a file that cannot be read, items or labels that are not known; and
+        those of `Annotations`.
     """
+    path = Path(path)
     table = _read(path)
     missing = [name for name in ("item", "annotator", "label") if name not in table]
     if missing:
         raise EstimateError(
-            f"{path} lacks the column {' and '.join(missing)}; it must have item, annotator and label"
+            f"{path} lacks the column {' and '.join(missing)}; "
+            "it must have item, annotator and label"
         )
     if num_items is None:
         names = sorted(
@@ -97,8 +107,8 @@ def read_annotations(
         ]
         if unknown:
             raise EstimateError(
-                f"{path} names {len(unknown)} items that the data do not have ({', '.join(unknown[:_SHOWN])}); rows are "
-                f"0 to {num_items - 1}"
+                f"{path} names {len(unknown)} items that the data do not have "
+                f"({', '.join(unknown[:_SHOWN])}); rows are 0 to {num_items - 1}"
             )
         items = np.array([int(cell) for cell in table["item"]], dtype=np.int64)
     classes = tuple(class_names) if class_names is not None else tuple(sorted(set(table["label"])))
@@ -148,7 +158,8 @@ def _labels(path: Path, cells: Sequence[str], class_names: Sequence[str]) -> NDA
     unknown = [cell for cell in cells if cell not in places and cell not in numbers]
     if unknown:
         raise EstimateError(
-            f"{path} has {len(unknown)} labels that are no class ({', '.join(unknown[:_SHOWN])}); classes are "
-            f"{', '.join(list(class_names)[:10])}{', …' if len(class_names) > 10 else ''}, or 0 to {len(class_names) - 1}"
+            f"{path} has {len(unknown)} labels that are no class ({', '.join(unknown[:_SHOWN])}); "
+            f"classes are {', '.join(list(class_names)[:10])}"
+            f"{', …' if len(class_names) > 10 else ''}, or 0 to {len(class_names) - 1}"
         )
     return np.array([places.get(cell, numbers.get(cell, -1)) for cell in cells], dtype=np.int64)

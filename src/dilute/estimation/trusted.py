@@ -1,4 +1,4 @@
-"""The noise from a trusted subset: what is given where the truth is known."""
+"""The noise from a trusted subset: given labels compared with true ones."""
 
 from __future__ import annotations
 
@@ -13,27 +13,32 @@ from dilute.noise import Matrix
 
 _NUM_DRAWS = 400
 _STRENGTHS = np.geomspace(0.3, 3000, 41)
-FEWEST = 20
+_FEWEST = 20
 
 
 def posterior_of_trusted(
     given: NDArray[np.int64], truth: NDArray[np.int64], num_classes: int, seed: int = 0
 ) -> tuple[list[Matrix], list[Array], Matrix]:
-    """Return draws of the noise matrix and of the class shares, and the matrix's mean, from items whose truth is known.
+    """Return draws and the mean of the noise matrix, from items whose true label is known.
 
-    A row is Dirichlet around that of uniform noise with the wrong labels of all classes together; how close it
-    keeps to that is the value that makes the counts likeliest. The trusted items must be a random part of all.
+    Each row of the matrix has a Dirichlet prior around uniform noise, whose rate comes from the
+    wrong labels of all classes together. How strong that prior is, is chosen so that the counts
+    are likeliest. The trusted items must be a random sample of all items.
 
     Arguments:
-        given, truth: int64 `[M]`, labels 0 to K−1; at least 20.
+        given, truth: int64 `[M]`, given and true labels, 0 to K − 1; M ≥ 20.
         num_classes: K.
         seed: of the draws.
 
-    Errors: `EstimateError` for fewer.
+    Returns:
+        draws of the matrix, float64 `[K, K]` each; draws of the class shares, `[K]` each; the
+        matrix's mean.
+
+    Errors: `EstimateError` for fewer than 20 labels.
     """
-    if len(given) < FEWEST:
+    if len(given) < _FEWEST:
         raise EstimateError(
-            f"{len(given)} trusted labels are too few; give {FEWEST} or more, drawn at random"
+            f"{len(given)} trusted labels are too few; give {_FEWEST} or more, drawn at random"
         )
     counts = np.zeros((num_classes, num_classes))
     np.add.at(counts, (truth, given), 1)
@@ -52,7 +57,7 @@ def posterior_of_trusted(
 
 
 def _prior(right: float, num_classes: int) -> Matrix:
-    """Return the matrix of uniform noise with a share `right` of right labels, no entry being 0."""
+    """Return the matrix of uniform noise with a share `right` of right labels; no entry is 0."""
     right = min(max(right, 1e-4), 1 - 1e-4)
     rows = np.full((num_classes, num_classes), (1 - right) / (num_classes - 1))
     np.fill_diagonal(rows, right)
@@ -60,7 +65,7 @@ def _prior(right: float, num_classes: int) -> Matrix:
 
 
 def _strength(counts: Matrix, prior: Matrix) -> float:
-    """Return how many labels a row's prior counts for: the value under which the counts are likeliest."""
+    """Return as how many labels a row's prior counts, so that the counts are likeliest."""
     totals = counts.sum(axis=1)
 
     def likelihood(strength: float) -> float:

@@ -1,4 +1,4 @@
-"""An estimate as files: for programs, for people, and for other commands."""
+"""An estimate written to files: for programs, for people, and for other commands."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from dilute.data import LabelledSet
 from dilute.estimation.matrix_picture import draw_estimate
 from dilute.estimation.noise_estimate import NoiseEstimate
-from dilute.files import write_file
+from dilute.files import as_path, make_folder, write_file
 
 PROBABLY = 0.5
-"""The probability of being wrong above which a row is in the file of rows."""
+"""Rows whose label is wrong with a higher probability than this are written to the file of rows."""
 
 
 def document(found: NoiseEstimate) -> dict[str, Any]:
-    """Return an estimate as JSON-able values; rows as their number alone."""
+    """Return an estimate as values that JSON can hold; of the rows only how many are wrong."""
     alpha, matrix = found.noise()
     values: dict[str, Any] = {
         "source": found.source,
@@ -46,18 +46,20 @@ def document(found: NoiseEstimate) -> dict[str, Any]:
 
 
 def write_estimate(
-    found: NoiseEstimate, folder: Path, names: Sequence[str] | None = None
+    found: NoiseEstimate, folder: Path | str, names: Sequence[str] | None = None
 ) -> dict[str, str]:
-    """Write an estimate into `folder`, and return the files by what they are.
+    """Write an estimate into `folder`, and return the paths of the files by what they hold.
 
-    `estimate.json` has the numbers; `noise.json` the matrix of noisy labels for `--confusion`; `matrix.png` the picture;
-    `rows.csv` the rows that are probably wrong, the surest first.
+    `numbers` is `estimate.json`; `noise` is `noise.json`, the matrix of noisy labels for
+    `--confusion`; `picture` is `matrix.png`; `rows` is `rows.csv`, the rows that are probably
+    wrong, the surest first.
 
     Arguments:
-        names: of the items, written beside their row.
+        names: names of the items, written beside their row.
 
     Errors: `StoreError` if a file cannot be written.
     """
+    folder = make_folder(as_path(folder))
     files = {
         "numbers": folder / "estimate.json",
         "noise": folder / "noise.json",
@@ -75,12 +77,13 @@ def write_estimate(
 
 
 def write_trusted(
-    labelled: LabelledSet, rows: NDArray[np.int64], truth: NDArray[np.int64], path: Path
+    labelled: LabelledSet, rows: NDArray[np.int64], truth: NDArray[np.int64], path: Path | str
 ) -> None:
-    """Write the trusted items as a data set of their own, that `npz:` reads.
+    """Write the trusted items as a data set of their own, which `npz:` reads.
 
     Arguments:
         rows, truth: int64 `[M]`, which items, and their true labels.
+        path: the `.npz` file to write.
 
     Errors: `StoreError` if it cannot be written.
     """
@@ -89,7 +92,7 @@ def write_trusted(
         inputs = inputs.transpose(0, 2, 3, 1)
         inputs = inputs[..., 0] if inputs.shape[-1] == 1 else inputs
     labels = np.array(labelled.class_names)[truth]
-    write_file(path, lambda file: np.savez_compressed(file, x=inputs, y=labels))
+    write_file(as_path(path), lambda file: np.savez_compressed(file, x=inputs, y=labels))
 
 
 def _rows(found: NoiseEstimate, names: Sequence[str] | None) -> str:

@@ -1,4 +1,4 @@
-"""How many clean labels a batch of noisy visits is worth: the two readings of *effective batch size*."""
+"""Two meanings of the *effective batch size* of a batch of noisy visits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dilute.dilution import Copies
 
 
 def clean_examples(batch_size: float, copies: Copies, alpha: float) -> float:
-    """Return the effective batch that counts clean examples: `b·g/(1 + alpha)` for visits with g labels, at most b.
+    """Return the effective batch that counts clean examples, at most b.
+
+    It is `b·g/(1 + alpha)` for visits with g labels.
 
     Arguments:
         batch_size: visits in a batch, b.
@@ -23,11 +25,12 @@ def clean_examples(batch_size: float, copies: Copies, alpha: float) -> float:
 def signal_over_noise(batch_size: float, copies: Copies, alpha: float) -> float:
     """Return the effective batch with as much signal over noise: `b·g/(1 + alpha)²`, at most b.
 
-    Noise shortens the mean gradient by `1 + alpha` while single labels stay as noisy as they were, so
-    that the noise scale `tr(S)/|G|²` grows by the square; g labels in a visit divide it by g. Arguments
-    as for `clean_examples`.
+    Noise shortens the mean gradient by `1 + alpha` while single labels stay as noisy as they were,
+    so that the noise scale `tr(S)/|G|²` grows by the square; g labels in a visit divide it by g.
+    Arguments as for `clean_examples`.
 
-    Source: ours; it holds where the drawn labels' own mean gradient vanishes, as before the first step.
+    Source: ours; it holds where the drawn labels' own mean gradient vanishes, as before the first
+        step.
     """
     return batch_size * min(1.0, _labels(copies, alpha) / (1 + alpha) ** 2)
 

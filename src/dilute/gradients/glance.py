@@ -1,4 +1,4 @@
-"""A quick look at the gradient in mid-training."""
+"""A quick measurement of the gradient during training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class GradientPoint:
     """The gradient at one point of a run.
 
     Attributes:
-        length: `|G|`, the length of the mean gradient; None where the estimate of its square is not above 0.
+        length: `|G|`, the length of the mean gradient; None where the estimate of its square is not
+            above 0.
         noise_scale: `tr(S)/|G|²` of visits as the run makes them, in visits.
         label_noise_scale: the same for visits to single labels.
     """
@@ -40,7 +41,9 @@ def glance(
     seed: int,
     device: torch.device,
 ) -> GradientPoint:
-    """Return length and noise scale of the gradient, from about `num_images` images and a few single visits.
+    """Return length and noise scale of the gradient.
+
+    They are estimated from about `num_images` images and a few single visits.
 
     Arguments:
         model: maps raw inputs to logits; nothing in it changes.

@@ -1,4 +1,4 @@
-"""The gradient at given weights: its parts, how long and which way they are, and how noisy visits are."""
+"""The gradient at given weights: length and direction of its parts, and how noisy visits are."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ class Sampling:
     Arguments:
         signal_batches: large batches, ≥ 4, for the mean gradient.
         signal_batch_size: images in each, ≥ 1.
-        noise_batches: small batches, ≥ 4, for the noise about it; an eighth of them where they have several
-            visits, whose noise then averages.
-        noise_batch_size: visits in each, ≥ 1; None for 1, or 32 if the model normalises over batches.
+        noise_batches: small batches, ≥ 4, for the noise about it; an eighth of them where they have
+            several visits, whose noise then averages.
+        noise_batch_size: visits in each, ≥ 1; None for 1, or 32 if the model normalises over
+            batches.
 
     Errors: `SpecError` for less.
     """
@@ -52,7 +53,7 @@ class Sampling:
                 raise SpecError(f"{name} = {value} cannot be; it must be at least {least}")
 
     def of_noise(self, probe: Probe) -> tuple[int, int]:
-        """Return how many small batches are taken of the model in `probe`, and of how many visits."""
+        """Return how many small batches the model in `probe` is given, and of how many visits."""
         size = self.noise_batch_size or probe.smallest_batch
         if size == 1:
             return self.noise_batches, size
@@ -67,7 +68,8 @@ class Signal:
         layer: its name; `""` for the whole model.
         num_parameters: how many.
         length: `|G|`, over all labels; None where the estimate of its square is not above 0.
-        clean_length, noise_length: `|G_clean|` over the right labels, `|G_noise|` over the drawn ones.
+        clean_length, noise_length: `|G_clean|` over the right labels, `|G_noise|` over the drawn
+            ones.
         cosine: between `G` and `G_clean`.
         surviving: the share of the signal that survives, `G·G_clean / |G_clean|²`.
     """
@@ -91,8 +93,8 @@ class VisitNoise:
         trace: `tr(S)`, the summed variance of the gradient of one visit.
         scale: the noise scale `tr(S)/|G|²`, in visits.
         layer_scales: the same by layer.
-        worth: how many visits to single clean labels have as much signal over noise as one of these,
-            at these weights: the noise scale of those over that of these.
+        worth: how many visits to single clean labels have as much signal over noise as one of
+            these, at these weights: the noise scale of those over that of these.
     """
 
     copies: Copies | str
@@ -134,10 +136,10 @@ def measure_gradients(
 ) -> GradientReport:
     """Return the mean gradient of `model` on `noisy` with its parts, and how noisy visits are.
 
-    The loss is cross-entropy. It is linear in its target, so that the mean gradient can be taken on the
-    distributions that labels were drawn from, `lambda·G_clean + (1 − lambda)·G_noise`, which is far
-    surer than the mean over drawn labels; noise is that of visits as training makes them. The model is
-    in training mode, so that dropout counts as noise.
+    The loss is cross-entropy. It is linear in its target, so that the mean gradient can be taken on
+    the distributions that labels were drawn from, `lambda·G_clean + (1 − lambda)·G_noise`, which is
+    far surer than the mean over drawn labels; noise is that of visits as training makes them. The
+    model is in training mode, so that dropout counts as noise.
 
     Arguments:
         model: maps raw inputs to logits, at the weights to look at; nothing in it changes.
@@ -146,12 +148,13 @@ def measure_gradients(
         sampling: how much to look at.
         seed: at which images and visits.
         device: where the model is; the CPU if None.
-        on_progress: told what is measured next.
+        on_progress: called with a line of text before each measurement.
 
-    Errors: `SpecError` for a set that is smaller than two large batches, or more memory than is sensible;
-        `ModelError` for a model without gradients, or with some that are not finite.
+    Errors: `SpecError` for a set that is smaller than two large batches, or more memory than is
+        sensible; `ModelError` for a model without gradients, or with some that are not finite.
 
-    Source: section 5 of the paper, *effective batch size*; McCandlish et al. 2018 (arXiv 1812.06162).
+    Source: section 5 of the paper, *effective batch size*; McCandlish et al. 2018 (arXiv
+        1812.06162).
     """
     device = device or torch.device("cpu")
     probe = Probe(model, cross_entropy, device, seed)
@@ -211,12 +214,12 @@ def class_scales(
     device: torch.device | None = None,
     on_progress: Callable[[str], object] = lambda text: None,
 ) -> list[Interval]:
-    """Return, for each kind of visit, the noise scale over the part of the gradient that tells classes apart.
+    """Return, for each kind of visit, the noise scale over the gradient that separates classes.
 
-    That part is what labels drawn without regard to the image would not give. For a network that starts at
-    the uniform distribution it is the whole gradient before the first step; for others, the whole gradient
-    also undoes their first guesses, which has nothing to do with the data. Arguments and errors are those
-    of `measure_gradients`, which takes several times as long.
+    That part is what labels drawn without regard to the image would not give. For a network that
+    starts at the uniform distribution it is the whole gradient before the first step; for others,
+    the whole gradient also undoes their first guesses, which has nothing to do with the data.
+    Arguments and errors are those of `measure_gradients`, which takes several times as long.
     """
     device = device or torch.device("cpu")
     probe = Probe(model, cross_entropy, device, seed)
@@ -240,20 +243,24 @@ def _check(noisy: NoisySet, probe: Probe, sampling: Sampling) -> None:
     size = max(sampling.signal_batch_size, sampling.of_noise(probe)[1])
     if noisy.n < 2 * size:
         raise SpecError(
-            f"a set of {noisy.n} images is too small for batches of {size}; it must have at least {2 * size}, "
-            "or take smaller batches"
+            f"a set of {noisy.n} images is too small for batches of {size}; it must have at least "
+            f"{2 * size}, or take smaller batches"
         )
     needed = 2 * sampling.signal_batches * probe.num_parameters * 4
     if needed > _MOST_BYTES:
         raise SpecError(
-            f"{sampling.signal_batches} gradients of {probe.num_parameters:,} parameters need {needed / 2**30:.1f} "
-            f"GiB; take at most {_MOST_BYTES // (8 * probe.num_parameters)} signal batches"
+            f"{sampling.signal_batches} gradients of {probe.num_parameters:,} parameters need "
+            f"{needed / 2**30:.1f} GiB; take at most {_MOST_BYTES // (8 * probe.num_parameters)} "
+            "signal batches"
         )
 
 
 @dataclass(frozen=True)
 class _Grams:
-    """Inner products of gradients of independent batches, `[C, C]` each: clean with clean, clean with noise, noise with noise."""
+    """Inner products of gradients of independent batches, `[C, C]` each.
+
+    They are of clean with clean, clean with noise, and noise with noise.
+    """
 
     clean: Array
     cross: Array
@@ -273,7 +280,9 @@ class _Grams:
 
 
 def _products(layers: Sequence[Layer], first: Tensor, second: Tensor) -> dict[str, Array]:
-    """Return `[C, C]`, the inner products of gradients `[C, D]` of two kinds, by layer, and for the whole model first.
+    """Return the inner products `[C, C]` of gradients `[C, D]` of two kinds.
+
+    By layer, with the whole model first.
 
     (By PyTorch, which keeps to the number of threads that the user gave, unlike NumPy.)
     """
@@ -327,7 +336,10 @@ def _visit_noise(
 
 
 def _worth(clean: Noise, visit: Noise, gram: _Grams, share: float) -> Interval:
-    """Return the noise scale of clean labels over that of visits; the interval is Student's in the logarithm."""
+    """Return the noise scale of clean labels over that of visits.
+
+    The interval is Student's, of the logarithm.
+    """
     mixed = gram.mixed(share)
     with np.errstate(invalid="ignore", divide="ignore"):
         without = np.log(moments.without_each(mixed) / moments.without_each(gram.clean))

@@ -1,4 +1,4 @@
-"""From gradients of batches to their signal and noise: unbiased estimates, and intervals that admit when they know little."""
+"""Signal and noise from gradients of batches: unbiased estimates with honest intervals."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def product_of_means(gram: Array) -> float:
     """Return the inner product of two mean gradients, unbiased, from that of independent batches.
 
     Arguments:
-        gram: `[C, C]`, the inner products of the gradients of C batches: entry (i, j) is the product of gradient i of one kind with gradient
-            j of the other (or the same) kind. Those of one and the same batch are left out, for there
-            the noise of the two is the same.
+        gram: `[C, C]`, the inner products of the gradients of C batches: entry (i, j) is the
+            product of gradient i of one kind with gradient j of the other (or the same) kind. Those
+            of one and the same batch are left out, for there the noise of the two is the same.
     """
     number = len(gram)
     return float(gram.sum() - np.trace(gram)) / (number * (number - 1))
 
 
 def length(gram: Array) -> float | None:
-    """Return the length of a mean gradient; None where the estimate of its square is not above 0."""
+    """Return the length of a mean gradient; None if its estimated square is ≤ 0."""
     squared = product_of_means(gram)
     return math.sqrt(squared) if squared > 0 else None
 
@@ -63,7 +63,7 @@ def jackknife_variance(without: Array) -> float:
 
 
 def jackknife_interval(value: float, without: Array) -> Interval:
-    """Return Student's interval of an estimate from its values without each of the batches, `[C]`."""
+    """Return Student's interval of an estimate, from its values without each batch, `[C]`."""
     if not (math.isfinite(value) and np.isfinite(without).all()):
         return UNKNOWN
     half = student(len(without)) * math.sqrt(jackknife_variance(without))
@@ -93,12 +93,12 @@ def noise(squares: Array, batch_size: int, gram: Array) -> Noise:
     Arguments:
         squares: `[N]`, squared lengths of the gradients of small batches.
         batch_size: visits in each of them.
-        gram: `[C, C]`, the inner products of the gradients of large batches, independent of the small ones
-            and with the same mean.
+        gram: `[C, C]`, the inner products of the gradients of large batches, independent of the
+            small ones and with the same mean.
 
-    A small batch's squared length has the mean `|G|² + tr(S)/b`, and the products of different large
-    batches have the mean `|G|²`. The interval is Fieller's, which has no upper end where `|G|²`
-    cannot be told from zero.
+    A small batch's squared length has the mean `|G|² + tr(S)/b`, and the products of different
+    large batches have the mean `|G|²`. The interval is Fieller's, which has no upper end where
+    `|G|²` cannot be distinguished from zero.
 
     Source: the simple noise scale of McCandlish et al. 2018 (arXiv 1812.06162), appendix A.
     """

@@ -22,7 +22,7 @@ _SMALLEST_BATCH_OF_BATCH_NORM = 32
 
 
 class Layer(NamedTuple):
-    """A module with parameters of its own: where they are among all laid end to end, and how many tensors they are."""
+    """A module with parameters of its own: its place among all, and how many tensors."""
 
     name: str
     start: int
@@ -62,14 +62,16 @@ class Probe:
 
     @property
     def smallest_batch(self) -> int:
-        """The smallest batch that the model takes in training as it takes others: 1, or 32 with batch normalisation."""
+        """The smallest batch for a usual training step: 1, or 32 with batch normalisation."""
         normalises = any(
             isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self._model.modules()
         )
         return _SMALLEST_BATCH_OF_BATCH_NORM if normalises else 1
 
     def gradients(self, batches: Iterable[Batch]) -> Tensor:
-        """Return float32 `[C, D]` on the CPU: the gradient of the loss of each batch, weighted as in training.
+        """Return the gradient of the loss of each batch, float32 `[C, D]` on the CPU.
+
+        Examples are weighted as in training.
 
         Errors: `ModelError` if one is not finite.
         """
@@ -81,7 +83,9 @@ class Probe:
         return answer
 
     def squared_lengths(self, batches: Iterable[Batch]) -> dict[str, NDArray[np.float64]]:
-        """Return by layer, and for the whole model, float64 `[N]`: the squared length of each batch's gradient.
+        """Return the squared length of each batch's gradient, float64 `[N]`.
+
+        By layer, and for the whole model.
 
         Errors: `ModelError` if one is not finite.
         """
@@ -101,7 +105,9 @@ class Probe:
         return {WHOLE: squares.sum(dim=1).numpy(), **of_layers}
 
     def trace(self, batches: Iterable[Batch], batch_size: int) -> tuple[float, float]:
-        """Return `tr(S)` of the gradient of one visit, from batches of `batch_size`, and the variance of the estimate.
+        """Return `tr(S)` of the gradient of one visit, and the variance of that estimate.
+
+        It is taken from batches of `batch_size`.
 
         Errors: `ModelError` if a gradient is not finite.
         """

@@ -1,7 +1,13 @@
-"""The law of dilution: what clean examples among noisy ones are worth, from theory and from runs."""
+"""The law of dilution: how accuracy depends on the number of clean examples and on label noise.
+
+The *worth* of an example among noisy labels is the number of examples with clean labels that would
+teach as much. It comes from theory (`worth`) and from runs (`fit_law`).
+"""
 
 from dilute.laws.evidence import Evidence, Setting, evidence_of
-from dilute.laws.fit import LEVEL, DilutionLaw, Predicted, fit_law, interval_of
+from dilute.laws.fit import fit_law
+from dilute.laws.fitted import DilutionLaw, Form
+from dilute.laws.predicted import LEVEL, Predicted, interval_of
 from dilute.laws.worth import (
     class_posterior,
     information_worth,
@@ -15,6 +21,7 @@ __all__ = [
     "LEVEL",
     "DilutionLaw",
     "Evidence",
+    "Form",
     "Predicted",
     "Setting",
     "class_posterior",

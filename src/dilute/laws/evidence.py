@@ -1,4 +1,4 @@
-"""What a law is fitted to: runs of one setting that differ in clean examples and amount of noise."""
+"""What a law is fitted to: runs of one setting with several sizes and amounts of noise."""
 
 from __future__ import annotations
 
@@ -55,16 +55,16 @@ class Setting(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Finished runs of one setting, one after the other.
+    """Finished runs of one setting.
 
     Attributes:
-        setting: what they share.
+        setting: what the runs have in common.
         num_clean: float64 `[M]`, training examples with their own label.
         alpha: float64 `[M]`, noisy examples per clean one; for replacement `rate / (1 − rate)`.
         accuracy: float64 `[M]`, on the test set, 0 to 1.
-        num_test: `[M]`, test examples behind each.
+        num_test: float64 `[M]`, test examples behind each accuracy.
         num_classes: K; None if not known.
-        seconds: float64 `[M]`, what each run took.
+        seconds: float64 `[M]`, the time that each run took.
     """
 
     setting: Setting
@@ -83,23 +83,24 @@ class Evidence:
 
     @cached_property
     def log_error(self) -> Array:
-        """float64 `[M]`: the logarithm of test error, of half an example where there is none."""
+        """float64 `[M]`: the logarithm of test error; no error counts as half a wrong example."""
         return np.asarray(np.log(np.maximum(1 - self.accuracy, 0.5 / self.num_test)))
 
     @property
     def has_information(self) -> bool:
-        """Whether it is known what labels tell of classes: not so for noise on images from elsewhere."""
+        """Whether `information` is known; it is not for noise on images of another data set."""
         return self.num_classes is not None and self.setting.noisy_images == "same"
 
     @cached_property
-    def told(self) -> Array:
+    def run_information(self) -> Array:
         """float64 `[M]`: `information` at each run's `alpha`."""
         return self.information(self.alpha)
 
     def information(self, alpha: Array) -> Array:
-        """Return `[M]`: what the labels of one clean example and its noisy ones tell of classes, in clean labels.
+        """Return how much a clean example's label and its noisy ones say about the class, `[M]`.
 
-        It is `information_worth`, interpolated between whole `alpha` for dilution; 0 where it is not known.
+        The unit is what a clean label says (`information_worth`). For dilution it is interpolated
+        between whole `alpha`. It is 0 where it is not known.
         """
         if not self.has_information:
             return np.zeros(len(alpha))
@@ -113,17 +114,18 @@ class Evidence:
     def _information(self, alpha: float) -> float:
         assert self.num_classes is not None
         if alpha not in self._informations:
-            # Structured noise is not defined for less alpha; what little noise says is taken from there.
+            # Structured noise is defined from some alpha on; below, the matrix of that one is used.
             least = self.num_classes * getattr(self.setting.pattern, "delta", 0.0)
             matrix = self.setting.pattern.matrix(self.num_classes, max(alpha, least) or 1.0)
             self._informations[alpha] = information_worth(matrix, alpha, self.setting.kind)
         return self._informations[alpha]
 
     def beyond(self, num_clean: float | None, alpha: float) -> str:
-        """Return what of a question lies outside the runs, in words; empty if nothing does.
+        """Return in words how a question lies outside the runs; empty if it lies inside.
 
         Arguments:
-            num_clean: None where it is not asked for, infinite where there is no bound.
+            num_clean: clean examples; None if the question has no size, infinite for no bound.
+            alpha: noisy examples per clean one.
         """
         parts = []
         low, high = float(self.num_clean.min()), float(self.num_clean.max())
@@ -134,10 +136,13 @@ class Evidence:
         return " and ".join(parts)
 
     def distance(self, num_clean: float | None, alpha: float) -> float:
-        """Return how far a question lies outside the runs, in logarithms of size and of `1 + alpha`; 0 inside.
+        """Return how far a question lies outside the runs: 0 inside.
+
+        The unit is that of the logarithms of size and of `1 + alpha`, which are added.
 
         Arguments:
-            num_clean: None where it is not asked for.
+            num_clean: clean examples; None if the question has no size.
+            alpha: noisy examples per clean one.
         """
         far = 0.0
         if num_clean is not None:
@@ -149,7 +154,7 @@ class Evidence:
         return far + max(math.log((1 + alpha) / (1 + self.alpha.max())), 0.0)
 
     def where(self, chosen: NDArray[np.bool_]) -> Evidence:
-        """Return the evidence of those runs alone."""
+        """Return the evidence of the runs `chosen` (bool `[M]`) alone."""
         return Evidence(
             self.setting,
             self.num_clean[chosen],
@@ -163,10 +168,11 @@ class Evidence:
 
 
 def evidence_of(records: Iterable[RunRecord]) -> dict[Setting, Evidence]:
-    """Return the evidence in finished runs, by setting, the most plentiful first.
+    """Return the evidence in finished runs by setting; the setting with the most runs first.
 
-    Of runs that differ in their recipe alone the one counts whose held-out labels are the likeliest.
-    The accuracy is that of the selected model, and of the last where none was selected.
+    Runs that differ in their recipe alone count once: the one under whose selected model the
+    held-out labels are likeliest. The accuracy is that of the selected model, or of the last where
+    none was selected.
     """
     noisy: dict[Setting, list[RunRecord]] = {}
     clean: dict[tuple[str, str, str], list[RunRecord]] = {}
@@ -207,7 +213,10 @@ def _alpha(record: RunRecord) -> float:
 
 
 def _accuracy(record: RunRecord) -> float | None:
-    """Return test accuracy; without a test set that on held-out clean labels, if they chose nothing."""
+    """Return accuracy on the test set, or without one on held-out clean labels.
+
+    The latter only if these labels did not select the model.
+    """
     found = record.accuracy
     accuracy = found.last if found.selected is None else found.selected
     if accuracy is None and record.spec.get("heldout_labels") == "clean" and len(record.curve) == 1:

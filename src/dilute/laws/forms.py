@@ -1,4 +1,4 @@
-"""The rival forms that a law can take: how error falls with clean examples, and what dilution leaves of them."""
+"""The rival forms of a law: how error falls with clean examples, and what noise leaves of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ Array = NDArray[np.float64]
 
 
 class Parameter(NamedTuple):
-    """A parameter of a form: the range that it may take, where a fit starts, and whether that is in logarithms."""
+    """A parameter of a form.
+
+    Fields:
+        lowest, highest: range that it may take.
+        start: value from which a fit starts.
+        is_logarithmic: whether a fit varies its logarithm.
+    """
 
     name: str
     lowest: float
@@ -22,13 +28,14 @@ class Parameter(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """Error against clean examples.
+    """How the error falls with the number of clean examples.
 
     Fields:
         name: for tables.
         formula: with `n_eff` for clean examples, and `chance` for the error of a blind guess.
-        parameters: in the order that `error` takes them.
-        error: from clean examples `[M]`, parameters and chance to error, 0 to 1, `[M]`.
+        parameters: in the order in which `error` takes them.
+        error: takes clean examples `[M]`, values of the parameters and `chance`; returns the
+            error `[M]`, 0 to 1.
     """
 
     name: str
@@ -38,11 +45,14 @@ class Curve(NamedTuple):
 
 
 class Dilution(NamedTuple):
-    """What one clean example among `alpha` noisy ones is worth.
+    """How many examples without noise one clean example among `alpha` noisy ones is worth.
 
     Fields:
-        worth: from alpha `[M]`, what labels tell of the class `[M]` (`Evidence.information`), and parameters to
-            worth `[M]`.
+        name: for tables.
+        formula: with `n` for clean examples; `told` is what `worth` takes as information.
+        parameters: in the order in which `worth` takes them.
+        worth: takes alpha `[M]`, how much the labels say about the class `[M]`
+            (`Evidence.information`) and values of the parameters; returns the worth `[M]`.
     """
 
     name: str
@@ -92,31 +102,31 @@ DILUTIONS = {
             "linear",
             "n / (1 + kappa·alpha)",
             (_KAPPA,),
-            lambda alpha, told, p: 1 / (1 + p[0] * alpha),
+            lambda alpha, info, p: 1 / (1 + p[0] * alpha),
         ),
         Dilution(
             "exponent",
             "n / (1 + kappa·alpha)^gamma",
             (_KAPPA, Parameter("gamma", 0.3, 3.0, 1.0, is_logarithmic=True)),
-            lambda alpha, told, p: (1 + p[0] * alpha) ** -p[1],
+            lambda alpha, info, p: (1 + p[0] * alpha) ** -p[1],
         ),
         Dilution(
             "saturating",
             "n · (share + (1 − share) / (1 + kappa·alpha))",
             (_KAPPA, Parameter("share", 0.0, 0.5, 0.01)),
-            lambda alpha, told, p: p[1] + (1 - p[1]) / (1 + p[0] * alpha),
+            lambda alpha, info, p: p[1] + (1 - p[1]) / (1 + p[0] * alpha),
         ),
         Dilution(
             "information",
             "n · told, told: what labels tell of the class, over what a clean label tells",
             (),
-            lambda alpha, told, p: told,
+            lambda alpha, info, p: info,
         ),
         Dilution(
             "identified",
             "n · (told + (1 − told) / (1 + kappa·alpha))",
             (_KAPPA,),
-            lambda alpha, told, p: told + np.maximum(1 - told, 0) / (1 + p[0] * alpha),
+            lambda alpha, info, p: info + np.maximum(1 - info, 0) / (1 + p[0] * alpha),
         ),
     )
 }

@@ -1,6 +1,7 @@
-"""What theory says of a noisy label's worth: how many clean examples an image with its labels stands for.
+"""How many examples with clean labels an image with noisy labels is worth, by theory.
 
-Three readings. They meet for clean labels (worth 1) and part from there; `docs/laws.md` derives them.
+There are three definitions of the worth: `worth`, `plain_worth` and `information_worth`. All are 1
+for a clean label and differ for noisy ones; `docs/laws.md` derives them.
 """
 
 from __future__ import annotations
@@ -22,21 +23,20 @@ _DRAWS = 20_000
 _MANY_LABELS = 1000
 _MOST_DRAWN = 4_000_000
 _MOST_PAIRS = 5000
-"""The logarithm of an impossible label's probability: times any count, the exponential of it is 0."""
 
 
 def worth(laws: Matrix, num_labels: float, doubt: Doubt = "all") -> float:
-    """Return the Fisher information of an image's labels over that of one clean label.
+    """Return the Fisher information of an image's labels, divided by that of one clean label.
 
-    It is the worth for training that knows the noise and uses labels as well as can be.
+    It is the worth for training that knows the noise and makes the best use of the labels. For
+    uniform noise and m classes in doubt it is exactly `1 / (1 + alpha·m/K)`.
 
     Arguments:
-        laws: float64 `[K, K]`, row-stochastic: by true class, the distribution of a label (`label_laws`).
+        laws: float64 `[K, K]`, row-stochastic: by true class, the distribution of a label
+            (`label_laws`).
         num_labels: labels per image, > 0.
-        doubt: between which classes the network hesitates evenly: `"all"`, as before training, or
-            `"pairs"`, any two alike, as a good network does.
-
-    For uniform noise and m classes in doubt it is exactly `1 / (1 + alpha·m/K)`.
+        doubt: the classes that are equally likely to the network: `"all"`, as before training, or
+            `"pairs"`, the average over any two, as for a good network.
     """
     if doubt == "all":
         return num_labels * _information(laws)
@@ -50,11 +50,12 @@ def worth(laws: Matrix, num_labels: float, doubt: Doubt = "all") -> float:
 def plain_worth(laws: Matrix, num_labels: float, doubt: Doubt = "all") -> float:
     """Return the worth for plain training, which takes the most frequent label for the class.
 
-    The signal is then how much more frequent the true label is than a rival's, and the noise how often
-    the two are drawn. Needs of examples are averaged over true classes and rivals; 0 where some rival is as
-    frequent as the truth, for then no amount of data helps.
+    The signal is then how much more frequent the true label is than another label, and the noise
+    is how often the two are drawn. The numbers of examples needed are averaged over true classes
+    and other labels. The worth is 0 if some label is as frequent as the true one: then no amount
+    of data helps. For uniform noise it equals `worth`.
 
-    Arguments: as for `worth`, which it equals for uniform noise.
+    Arguments: as for `worth`.
     """
     is_rival = ~np.eye(len(laws), dtype=bool)
     gaps = (np.diag(laws)[:, None] - laws)[is_rival]
@@ -78,18 +79,21 @@ def kappa(
     doubt: Doubt = "all",
     is_plain: bool = True,
 ) -> float:
-    """Return the kappa of `n_eff = n / (1 + kappa·alpha)` that theory gives; infinite where nothing is learned.
+    """Return the kappa of `n_eff = n / (1 + kappa·alpha)` by theory.
+
+    It is infinite if nothing is learned.
 
     Arguments:
         noise: the pattern.
         num_classes: K ≥ 2.
         alpha: noisy examples per clean one, > 0.
-        copies: labels per visit. Any number of drawn labels is worth the same, since an epoch shows every
-            label once; `"expected"` has no noise of labels, and a kappa of 0.
+        copies: labels per visit. Any number of drawn labels gives the same kappa, since an epoch
+            shows every label once; `"expected"` labels have no noise, and a kappa of 0.
         doubt: as for `worth`.
-        is_plain: plain training (`plain_worth`), or training that knows the noise (`worth`).
+        is_plain: True for plain training (`plain_worth`), False for training that knows the noise
+            (`worth`).
 
-    Errors: `NoiseError` for a pattern that cannot be.
+    Errors: `NoiseError` for a pattern that is not possible with these numbers.
     """
     if copies == "expected":
         return 0.0
@@ -101,79 +105,88 @@ def kappa(
 def information_worth(
     matrix: Matrix, alpha: float, kind: Kind = "dilution", seed: int = 0
 ) -> float:
-    """Return what a clean example and its noisy ones tell of classes, over what one clean label tells: mutual information.
+    """Return the mutual information of labels and class, divided by that of one clean label.
 
-    For dilution the labels are those of one image, its own and `alpha` drawn ones, and tell at most its class;
-    for replacement each of the `1 + alpha` labels has an image of its own.
+    The labels are those of a clean example and its `alpha` noisy ones. For dilution they belong to
+    one image and say at most what its class is. For replacement each of the `1 + alpha` labels has
+    an image of its own. All classes are taken to be equally frequent.
 
     Arguments:
         matrix: float64 `[K, K]`, the distribution of a noisy label by true class.
         alpha: noisy examples per clean one, ≥ 0; for dilution a whole number.
-        seed: of the draws (20,000, fewer of many classes) that the average for dilution is over.
-
-    Classes are taken to be equally frequent.
+        seed: of the random labels (20,000, fewer if there are many classes) that the value for
+            dilution is an average over.
     """
     num_classes = len(matrix)
     if alpha == 0:
         return 1.0
     if kind == "replacement":
         return (1 + alpha) * labels_information(label_laws(alpha, matrix), 1)
-    if alpha > _MANY_LABELS:  # where information falls as one over alpha
+    if alpha > _MANY_LABELS:  # from there on information falls as one over alpha
         return information_worth(matrix, _MANY_LABELS, kind, seed) * _MANY_LABELS / alpha
     truth, generator = _classes(num_classes, seed)
     counts = generator.multinomial(int(alpha), matrix[truth])
     counts[np.arange(len(truth)), truth] += 1
-    return _told(class_posterior(counts, matrix))
+    return _information_behind(class_posterior(counts, matrix))
 
 
 def labels_information(laws: Matrix, num_labels: int, seed: int = 0) -> float:
-    """Return what the labels of one item tell of its class, over what a clean label tells: mutual information, 0 to 1.
+    """Return the mutual information of an item's labels and its class, 0 to 1.
+
+    The unit is that of one clean label. All classes are taken to be equally frequent.
 
     Arguments:
-        laws: float64 `[K, K]`, by true class the distribution that every label is drawn from on its own.
+        laws: float64 `[K, K]`, by true class the distribution of each label, drawn independently.
         num_labels: labels of the item, ≥ 1.
-        seed: of the draws (20,000, fewer of many classes) that the average over more than one label is over.
-
-    Classes are taken to be equally frequent.
+        seed: of the random labels (20,000, fewer if there are many classes) that the value for
+            more than one label is an average over.
     """
     num_classes = len(laws)
     if num_labels == 1:
         shares = np.broadcast_to(laws.mean(axis=0), laws.shape)
         is_drawn = laws > 0
-        told = (laws[is_drawn] * np.log(laws[is_drawn] / shares[is_drawn])).sum() / num_classes
-        return float(told) / math.log(num_classes)
+        nats = (laws[is_drawn] * np.log(laws[is_drawn] / shares[is_drawn])).sum() / num_classes
+        return float(nats) / math.log(num_classes)
     truth, generator = _classes(num_classes, seed)
     counts = generator.multinomial(num_labels, laws[truth])
-    return _told(softmax(law_log_likelihood(counts, laws), axis=1))
+    return _information_behind(softmax(law_log_likelihood(counts, laws), axis=1))
 
 
 def _classes(num_classes: int, seed: int) -> tuple[NDArray[np.int64], np.random.Generator]:
-    """Return true classes of items to average over, and what to draw their labels from."""
+    """Return the true classes of items to average over, and a generator for their labels."""
     generator = np.random.default_rng(seeds.word(seed, "information"))
     return generator.integers(num_classes, size=min(_DRAWS, _MOST_DRAWN // num_classes)), generator
 
 
-def _told(posterior: NDArray[np.float64]) -> float:
-    """Return the information behind posteriors `[N, K]` of equally frequent classes, over the entropy of the class."""
+def _information_behind(posterior: NDArray[np.float64]) -> float:
+    """Return the mutual information behind class probabilities `[N, K]`, 0 to 1.
+
+    It is divided by the entropy of the class; classes are equally frequent.
+    """
     entropy = -(posterior * np.log(np.maximum(posterior, 1e-300))).sum(axis=1)
     return 1 - float(entropy.mean()) / math.log(posterior.shape[1])
 
 
 def class_posterior(counts: NDArray[np.int64], matrix: Matrix) -> NDArray[np.float64]:
-    """Return float64 `[N, K]`: the probability of each class given label counts of which one is the image's own; see `count_log_likelihood`."""
+    """Return float64 `[N, K]`: the probability of each class, given label counts `[N, K]`.
+
+    One of an image's labels is its own; see `count_log_likelihood`.
+
+    Arguments:
+        matrix: float64 `[K, K]`, the distribution of a noisy label by true class.
+    """
     return np.asarray(softmax(count_log_likelihood(counts, matrix), axis=1))
 
 
 def _information(rows: Matrix) -> float:
-    """Return the Fisher information of one label on the logits, over that of a clean label.
+    """Return the Fisher information of one label on the logits, divided by that of a clean label.
 
     Arguments:
-        rows: `[m, K]`, the label distributions of the m classes in doubt, evenly.
+        rows: `[m, K]`, the label distributions of the m classes in doubt, all equally likely.
     """
     size = len(rows)
-    centred = (
-        np.eye(size) - 1 / size
-    ) / size  # diag(p) − p pᵀ: also the information of a clean label
+    # diag(p) − p pᵀ, which is also the information of a clean label
+    centred = (np.eye(size) - 1 / size) / size
     change = centred @ rows
     seen = rows.mean(axis=0)
     is_seen = seen > 0

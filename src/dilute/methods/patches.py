@@ -97,7 +97,7 @@ def _learn_filters(patches: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def _respond(inputs: Tensor, kernels: Tensor, offsets: Tensor) -> Tensor:
-    """Return float32 `[B, F·pools²]`: responses over a threshold, averaged over the image's parts."""
+    """Return float32 `[B, F·pools²]`: responses over a threshold, by parts of the image."""
     size = kernels.shape[-1]
     mean = functional.avg_pool2d(inputs, size, 1).mean(dim=1, keepdim=True)
     square = functional.avg_pool2d(inputs.square(), size, 1).mean(dim=1, keepdim=True)

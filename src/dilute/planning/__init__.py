@@ -1,4 +1,4 @@
-"""What to collect: a pilot, a law, and prices turned into an answer."""
+"""What labels to collect: the answer from a pilot, the law that is fitted to it, and prices."""
 
 from dilute.planning.collection import Collection, Need, amount, plan_collection, rounded
 from dilute.planning.mix import Prices, Purchase, cheapest_ways, purchases

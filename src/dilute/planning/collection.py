@@ -1,4 +1,4 @@
-"""A law and a target turned into what to collect: how many labels, of which kind, and what to measure next."""
+"""From a law and a target to what to collect: how many labels, of which kind, and the next run."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ class Need:
     """What a target needs at one amount of noise.
 
     Attributes:
-        alpha: wrong labels drawn for each right one; noise_rate: the share of all labels that were drawn.
-        num_clean: examples that carry their own label, among the others.
+        alpha: wrong labels drawn for each right one.
+        noise_rate: the share of all labels that were drawn by the noise, 0 to 1.
+        num_clean: how many examples with their own label are needed, among the others.
         num_labels: all labels, `num_clean · (1 + alpha)`.
     """
 
@@ -38,7 +39,12 @@ class Need:
 
 @dataclass(frozen=True)
 class Checked:
-    """What comes of checking labels at hand: the share of them that are made right, and the accuracy to expect."""
+    """What checking labels at hand would do.
+
+    Attributes:
+        share: of the labels at hand that are made right, 0 to 1.
+        accuracy: to expect after that.
+    """
 
     share: float
     accuracy: Predicted
@@ -50,7 +56,8 @@ class NextRun:
 
     Attributes:
         num_clean, alpha: of the run.
-        width: of what the need may still be after it, as a share of today's, in logarithms and for the mean of runs.
+        width: of the interval of the need after that run, as a share of today's; in logarithms,
+            and for the mean of runs.
     """
 
     num_clean: float
@@ -60,19 +67,19 @@ class NextRun:
 
 @dataclass(frozen=True)
 class Collection:
-    """The answer to what should be collected.
+    """What should be collected to reach a target.
 
     Attributes:
         target: accuracy to reach, 0 to 1.
-        law: behind it.
-        in_hand: labels at hand; None if that was not said.
-        now: accuracy to expect of them; None likewise.
-        needs: by `alpha`.
-        ceiling: accuracy that no number of labels exceeds, as far as the fit tells.
+        law: the law that the answer comes from.
+        in_hand: how many labels are at hand; None if not given.
+        now: the accuracy to expect from these; None if not given.
+        needs: what the target needs, for each `alpha`.
+        ceiling: the accuracy that no number of labels exceeds, by extrapolation.
         checked: what checking labels at hand would do.
         purchases: what could be bought, cheapest first; empty without prices.
         next_run: what to measure next; None if no run would narrow the answer.
-        sentence: for whom it may concern.
+        sentence: the answer in a sentence or two.
     """
 
     target: float
@@ -99,26 +106,31 @@ def plan_collection(
     """Return what to collect so that a model like those of the law reaches `target`.
 
     Arguments:
+        law: a fitted law.
         target: accuracy, above that of a blind guess and below 1.
-        alphas: amounts of noise to answer for, wrong labels drawn for each right one; the first is that of the
-            labels at hand and of the source of noisy ones.
-        in_hand: labels at hand, right and wrong, ≥ 1.
+        alphas: amounts of noise to answer for, each ≥ 0: wrong labels drawn for each right one.
+            The first is that of the labels at hand and of the source of noisy ones.
+        in_hand: how many labels are at hand, right and wrong, ≥ 1.
         prices: of labels, if the cheapest purchase is wanted.
-        most_clean: clean examples that a next run could have; as many as the largest run so far if None.
+        most_clean: how many clean examples a next run could have; as many as the largest run so
+            far if None.
 
-    Errors: `LawError` for a target that cannot be, no or negative alphas, or no labels at hand.
+    Errors: `LawError` for a target that is impossible, no or negative alphas, or fewer than 1
+        label at hand.
     """
     law.check_target(target)
     if not alphas or not all(math.isfinite(alpha) and alpha >= 0 for alpha in alphas):
         raise LawError(
-            f"alphas {', '.join(f'{a:g}' for a in alphas) or 'none'} cannot be planned for; each must be a number ≥ 0"
+            f"alphas {', '.join(f'{a:g}' for a in alphas) or 'none'} cannot be planned for; "
+            "each must be a number ≥ 0"
         )
     if in_hand is not None and not in_hand >= 1:
         raise LawError(f"{in_hand:g} labels at hand cannot be; give 1 or more, or leave it out")
     alpha = alphas[0]
     if prices is not None and alpha == 0:
         raise LawError(
-            "prices of noisy labels need to know how noisy these are; give their alpha first, above 0"
+            "with prices, it must be known how noisy the noisy labels are; "
+            "give their alpha first, above 0"
         )
     needs = tuple(_need(law, target, one) for one in dict.fromkeys([0.0, *alphas]))
     bought = tuple(purchases(law, target, alpha, prices, in_hand or 0.0)) if prices else ()
@@ -157,13 +169,13 @@ def _checked(law: DilutionLaw, in_hand: float, alpha: float) -> list[Checked]:
 def _next_run(
     law: DilutionLaw, target: float, alpha: float, most_clean: float | None
 ) -> NextRun | None:
-    """Return the affordable run whose outcome goes most with the answer, over the draws of the law.
+    """Return the possible run whose outcome correlates most with the answer, over draws of the law.
 
-    Candidates have an `alpha` of the runs or the one asked for, and a size of the runs or up to eight times the largest,
-    where there are so many examples.
+    Candidates have an `alpha` of the runs or the one asked for. Their size is one of the runs', or
+    2, 4 or 8 times the largest if there are so many examples.
     """
     evidence = law.evidence
-    logs = np.log(law.needed_clean(target, with_runs=False) / law.worths(alpha))
+    logs = np.log(law.needed_by_draw(target, with_runs=False) / law.worth_by_draw(alpha))
     is_finite = np.isfinite(logs)
     if is_finite.mean() < 0.5 or logs[is_finite].std() < 1e-6:
         return None
@@ -177,7 +189,7 @@ def _next_run(
     ]
     best: NextRun | None = None
     for one_alpha in np.unique([*evidence.alpha, alpha]):
-        worths = law.worths(float(one_alpha))
+        worths = law.worth_by_draw(float(one_alpha))
         for size in candidates:
             outcome = np.log(
                 [
@@ -213,8 +225,8 @@ def _sentence(
     if need.num_labels.value is None:
         ceiling = law.ceiling()
         parts.append(
-            f"{goal} is out of reach of this model at this noise: by the law no number of labels brings more than "
-            f"{ceiling.value:.1%}."
+            f"{goal} is out of reach of this model at this noise: by the law no number of labels "
+            f"brings more than {ceiling.value:.1%}."
         )
         return " ".join(parts)
     kind = (
@@ -237,7 +249,7 @@ def _sentence(
 
 
 def amount(found: Predicted) -> str:
-    """Return a number with its interval in words, rounded to what it tells."""
+    """Return a number with its interval as text, rounded to two or three digits."""
     if found.value is None:
         return "more than any number"
     high = "no bound" if found.high is None else rounded(found.high)
@@ -245,7 +257,7 @@ def amount(found: Predicted) -> str:
 
 
 def rounded(value: float) -> str:
-    """Return a number with two digits that count, three where the first is a 1."""
+    """Return a number rounded to two significant digits, or three if the first is a 1."""
     if value == 0:
         return "0"
     digits = 2 if f"{value:e}"[0] != "1" else 3

@@ -1,4 +1,4 @@
-"""What labels to buy: clean or noisy ones, or a check of those at hand, all trained on as one set."""
+"""What labels to buy: clean or noisy ones, or a check of those at hand; all trained on together."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute.errors import LawError
-from dilute.laws import DilutionLaw, Predicted, interval_of
-from dilute.laws.fit import Form
+from dilute.laws import DilutionLaw, Form, Predicted, interval_of
 from dilute.noise import noise_rate
 
 Array = NDArray[np.float64]
@@ -24,14 +23,15 @@ _MOST_LABELS = 1e12
 
 @dataclass(frozen=True)
 class Prices:
-    """What labels cost, in any one currency.
+    """What labels cost, all in the same currency.
 
     Attributes:
-        clean: of a label that is right.
-        noisy: of one from the source whose `alpha` is planned for.
-        relabel: of making a label at hand right; None if that cannot be had.
+        clean: price of a label that is right.
+        noisy: price of a label from the noisy source that is planned for.
+        relabel: price of checking a label at hand and making it right; None if nobody does that.
 
-    Errors: `LawError` for a price that is not above 0, or a noisy label that costs no less than a clean one.
+    Errors: `LawError` for a price that is not above 0, or if a noisy label does not cost less than
+        a clean one.
     """
 
     clean: float
@@ -45,8 +45,8 @@ class Prices:
                 raise LawError(f"{name} price {price:g} cannot be; it must be a number above 0")
         if self.noisy >= self.clean:
             raise LawError(
-                f"noisy price {self.noisy:g} is not below clean price {self.clean:g}, so that noisy labels are never "
-                "worth buying; exchange the two, or plan without prices"
+                f"noisy price {self.noisy:g} is not below clean price {self.clean:g}, so that "
+                "noisy labels are never worth buying; exchange the two, or plan without prices"
             )
 
 
@@ -56,11 +56,12 @@ class Purchase:
 
     Attributes:
         name: what is done, in a few words.
-        clean_share: share of the bought labels that are clean ones.
-        checked_share: share of the labels at hand that are made right.
+        clean_share: share of the bought labels that are clean, 0 to 1.
+        checked_share: share of the labels at hand that are made right, 0 to 1.
         uses_hand: whether the labels at hand are trained on.
-        clean, noisy: labels to buy; checked: labels at hand to make right.
-        cost: of all; without a value where the target is out of reach.
+        clean, noisy: how many labels to buy.
+        checked: how many labels at hand to make right.
+        cost: of all that; without a value if the target is out of reach.
     """
 
     name: str
@@ -78,15 +79,20 @@ def purchases(
 ) -> list[Purchase]:
     """Return what can be bought to reach `target`, for each combination of shares, cheapest first.
 
-    Arguments:
-        target: accuracy to reach.
-        alpha: of the source of noisy labels and of those at hand, wrong ones drawn for each right one.
-        in_hand: labels at hand.
+    All labels are trained on as one set, whose `alpha` follows from the mix.
 
-    All labels are trained on as one set, whose `alpha` comes of the mix.
+    Arguments:
+        law: a fitted law.
+        target: accuracy to reach, 0 to 1.
+        alpha: noise of the noisy source and of the labels at hand: wrong labels drawn for each
+            right one, > 0.
+        prices: of labels.
+        in_hand: how many labels are at hand.
+
+    Errors: those of `DilutionLaw.check_target`.
     """
     law = replace(law, draws=law.draws[:_DRAWS])
-    wanted = law.needed_clean(target)
+    wanted = law.needed_by_draw(target)
     found = []
     for uses_hand in (False, True) if in_hand else (False,):
         can_check = uses_hand and prices.relabel is not None
@@ -96,7 +102,10 @@ def purchases(
 
 
 def cheapest_ways(found: list[Purchase]) -> list[Purchase]:
-    """Return the cheapest purchase of each name, cheapest first; mixes only if one is the cheapest of all."""
+    """Return the cheapest purchase of each name, cheapest first.
+
+    Of mixes of clean and noisy labels only that which is the cheapest of all, if one is.
+    """
     best: dict[str, Purchase] = {}
     for number, one in enumerate(found):
         if number == 0 or one.clean_share in (0.0, 1.0):
@@ -112,10 +121,11 @@ def _purchases(
     in_hand: float,
     checked_share: float,
 ) -> list[Purchase]:
-    """Return the purchase for every share of clean labels, the labels at hand (if any) being checked to one extent.
+    """Return the purchase for every share of clean labels among those bought.
 
     Arguments:
-        wanted: `[draws]`, clean examples that reach the target.
+        wanted: `[draws]`, how many examples without noise reach the target.
+        checked_share: share of the labels at hand that are made right.
     """
     rate = noise_rate(alpha)
     checked = checked_share * in_hand
@@ -154,7 +164,14 @@ def _purchases(
 
 
 def _least(worth: Callable[[Array], Array], goal: float) -> Array:
-    """Return, for each share of clean labels, how many labels to buy until they are worth `goal`; infinite if none do."""
+    """Return how many labels to buy, for each share of clean ones, until all are worth `goal`.
+
+    It is infinite if no number is enough.
+
+    Arguments:
+        worth: takes how many labels are bought for each share; returns what all labels are worth
+            together, in examples without noise.
+    """
     enough = worth(np.zeros(len(_CLEAN_SHARES))) >= goal
     most = np.full(len(_CLEAN_SHARES), _MOST_LABELS)
     never = worth(most) < goal

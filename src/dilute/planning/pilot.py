@@ -18,11 +18,11 @@ from dilute.sweeps import (
     Cluster,
     Plan,
     SweepProgress,
-    estimate,
+    estimate_seconds,
     make_plan,
     run_sweep,
     share,
-    standing,
+    stored_runs,
 )
 
 _SMALLEST_PER_CLASS = 5
@@ -38,7 +38,7 @@ _START_SECONDS = 3.0
 def pilot_alphas(
     alphas: Sequence[float], noise: NoisePattern, num_classes: int
 ) -> tuple[float, ...]:
-    """Return the amounts of noise that a pilot tries: none, and two that are evenly spaced in noise.
+    """Return the amounts of noise that a pilot tries: none, and two evenly spaced in noise.
 
     The highest is the highest of `alphas`, but at most 20: beyond that, small sets teach nothing.
 
@@ -255,9 +255,9 @@ class _Pilot:
         """Return by size how long its missing runs take, in wall time, from a few timed steps."""
         plan = self._plan(sizes)
         num_workers = len(share(self.workers, None, None))
-        timed = estimate(
+        timed = estimate_seconds(
             plan,
-            standing(plan, self.store).missing.values(),
+            stored_runs(plan, self.store).missing.values(),
             workers=num_workers,
             on_kind=lambda kind: self.on_note(f"timing {kind}"),
         )

@@ -1,4 +1,4 @@
-"""A plan as a picture: accuracy against labels, and what the mix of labels costs."""
+"""A plan as a picture: accuracy against labels, and the cost of each mix of labels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dilute.figures import COLOURS, save
+from dilute.files import as_path
 from dilute.planning.collection import Collection, rounded
 
 if TYPE_CHECKING:
@@ -17,8 +18,11 @@ _POINTS = 25
 _SMALL: Any = {"fontsize": 8}
 
 
-def draw_plan(found: Collection, path: Path) -> None:
-    """Draw the law with its runs and the target, and beside it the trade-off where there are prices, as PNG or SVG.
+def draw_plan(found: Collection, path: Path | str) -> None:
+    """Draw the law with its runs and the target, and beside it, if there are prices, the costs.
+
+    Arguments:
+        path: the PNG or SVG file to write.
 
     Errors: `StoreError` if the file cannot be written.
     """
@@ -32,11 +36,11 @@ def draw_plan(found: Collection, path: Path) -> None:
     _draw_law(axes[0], found)
     if has_costs:
         _draw_costs(axes[1], found)
-    save(figure, path)
+    save(figure, as_path(path))
 
 
 def _draw_law(axes: Axes, found: Collection) -> None:
-    """Draw accuracy against labels, a line with its band for each `alpha` of the plan, and the runs at these."""
+    """Draw accuracy against labels: a line with its band for each `alpha`, and its runs as dots."""
     evidence = found.law.evidence
     lowest = float(evidence.num_clean.min())
     needed = [need.num_clean.value for need in found.needs if need.num_clean.value]
@@ -78,7 +82,7 @@ def _draw_law(axes: Axes, found: Collection) -> None:
 
 
 def _draw_costs(axes: Axes, found: Collection) -> None:
-    """Draw the cost of reaching the target against the share of clean labels among those bought."""
+    """Draw the cost of the target against the share of clean labels among those bought."""
     kinds = [(False, "bought labels alone"), (True, "with the labels at hand")]
     best = found.purchases[0]
     for number, (uses_hand, name) in enumerate(kinds):

@@ -109,7 +109,7 @@ class Material:
         """
         names = {"data": self.splits.name}
         if self.given_noisy is None and (self.given_pool is not None or self._names_a_pool):
-            names["noisy_images"] = getattr(self.pool, "name", "") or self.given.noisy_images
+            names["noisy_images"] = _name_of(self.pool, self.given)
         if all(getattr(self.given, field) == name for field, name in names.items()):
             return self.given
         return self.given.model_copy(update=names)
@@ -129,9 +129,12 @@ class Material:
         )
         if not (has_data and has_pool):
             return None
-        if self.given_splits is None:
-            return self.given
-        return self.given.model_copy(update={"data": self.given_splits.name})
+        names = {}
+        if self.given_splits is not None:
+            names["data"] = self.given_splits.name
+        if self.given_pool is not None and self.given_noisy is None:
+            names["noisy_images"] = _name_of(self.given_pool, self.given)
+        return self.given.model_copy(update=names)
 
     @property
     def may_have_test(self) -> bool:
@@ -257,3 +260,7 @@ class Material:
 
     def _reading_for(self, name: str) -> Reading:
         return reading_for(name, self.reading, self.read_together)
+
+
+def _name_of(pool: ImageSource | None, spec: RunSpec) -> str:
+    return getattr(pool, "name", "") or spec.noisy_images

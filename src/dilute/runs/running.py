@@ -62,7 +62,7 @@ class Execution:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainedNetwork:
     """A record and what was trained: the network as the last step left it, and the selected weights.
 
     `selected_weights` is empty where nothing selected.
@@ -85,11 +85,11 @@ def run_one(run: RunSpec | Material, execution: Execution = Execution()) -> Fit:
     Errors: `DiluteError`s for what the user can fix; `Interrupted` if asked to stop. A failure inside
         training gives a record with status `failed`, and on ranks other than 0 a `WorldError`.
     """
-    outcome = train_material(run if isinstance(run, Material) else Material.of(run), execution)
-    return Fit.of_training(outcome.record, outcome.network, outcome.selected_weights)
+    done = train_material(run if isinstance(run, Material) else Material.of(run), execution)
+    return Fit.of_training(done.record, done.network, done.selected_weights)
 
 
-def train_material(material: Material, execution: Execution) -> Outcome:
+def train_material(material: Material, execution: Execution) -> TrainedNetwork:
     """Do what `run_one` does, and return the last and the selected weights side by side."""
     started, clock, code = datetime.now(UTC), time.perf_counter(), code_hash()
     commit = source_commit()
@@ -153,7 +153,7 @@ def train_material(material: Material, execution: Execution) -> Outcome:
             spec, trained, heldout, finished=message is None and trained.status == "done"
         ),
     )
-    return Outcome(record, model, trained.selected_weights)
+    return TrainedNetwork(record, model, trained.selected_weights)
 
 
 def failed_record(

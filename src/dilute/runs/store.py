@@ -30,7 +30,7 @@ from dilute.runs.network import build_network
 from dilute.runs.pack import PACK, packed_line, packed_state, read_pack, write_pack
 from dilute.runs.record import RunRecord
 from dilute.runs.result import Fit
-from dilute.runs.running import Execution, Outcome, train_material
+from dilute.runs.running import Execution, TrainedNetwork, train_material
 from dilute.runs.spec import RunSpec
 from dilute.runs.table import Row, frame, read_cache, row_of, write_cache
 from dilute.training import Scaled, load_weights, save_weights
@@ -48,8 +48,8 @@ class Store:
     (weights) and, while a run is unfinished, `KEY.checkpoint.safetensors`. The hidden
     `.table.parquet` makes `table` fast and can be deleted at any time.
 
-    `pack` puts all records into the one file `records.jsonl`, which is read like the files that it
-    replaces. A record that has a file of its own as well is the one in its file.
+    `pack` puts all records into one file, `records.jsonl`. A record that is in it and also has a file
+    of its own is read from the latter.
 
     Arguments:
         folder: created, if missing, when the first file is written; one that cannot be written to
@@ -107,19 +107,20 @@ class Store:
         Errors: `StoreError` for a record that cannot be read, and then nothing is changed; or if
             the store cannot be written to or another process is packing it.
         """
-        states = file_states(self.folder)
-        if not states:
+        names = record_names(self.folder)
+        if not names:
             return len(self._packed())
         with self._packing():
             lines = dict(self._packed())
-            for name in states:
-                path = self.folder / name
+            states = {}
+            for path in (self.folder / name for name in names):
+                states[path] = file_state(path)
                 if (text := read_text(path)) is not None:
                     lines[path.stem] = packed_line(text, path)
             write_pack(self.folder / PACK, lines)
-            for name, state in states.items():
-                if file_state(self.folder / name) == state:
-                    _remove(self.folder / name)
+            for path, state in states.items():
+                if file_state(path) == state:
+                    _remove(path)
         return len(lines)
 
     @contextmanager
@@ -131,10 +132,9 @@ class Store:
 
     def _packed(self) -> Mapping[str, bytes]:
         """Return the packed records' lines by key; the pack is read again once it has changed."""
-        path = self.folder / PACK
-        state = file_state(path)
+        state = file_state(self.folder / PACK)
         if state != self._pack_state:
-            self._lines = {} if state is None else read_pack(path)
+            self._lines = {} if state is None else read_pack(self.folder / PACK)
             self._pack_state = state
         return self._lines
 
@@ -248,14 +248,14 @@ class Store:
         if force and world.is_first:
             checkpoint.unlink(missing_ok=True)
         with stop_requests() as should_stop:
-            outcome = train_material(
+            trained = train_material(
                 material, replace(execution, checkpoint=checkpoint, should_stop=should_stop)
             )
             if world.is_first:
-                self._keep(outcome, found, material.splits.train, keep_weights)
+                self._keep(trained, found, material.splits.train, keep_weights)
             if should_stop():
                 raise Interrupted(f"run {key} was finished and kept; nothing was begun after it")
-        return Fit.of_training(outcome.record, outcome.network, outcome.selected_weights)
+        return Fit.of_training(trained.record, trained.network, trained.selected_weights)
 
     def _known(self, record: RunRecord, material: Material) -> Fit:
         """Return the fit of a run that the store has; its model is read when it is asked for."""
@@ -267,10 +267,14 @@ class Store:
         return Fit(record, was_known=True, _read_model=read_model)
 
     def _keep(
-        self, outcome: Outcome, found: RunRecord | None, clean: LabelledSet, keep_weights: bool
+        self,
+        trained: TrainedNetwork,
+        found: RunRecord | None,
+        clean: LabelledSet,
+        keep_weights: bool,
     ) -> None:
         """Write what came of a run; a failure replaces no result, and leaves the checkpoint for another try."""
-        record = outcome.record
+        record = trained.record
         if record.status == "failed":
             if found is None or found.status == "failed":
                 self.put(record)
@@ -282,8 +286,8 @@ class Store:
             "num_classes": clean.num_classes,
         }
         for which, weights in (
-            ("last", outcome.network.state_dict()),
-            ("selected", outcome.selected_weights),
+            ("last", trained.network.state_dict()),
+            ("selected", trained.selected_weights),
         ):
             path = self._weights(record.key, which)
             if keep_weights and weights and record.status == "done":

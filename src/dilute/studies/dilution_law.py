@@ -139,7 +139,7 @@ def _law_rows(evidence: Evidence) -> Any:
 
     law = fit_law(evidence)
     linear = fit_law(evidence, dilutions=("linear",))
-    told = evidence.told
+    information = evidence.run_information
     typical = float(np.median(evidence.alpha[evidence.alpha > 0]))
     found = linear.parameters["kappa"]
     by_form = {
@@ -152,7 +152,7 @@ def _law_rows(evidence: Evidence) -> Any:
             "num_clean": evidence.num_clean,
             "alpha": evidence.alpha,
             "accuracy": evidence.accuracy,
-            "effective": evidence.num_clean * law.best.worth(evidence.alpha, told),
+            "effective": evidence.num_clean * law.best.worth(evidence.alpha, information),
             "fitted": 1 - (1 - evidence.accuracy) / np.exp(law.residuals),
             "curve": law.best.curve.name,
             "dilution": law.best.dilution.name,

@@ -1,23 +1,23 @@
-"""Sweeps: many runs from one description, by processes here or on a cluster, each once, come what may."""
+"""Sweeps: many runs from one description, by processes here or on a cluster, each done once."""
 
-from dilute.sweeps.calibration import Estimate, estimate
+from dilute.sweeps.calibration import TimeEstimate, estimate_seconds
+from dilute.sweeps.cluster import Cluster
 from dilute.sweeps.engine import run_sweep
 from dilute.sweeps.grid import expand, flat, label, part_of, read_sweep, varied_fields
 from dilute.sweeps.places import Place, share
-from dilute.sweeps.plan import Plan, Standing, make_plan, standing
+from dilute.sweeps.planned import Plan, StoredRuns, make_plan, stored_runs
 from dilute.sweeps.progress import Running, SweepProgress, SweepResult
-from dilute.sweeps.ray_crew import Cluster
 
 __all__ = [
     "Cluster",
-    "Estimate",
     "Place",
     "Plan",
     "Running",
-    "Standing",
+    "StoredRuns",
     "SweepProgress",
     "SweepResult",
-    "estimate",
+    "TimeEstimate",
+    "estimate_seconds",
     "expand",
     "flat",
     "label",
@@ -26,6 +26,6 @@ __all__ = [
     "read_sweep",
     "run_sweep",
     "share",
-    "standing",
+    "stored_runs",
     "varied_fields",
 ]

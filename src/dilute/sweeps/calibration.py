@@ -16,25 +16,25 @@ from dilute.environment import choose_device
 from dilute.errors import DiluteError, one_line
 from dilute.pilot import step_seconds
 from dilute.runs import RunRecord, RunSpec, scaled_model
-from dilute.sweeps.plan import Plan, judged_images, planned_steps
+from dilute.sweeps.planned import Plan, evaluated_images, planned_steps
 from dilute.training import evaluate
 
 _MOST_SECONDS = 1.0
 _IMAGES = 2000
-_JUDGED_IMAGES = 500
+_EVALUATED_IMAGES = 500
 _MOST_STEPS = 50
 
 
 @dataclass(frozen=True)
 class Rate:
-    """How fast a model trains and is judged here, seconds."""
+    """How fast a model trains and is evaluated here, seconds."""
 
     per_step: float
-    per_judged_image: float
+    per_evaluated_image: float
 
 
 @dataclass(frozen=True)
-class Estimate:
+class TimeEstimate:
     """How long runs will take.
 
     Attributes:
@@ -46,7 +46,7 @@ class Estimate:
     run_seconds: Mapping[str, float]
 
 
-def estimate(
+def estimate_seconds(
     plan: Plan,
     specs: Iterable[RunSpec],
     *,
@@ -54,7 +54,7 @@ def estimate(
     threads: int = 1,
     device: str | None = None,
     on_kind: Callable[[str], object] = lambda text: None,
-) -> Estimate:
+) -> TimeEstimate:
     """Return how long `specs` will take, from about two seconds of steps for each (data, model, batch size).
 
     One process measures alone, so that workers which share the memory's bandwidth may be slower. Reading
@@ -63,7 +63,7 @@ def estimate(
     Arguments:
         plan: that the specs are of.
         workers, threads, device: as for `run_sweep`.
-        on_kind: told what is measured, before it is, and what failed.
+        on_kind: called with what is measured next, and with what failed.
 
     Sets this process's number of threads.
     """
@@ -88,10 +88,10 @@ def estimate(
             continue
         seconds[spec.key()] = (
             planned_steps(spec, plan.sources) * rate.per_step
-            + judged_images(spec, plan.sources) * rate.per_judged_image
+            + evaluated_images(spec, plan.sources) * rate.per_evaluated_image
         )
     total = sum(seconds.values()) / max(1, min(workers, len(specs)))
-    return Estimate(max(total, max(seconds.values(), default=0.0)), seconds)
+    return TimeEstimate(max(total, max(seconds.values(), default=0.0)), seconds)
 
 
 def measure(plan: Plan, spec: RunSpec, device: torch.device) -> Rate:
@@ -113,11 +113,11 @@ def measure(plan: Plan, spec: RunSpec, device: torch.device) -> Rate:
         per_step = step_seconds(
             model, noisy, recipe, device, seed=spec.seed, most_seconds=_MOST_SECONDS
         )
-        judged = DilutedSet(clean, 0.0, rows=rows[:_JUDGED_IMAGES])
+        seen = DilutedSet(clean, 0.0, rows=rows[:_EVALUATED_IMAGES])
         started = time.perf_counter()
-        evaluate(model, judged, device)
-        judging = time.perf_counter() - started
-    return Rate(per_step, judging / len(judged))
+        evaluate(model, seen, device)
+        evaluating = time.perf_counter() - started
+    return Rate(per_step, evaluating / len(seen))
 
 
 class Outlook:
@@ -142,7 +142,7 @@ class Outlook:
         self._done_images: Counter[tuple[str, str]] = Counter()
 
     def end(self, key: str, record: RunRecord | None) -> None:
-        """Note that a run is done or given up; its record, if it has one, tells how fast it went."""
+        """Note that a run is done or given up; its record, if it has one, says how fast it went."""
         kind = self._kinds[key]
         self._left[kind] -= self._images[key]
         if record is not None and record.images:

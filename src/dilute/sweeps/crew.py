@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from dilute.sweeps.workers import Message, Setting, Step, Task
+from dilute.sweeps.workers import Message, Step, Task, WorkerSetting
 
 
 @dataclass(frozen=True)
 class Lost:
-    """The worker is gone: why, and whether it was told to stop (SIGTERM)."""
+    """The worker is gone: why, and whether it was asked to stop (SIGTERM)."""
 
     reason: str
-    was_told: bool
+    was_stopped: bool
 
 
 class Member(ABC):
@@ -27,10 +27,10 @@ class Member(ABC):
         task: the run in hand, or None.
         has_started: whether it has been heard of.
         began: `time.monotonic()` when it was given the run.
-        step: what it told last of the run.
+        step: what it last said of the run.
     """
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: WorkerSetting) -> None:
         self.setting = setting
         self.task: Task | None = None
         self.has_started = True
@@ -66,7 +66,7 @@ class Crew(Protocol):
     def members(self) -> Sequence[Member]:
         """Those that are there."""
 
-    def enlist(self, setting: Setting) -> None:
+    def enlist(self, setting: WorkerSetting) -> None:
         """Add a member."""
 
     def give(self, member: Any, task: Task) -> None:

@@ -1,4 +1,4 @@
-"""The worker processes of this machine as their parent sees them: started, given runs, listened to, stopped, and mourned."""
+"""The worker processes of this machine as their parent sees them: started, given runs, read from, and stopped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from multiprocessing.context import SpawnProcess
 
 from dilute.errors import SpecError
 from dilute.sweeps.crew import Lost, Member
-from dilute.sweeps.workers import Message, Ready, Setting, Step, Stopped, Task, work
+from dilute.sweeps.workers import Message, Ready, Step, Stopped, Task, WorkerSetting, work
 
 _MOST_SECONDS_BETWEEN_LOOKS = 2.0
 _MOST_SECONDS_TO_START = 300.0  # importing PyTorch from a busy network disk
@@ -27,7 +27,7 @@ _STANDARD_COMMAND = spawn.get_command_line
 class _Process(Member):
     """A worker process, and the run that it has in hand."""
 
-    def __init__(self, setting: Setting, now: float) -> None:
+    def __init__(self, setting: WorkerSetting, now: float) -> None:
         super().__init__(setting)
         self.has_started = False
         self.is_leaving = False
@@ -63,7 +63,7 @@ class LocalCrew:
         hang_seconds: a worker that is silent for so long is killed.
     """
 
-    def __init__(self, settings: Sequence[Setting], hang_seconds: float) -> None:
+    def __init__(self, settings: Sequence[WorkerSetting], hang_seconds: float) -> None:
         self._hang_seconds = hang_seconds
         # Time in which this process did not look (it was suspended, perhaps with its workers) does not
         # count as a worker's silence; so the clock for that is our own.
@@ -77,7 +77,7 @@ class LocalCrew:
             self.kill()
             raise
 
-    def enlist(self, setting: Setting) -> None:
+    def enlist(self, setting: WorkerSetting) -> None:
         """Start a worker."""
         self.members.append(_Process(setting, self._clock))
 
@@ -103,7 +103,7 @@ class LocalCrew:
                         member.step = message
                     yield member, message
             if member.process.sentinel in heard_of:
-                yield member, self._bury(member)
+                yield member, self._end_of(member)
             elif self._clock - member.heard > self._most_silence(member):
                 member.is_hung = True
                 member.process.kill()
@@ -130,7 +130,7 @@ class LocalCrew:
         started = member.has_started
         return self._hang_seconds if started else max(self._hang_seconds, _MOST_SECONDS_TO_START)
 
-    def _bury(self, member: _Process) -> Lost:
+    def _end_of(self, member: _Process) -> Lost:
         member.process.join()
         code = member.process.exitcode or 0
         member.connection.close()
@@ -138,8 +138,8 @@ class LocalCrew:
         self.members.remove(member)
         if member.is_hung:
             reason = f"no sign of life for {self._hang_seconds:g} s; the worker was killed (see --hang-seconds)"
-            return Lost(reason, was_told=False)
-        return Lost(_reason(code), was_told=code == -signal.SIGTERM)
+            return Lost(reason, was_stopped=False)
+        return Lost(_reason(code), was_stopped=code == -signal.SIGTERM)
 
 
 def _start(process: SpawnProcess) -> None:

@@ -1,4 +1,4 @@
-"""What a sweep tells: how far it is, and what came of it."""
+"""What a sweep reports: how far it is, and what came of it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SweepProgress:
         running: what the workers do.
         images_per_second: of all workers together.
         remaining_seconds: None before anything is known.
-        ended: label and record of the run that has just ended, if that is what is told.
+        ended: label and record of the run that has just ended, if that is the news.
     """
 
     total: int

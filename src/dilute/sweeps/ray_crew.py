@@ -2,140 +2,37 @@
 
 from __future__ import annotations
 
-import logging
-import math
-import os
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from dilute.environment import code_hash, source_hash, versions
-from dilute.errors import DiluteError, SpecError, one_line
+from dilute.errors import DiluteError, one_line
 from dilute.runs import Store
+from dilute.sweeps.cluster import num_places
 from dilute.sweeps.crew import Lost, Member
 from dilute.sweeps.workers import (
     HeldData,
     Message,
-    Setting,
     Step,
     Task,
     Unfit,
+    WorkerSetting,
     do,
 )
 
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
-_HTTP2_SETTINGS = b"\x04"
-# RFC 9113, section 3.4: a preface and an empty frame of settings, which the server answers with its own.
-_HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _HTTP2_SETTINGS + bytes(5)
 _MOST_REPEATS = 3  # by Ray, of a run whose worker or node died
 _QUEUED_PER_PLACE = 2  # so that no place waits for the driver
-_SMALLEST_SHARE = 0.0001  # of a GPU, that Ray counts
-_ANSWER_SECONDS = 10.0
 _READ_EVERY_SECONDS = 1.0
 _COUNT_EVERY_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """Where and with what Ray does the runs of a sweep.
-
-    Arguments:
-        address: the cluster's head (`host:6379`), or `auto` for the one that this machine belongs to;
-            if not given, `$RAY_ADDRESS`, else a cluster of this machine that ends with the sweep.
-        gpus_per_run: GPUs of a run; a fraction lets runs share one. With 0 runs use CPUs.
-
-    Errors: `SpecError` for a number of GPUs that Ray cannot give.
-    """
-
-    address: str | None = None
-    gpus_per_run: float = 0.0
-
-    def __post_init__(self) -> None:
-        gpus = self.gpus_per_run
-        is_share = gpus == 0 or _SMALLEST_SHARE <= gpus <= 1
-        if not (is_share or (1 < gpus < math.inf and gpus == int(gpus))):
-            raise SpecError(
-                f"gpus_per_run = {gpus:g} cannot be; it must be 0, a share of a GPU ({_SMALLEST_SHARE:g} to 1), or "
-                "a whole number of them"
-            )
-
-
-@contextmanager
-def connected(cluster: Cluster) -> Iterator[Any]:
-    """Yield the module `ray`, connected to the cluster; disconnect at the end, unless the process was connected before.
-
-    Errors: `SpecError` if Ray is not installed, or the cluster does not answer or runs another version.
-    """
-    try:
-        for name, value in _QUIET.items():  # read when it is imported
-            os.environ.setdefault(name, value)
-        import ray
-    except ImportError:
-        raise SpecError("the engine ray is not installed; pip install 'dilute[ray]'") from None
-    if ray.is_initialized():
-        yield ray
-        return
-    where = cluster.address or os.environ.get("RAY_ADDRESS")
-    if where:
-        _check_answers(where)
-    own: dict[str, Any] = {} if where else {"include_dashboard": False}
-    try:
-        ray.init(cluster.address, logging_level=logging.ERROR, log_to_driver=False, **own)
-    except Exception as error:  # of many kinds: no answer, another version, no memory
-        raise SpecError(
-            f"Ray at {where or 'this machine'} cannot be used: {one_line(error)[:300]}"
-        ) from None
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def _check_answers(address: str) -> None:
-    """Refuse an address at which nothing speaks HTTP/2, as Ray does, within ten seconds; Ray itself may try for ever.
-
-    Of a cluster that speaks TLS ($RAY_USE_TLS) it is enough that something listens.
-    """
-    host, separator, port = address.removeprefix("ray://").rpartition(":")
-    if not separator or not port.isdigit():
-        if address in ("auto", "local"):
-            return
-        raise SpecError(f"address '{address}' cannot be read; give host:port, or auto")
-    uses_tls = os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true")
-    end = time.monotonic() + _ANSWER_SECONDS
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS) as peer:
-            is_ray = uses_tls
-            if not uses_tls:
-                peer.settimeout(max(0.1, end - time.monotonic()))
-                peer.sendall(_HTTP2_GREETING)
-                is_ray = peer.recv(4)[3:] == _HTTP2_SETTINGS
-        problem = None if is_ray else "something else listens there"
-    except OSError as error:
-        problem = error.strerror or str(error)
-    if problem:
-        raise SpecError(
-            f"no Ray cluster answers at {address} ({problem}); "
-            "start one with ray start --head, or leave the address out"
-        )
-
-
-def num_places(ray: Any, cores: int, gpus: float) -> int:
-    """Return how many runs of so many CPUs and GPUs the cluster's nodes can do at once."""
-    places = 0
-    for node in ray.nodes():
-        if node["Alive"]:
-            has = node["Resources"]
-            by_gpu = math.floor(has.get("GPU", 0.0) / gpus) if gpus else math.inf
-            places += int(min(has.get("CPU", 0.0) // cores, by_gpu))
-    return places
-
-
-@dataclass(frozen=True)
-class Ground:
+class NodeRequirements:
     """What a node must have as the machine that sends the runs has it.
 
     Attributes:
@@ -147,17 +44,17 @@ class Ground:
     token: str
 
     @staticmethod
-    def of_this_process(token: str) -> Ground:
+    def of_this_process(token: str) -> NodeRequirements:
         """Return what this process has."""
         sweeps = source_hash("sweeps")
         code = {"dilute's code": code_hash(), "dilute's code for sweeps": sweeps}
-        return Ground({**versions(), **code}, token)
+        return NodeRequirements({**versions(), **code}, token)
 
 
 class _Place(Member):
     """A run at a time on the cluster, queued or under way."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: WorkerSetting) -> None:
         super().__init__(setting)
         self.reference: Any = None
         self.heard: float | None = None
@@ -185,7 +82,7 @@ class RayCrew:
         hang_seconds: a run that has begun and is silent for so long is ended and queued again, since it may
             have lost its node and wait for another; the second time, without having come further, it is given up.
         gpus_per_run: as for `Cluster`.
-        token: as for `Ground`.
+        token: as for `NodeRequirements`.
         grows: whether to take as many runs at once as there are places, also when nodes join; else as many as
             there are settings.
     """
@@ -193,7 +90,7 @@ class RayCrew:
     def __init__(
         self,
         ray: Any,
-        settings: Sequence[Setting],
+        settings: Sequence[WorkerSetting],
         hang_seconds: float,
         *,
         gpus_per_run: float,
@@ -211,11 +108,11 @@ class RayCrew:
             retry_exceptions=False,
         )
         self._board = ray.remote(_Board).options(**_beside_the_sender(ray)).remote()
-        self._ground = ray.put(Ground.of_this_process(token))
-        self._told = ray.put(settings[0])
+        self._requirements = ray.put(NodeRequirements.of_this_process(token))
+        self._shared_setting = ray.put(settings[0])
         self._read_at = self._counted_at = time.monotonic()
 
-    def enlist(self, setting: Setting) -> None:
+    def enlist(self, setting: WorkerSetting) -> None:
         """Add a place in the queue."""
         self.members.append(_Place(setting))
 
@@ -227,7 +124,9 @@ class RayCrew:
 
     def _queue(self, member: _Place, task: Task) -> None:
         member.heard = None
-        member.reference = self._remote.remote(task, self._told, self._ground, self._board)
+        member.reference = self._remote.remote(
+            task, self._shared_setting, self._requirements, self._board
+        )
 
     def events(self, timeout_seconds: float) -> Iterator[tuple[_Place, Message | Lost]]:
         """Wait at most `timeout_seconds`, and yield what came of runs that have ended."""
@@ -266,35 +165,35 @@ class RayCrew:
             return message
         except errors.TaskCancelledError:
             if member.is_hung:
-                return Lost(self._why_hung(), was_told=False)
-            return Lost("the run was stopped", was_told=True)
+                return Lost(self._why_hung(), was_stopped=False)
+            return Lost("the run was stopped", was_stopped=True)
         except errors.RayTaskError as error:
             cause = one_line(error.cause or error)[:300]
             return Unfit(f"a node of the cluster cannot begin a run: {cause}")
         except errors.RayError as error:
             if member.is_hung:
-                return Lost(self._why_hung(), was_told=False)
+                return Lost(self._why_hung(), was_stopped=False)
             first = " ".join(str(error).split())[:200]
             return Lost(
                 f"the worker was lost {_MOST_REPEATS + 1} times ({type(error).__name__}: {first})",
-                was_told=False,
+                was_stopped=False,
             )
 
     def _why_hung(self) -> str:
         return f"no sign of life for {self._hang_seconds:g} s, twice; the run was ended (see --hang-seconds)"
 
     def _listen(self, now: float) -> None:
-        """Note what runs have told since the last time, and end those that are silent for too long."""
+        """Note what runs have reported since the last time, and end those that are silent for too long."""
         try:
-            told = self._ray.get(self._board.read.remote(), timeout=10)
+            reported = self._ray.get(self._board.read.remote(), timeout=10)
         except self._ray.exceptions.RayError:
             return  # it only serves the display and the watch
         for member in self.members:
             if member.task is None:
                 continue
-            if member.task.key in told:
+            if member.task.key in reported:
                 member.heard = now
-                member.step = told[member.task.key] or member.step
+                member.step = reported[member.task.key] or member.step
                 if member.step is not None and member.step.step > member.reached:
                     member.reached, member.was_repeated = member.step.step, False
             elif member.heard is not None and now - member.heard > self._hang_seconds:
@@ -321,7 +220,7 @@ class RayCrew:
                     left.remove(member)
                     yield member, message
         for member in left:  # of nodes that do not answer
-            yield member, Lost("the run was stopped", was_told=True)
+            yield member, Lost("the run was stopped", was_stopped=True)
 
     def kill(self) -> None:
         """End all runs at once."""
@@ -342,48 +241,54 @@ def _beside_the_sender(ray: Any) -> dict[str, Any]:
 
 
 class _Board:
-    """An actor to whom runs tell how far they are, and whom the driver asks once a second."""
+    """An actor to which runs report how far they are, and which the driver asks once a second."""
 
     def __init__(self) -> None:
-        self._told: dict[str, Step | None] = {}
+        self._reported: dict[str, Step | None] = {}
 
     def begin(self, key: str) -> None:
-        self._told.setdefault(key, None)
+        self._reported.setdefault(key, None)
 
-    def tell(self, key: str, step: Step) -> None:
-        self._told[key] = step
+    def note(self, key: str, step: Step) -> None:
+        self._reported[key] = step
 
     def read(self) -> dict[str, Step | None]:
-        told, self._told = self._told, {}
-        return told
+        reported, self._reported = self._reported, {}
+        return reported
 
 
-_held: HeldData | None = None  # Ray keeps a worker's process for the next run
+# Ray keeps a worker's process for later runs and offers no place for what they share, so that a cache of
+# the process is what there is. Its key is all that the data depend on.
+@lru_cache(maxsize=1)
+def _held_data(setting: WorkerSetting) -> HeldData:
+    return HeldData(setting)
 
 
-def _do_on_node(task: Task, setting: Setting, ground: Ground, board: Any) -> Message:
+def _do_on_node(
+    task: Task, setting: WorkerSetting, requirements: NodeRequirements, board: Any
+) -> Message:
     """Do a run in a worker process of the cluster; the body of a task, which may be repeated."""
-    global _held
-    if _held is None or _held.setting != setting:
-        _held = HeldData(setting)
-    problem = _unfitness(task, setting, ground, _held)
+    data = _held_data(setting)
+    problem = _unfitness(task, setting, requirements, data)
     if problem:
         return Unfit(f"node {socket.gethostname()} {problem}")
     board.begin.remote(task.key)
-    return do(task, setting, _held, lambda step: board.tell.remote(task.key, step))
+    return do(task, setting, data, lambda step: board.note.remote(task.key, step))
 
 
-def _unfitness(task: Task, setting: Setting, ground: Ground, data: HeldData) -> str | None:
+def _unfitness(
+    task: Task, setting: WorkerSetting, requirements: NodeRequirements, data: HeldData
+) -> str | None:
     """Return why runs here would fail or give other results than elsewhere, None if nothing is known."""
-    here = Ground.of_this_process(ground.token).versions
-    for name, wanted in ground.versions.items():
+    here = NodeRequirements.of_this_process(requirements.token).versions
+    for name, wanted in requirements.versions.items():
         if here.get(name) != wanted:
             return (
                 f"has {name} {here.get(name)}, but the sweep was sent with {wanted}; results could differ: "
                 "install the same on all"
             )
     try:
-        if not (Store(setting.store).folder / ground.token).exists():
+        if not (Store(setting.store).folder / requirements.token).exists():
             return (
                 f"does not see the store {setting.store}; give a folder that all nodes share, or an address "
                 "in object storage (s3://…, gs://…)"

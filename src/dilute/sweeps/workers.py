@@ -1,4 +1,4 @@
-"""A worker: a process that does runs one by one, as it is told through a pipe, and tells how they go."""
+"""A worker: a process that does the runs that come through a pipe, one by one, and reports how they go."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from pathlib import Path
 from dilute.data import Splits
 from dilute.errors import DataError, DiluteError, StoreError, one_line
 from dilute.runs import Execution, Material, RunSpec, Store
-from dilute.sweeps.plan import Source, answers
+from dilute.sweeps.planned import Source, answers
 from dilute.training import Trained
 
-_TELL_EVERY_SECONDS = 0.5
+_REPORT_EVERY_SECONDS = 0.5
 _SETS_HELD = 2
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What a worker is told once: where records go, what it may use, and how to load data by their own names.
+class WorkerSetting:
+    """What a worker gets once: where records go, what it may use, and how to load data by their own names.
 
     `loader_workers` processes of each run load images ahead, beside its threads.
     """
@@ -35,6 +35,9 @@ class Setting:
     sources: Mapping[str, Source]
     keep_weights: bool
     loader_workers: int = 0
+
+    def __hash__(self) -> int:
+        return hash((self.store, frozenset(self.sources.items())))
 
     @property
     def cores(self) -> int:
@@ -107,7 +110,7 @@ class Unfit:
 Message = Ready | Step | Finished | Failed | Taken | Stopped | StoreFailed | Unfit
 
 
-def work(connection: Connection, setting: Setting) -> None:
+def work(connection: Connection, setting: WorkerSetting) -> None:
     """Do the runs that come through `connection` until it closes; the body of a worker process.
 
     Ctrl-C is left to the parent, which sends SIGTERM: within a run that means a checkpoint first, outside
@@ -120,7 +123,7 @@ def work(connection: Connection, setting: Setting) -> None:
         os.dup2(2, 1)  # standard output is the parent's, for its one document
     data = HeldData(setting)
 
-    def tell(step: Step) -> None:
+    def report(step: Step) -> None:
         try:
             connection.send(step)
         except (BrokenPipeError, ConnectionResetError):  # no parent: the run is to stop
@@ -130,7 +133,7 @@ def work(connection: Connection, setting: Setting) -> None:
         connection.send(Ready())
         while True:
             task: Task = connection.recv()
-            message = do(task, setting, data, tell)
+            message = do(task, setting, data, report)
             connection.send(message)
             if isinstance(message, Stopped):
                 return
@@ -139,12 +142,12 @@ def work(connection: Connection, setting: Setting) -> None:
 
 
 def do(
-    task: Task, setting: Setting, data: HeldData, tell: Callable[[Step], None]
+    task: Task, setting: WorkerSetting, data: HeldData, report: Callable[[Step], None]
 ) -> Finished | Failed | Taken | Stopped | StoreFailed:
     """Do a run, unless another process has it, and return what came of it.
 
     Arguments:
-        tell: is told of the run's steps, at most twice a second.
+        report: called with the run's steps, at most twice a second.
     """
     try:
         store = Store(setting.store)
@@ -154,7 +157,7 @@ def do(
             found = store.get(task.key)
             if found is not None and found.status == "failed" and not task.may_repeat:
                 return Finished(was_there=True)
-            return _run(task, store, setting, data, tell)
+            return _run(task, store, setting, data, report)
     except StoreError as error:
         return StoreFailed(str(error))
     except DiluteError as error:
@@ -166,7 +169,7 @@ def do(
 
 
 def _run(
-    task: Task, store: Store, setting: Setting, data: HeldData, tell: Callable[[Step], None]
+    task: Task, store: Store, setting: WorkerSetting, data: HeldData, report: Callable[[Step], None]
 ) -> Finished | Stopped:
     spec = task.spec
     splits = data.splits(spec.data)
@@ -176,7 +179,7 @@ def _run(
         device=setting.device,
         threads=setting.threads,
         loader_workers=setting.loader_workers,
-        on_step=_Teller(spec.batch_size, tell),
+        on_step=_StepReporter(spec.batch_size, report),
     )
     try:
         keep_weights = setting.keep_weights
@@ -190,28 +193,28 @@ def _run(
     return Finished(was_there)
 
 
-class _Teller:
-    """An `on_step` that tells of some steps, at most twice a second."""
+class _StepReporter:
+    """An `on_step` that reports some steps, at most twice a second."""
 
-    def __init__(self, batch_size: int, tell: Callable[[Step], None]) -> None:
+    def __init__(self, batch_size: int, report: Callable[[Step], None]) -> None:
         self._batch_size = batch_size
-        self._tell = tell
-        self._told = -_TELL_EVERY_SECONDS
+        self._report = report
+        self._reported_at = -_REPORT_EVERY_SECONDS
 
     def __call__(self, step: int, num_steps: int, trained: Trained) -> None:
         now = time.monotonic()
-        if now - self._told < _TELL_EVERY_SECONDS:
+        if now - self._reported_at < _REPORT_EVERY_SECONDS:
             return
-        self._told = now
+        self._reported_at = now
         rate = step * self._batch_size / max(trained.training_seconds, 1e-9)
         accuracy = trained.curve[-1].test_accuracy if trained.curve else None
-        self._tell(Step(step, num_steps, rate, accuracy))
+        self._report(Step(step, num_steps, rate, accuracy))
 
 
 class HeldData:
     """The data sets of a sweep by their own names, the last few of them held."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: WorkerSetting) -> None:
         self.setting = setting
         self._held: OrderedDict[str, Splits] = OrderedDict()
 

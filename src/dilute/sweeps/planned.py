@@ -50,7 +50,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Standing:
+class StoredRuns:
     """What the store has of a plan's runs, by key.
 
     Attributes:
@@ -138,7 +138,7 @@ class _Loader:
         return self.splits(name, "pool").train
 
 
-def standing(plan: Plan, store: Store) -> Standing:
+def stored_runs(plan: Plan, store: Store) -> StoredRuns:
     """Return what `store` has of the plan's runs.
 
     Errors: `StoreError` for a record that cannot be read.
@@ -153,7 +153,7 @@ def standing(plan: Plan, store: Store) -> Standing:
             known[key] = record
         else:
             missing[key] = spec
-    return Standing(known, failed, missing)
+    return StoredRuns(known, failed, missing)
 
 
 def answers(record: RunRecord, source: Source) -> bool:
@@ -178,8 +178,8 @@ def planned_steps(spec: RunSpec, sources: Mapping[str, Source]) -> int:
     return math.ceil(spec.budget_examples / (spec.batch_size * examples / visits))
 
 
-def judged_images(spec: RunSpec, sources: Mapping[str, Source]) -> int:
-    """Return how many images a run is judged on in all: those held out at each curve point, and the test set.
+def evaluated_images(spec: RunSpec, sources: Mapping[str, Source]) -> int:
+    """Return how many images a run is evaluated on in all: held-out ones at each curve point, and the test set.
 
     The latter counts at each curve point, too, or for the last and the selected model alone.
     """
