@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow bench paper studies advice estimate compare loader engines full-scale clean
+.PHONY: demo test test-elsewhere test-slow bench loader engines docs-tables studies clean
 
 demo: .venv/ready
 	$(BIN)/dilute demo
@@ -14,36 +14,41 @@ test: .venv/ready-dev
 	$(BIN)/mypy
 	$(BIN)/pytest
 
+# As on another processor: one core, no AVX. What each changes was measured by the bits of the same
+# calculations on a processor with AVX-512, each variable on its own:
+#   OMP_NUM_THREADS           gradients of convolutions, bfloat16, NumPy's matrix products
+#   ATEN_CPU_CAPABILITY       PyTorch's own kernels, as softmax and torch.randn
+#   ONEDNN_MAX_CPU_ISA        convolutions and their gradients
+#   MKL_ENABLE_INSTRUCTIONS   PyTorch's matrix products, exponentials and logarithms
+#   OPENBLAS_CORETYPE         linear algebra of NumPy and SciPy, on which fits rest
+#   NPY_DISABLE_CPU_FEATURES  NumPy's exponentials and logarithms; warns of what is not there
+ELSEWHERE := OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 \
+	MKL_ENABLE_INSTRUCTIONS=SSE4_2 OPENBLAS_CORETYPE=Nehalem NPY_DISABLE_CPU_FEATURES=X86_V3,X86_V4
+
+test-elsewhere: .venv/ready-dev
+	$(ELSEWHERE) $(BIN)/pytest -m 'numerical and not slow' -W ignore::ImportWarning
+
 test-slow: .venv/ready-dev
 	$(BIN)/pytest -m slow
 
+# Tables of results in the README and docs/, and their pictures, from what is stored; trains nothing.
+docs-tables: .venv/ready-dev
+	$(BIN)/python docs/tables.py
+
+# The same, after training and measuring what results/ lacks (days on two cores, if all of it).
+studies: .venv/ready-dev
+	$(BIN)/python docs/tables.py --train
+
+# Speed and memory on this machine.
 bench: .venv/ready
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/sweep.py
-
-paper: .venv/ready
-	$(BIN)/python benchmarks/paper.py
-
-studies: .venv/ready
-	$(BIN)/python benchmarks/studies.py
-
-advice: .venv/ready
-	$(BIN)/python benchmarks/advice.py
-
-estimate: .venv/ready
-	$(BIN)/python benchmarks/estimate.py
-
-compare: .venv/ready
-	$(BIN)/python benchmarks/compare.py
 
 loader: .venv/ready
 	$(BIN)/python benchmarks/loader.py
 
 engines: .venv/ready-dev
 	$(BIN)/python benchmarks/engines.py
-
-full-scale: .venv/ready-dev
-	$(BIN)/python benchmarks/full_scale.py
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,7 +1,8 @@
-"""`make engines`: what a sweep's engine costs per run, of many one-second runs by local processes and by Ray.
+"""`make engines`: what a sweep's engine costs per run: local processes, and Ray.
 
-A run rests for a second, as a host does while its GPU works, and trains a perceptron for one step; so that many
-go on at once on few cores. Each engine in a process of its own. `--runs 50` tries it out.
+A run rests for a second, as a host does while its GPU works, and trains a perceptron for one step;
+so that many go on at once on few cores. Each engine in a process of its own. `--runs 50` tries it
+out.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from loader import machine
-from readme import ROOT, write_results, write_table
+from report import ROOT, machine, write_results
+
+from dilute.study.pages import write_table
 
 HERE = Path(__file__).parent
 ENGINES = ("local", "ray")
@@ -131,7 +133,8 @@ def table(results: dict[str, Any]) -> str:
     lines += [f"| {name} | {' | '.join(values)} |" for name, values in rows.items()]
     lines += [
         "",
-        f"{results['runs']:,} one-second runs with each engine, {results['workers']} at once; one sweep of each. "
+        f"{results['runs']:,} one-second runs with each engine, {results['workers']} at once; one "
+        f"sweep of each. "
         f"A run rests for a second and trains a perceptron for one step. {results['machine']}.",
     ]
     return "\n".join(lines)
@@ -157,7 +160,7 @@ def main() -> None:
     print(text)
     if not given.dry:
         write_results("engines", results)
-        write_table("engines", text, command="make engines", path=ROOT / "docs" / "cluster.md")
+        write_table(ROOT / "docs" / "cluster.md", "engines", text)
 
 
 if __name__ == "__main__":

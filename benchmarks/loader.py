@@ -1,6 +1,7 @@
-"""`make loader`: loading streamed images against torchvision's ImageFolder with DataLoader, and memory against alpha.
+"""`make loader`: loading streamed images against torchvision's ImageFolder; memory against alpha.
 
-Every measurement in a process of its own, ours and theirs in turn. `--images 2000 --rounds 1` tries it out.
+Every measurement in a process of its own, ours and theirs in turn. `--images 2000 --rounds 1` tries
+it out.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from readme import ROOT, write_results, write_table
+from report import ROOT, machine, write_results
+
+from dilute.study.pages import write_table
 
 NUM_CLASSES = 100
 BATCH_SIZE = 256
@@ -34,7 +37,7 @@ KINDS = {"small": ((128, 96), 64, 1.0), "photographs": ((500, 375), 224, 0.04)}
 
 
 def write_image(number: int, *, folder: Path, size: tuple[int, int]) -> None:
-    """Write image `number`: blots of colour under grain, which JPEG finds about as hard as a photograph."""
+    """Write image `number`: blots of colour under grain, about as hard for JPEG as a photograph."""
     generator = np.random.default_rng(number)
     blots = Image.fromarray(generator.integers(0, 256, (6, 8, 3), np.uint8)).resize(size)
     grain = generator.normal(0, 12, (size[1], size[0], 1))
@@ -44,7 +47,7 @@ def write_image(number: int, *, folder: Path, size: tuple[int, int]) -> None:
 
 
 def generate(folder: Path, count: int, size: tuple[int, int]) -> None:
-    """Fill `folder` with `count` JPEG files in class folders, the same ones on every machine, unless they are there."""
+    """Fill `folder` with `count` JPEG files in class folders, the same on every machine."""
     done = folder / ".done"
     if done.exists() and done.read_text() == str(count):
         return
@@ -96,7 +99,7 @@ def theirs(folder: str, side: int, workers: int, threads: int, count: int) -> di
 
 
 def memory(folder: str, side: int, alpha: float, steps: int) -> dict[str, float]:
-    """Train a small network on single labels, every image decoded as it comes, and return the peak."""
+    """Train a small network on single labels, images decoded as they come, and return the peak."""
     import torch
 
     import dilute
@@ -128,7 +131,10 @@ def measure(name: str, *arguments: Any) -> dict[str, float]:
 
 
 def speeds(folder: Path, side: int, count: int, rounds: int) -> list[dict[str, Any]]:
-    """Return images per second of ours and theirs, by workers; and ours in two threads without workers."""
+    """Return images per second of ours and theirs, by workers.
+
+    And ours in two threads without workers.
+    """
     rows = []
     for workers, threads in [*((workers, 1) for workers in WORKERS), (0, 2)]:
         arguments = (str(folder), side, workers, threads, count)
@@ -183,21 +189,14 @@ def table(results: dict[str, Any]) -> str:
     ]
     lines += [
         "",
-        f"Cores that a GPU at {GPU_IMAGES_PER_SECOND:,} images/s would need, from one worker's rate: {', '.join(needed)}.",
+        f"Cores that a GPU at {GPU_IMAGES_PER_SECOND:,} images/s would need, from one worker's "
+        f"rate: {', '.join(needed)}.",
         "",
-        f"Random resized crops and flips in batches of {BATCH_SIZE}; median (lowest to highest of {results['rounds']} "
+        f"Random resized crops and flips in batches of {BATCH_SIZE}; median (lowest to highest of "
+        f"{results['rounds']} "
         f"rounds). {results['machine']}.",
     ]
     return "\n".join(lines)
-
-
-def machine() -> str:
-    import torch
-
-    from dilute.environment import hardware, versions
-
-    found, known = hardware(torch.device("cpu")), versions()
-    return f"{found['processor']}, {found['cores']} cores; PyTorch {known['torch']}"
 
 
 def run(folder: Path, images: int, rounds: int, count: int) -> dict[str, Any]:
@@ -243,7 +242,7 @@ def main() -> None:
     print(text)
     if not given.dry:
         write_results("loader", results)
-        write_table("loader", text, command="make loader", path=ROOT / "docs" / "large-data.md")
+        write_table(ROOT / "docs" / "large-data.md", "loader", text)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One measurement, in a process of its own: `python benchmarks/measure.py NAME` prints its result as JSON."""
+"""One measurement in a process of its own: `python benchmarks/measure.py NAME` prints JSON."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def speed_plain() -> dict[str, float]:
 
 
 def overhead() -> dict[str, float]:
-    """A step of the loop, a bare step on a fixed batch, and the convolutions alone, in turn within one process."""
+    """A step of the loop, a bare step on a fixed batch, and the convolutions alone, in turn."""
     batch_size, steps, warmup = 128, 60, 6
     images = torch.randn(batch_size, 1, 28, 28).to(memory_format=torch.channels_last)
     targets = torch.full((batch_size, 10), 0.1)
@@ -122,7 +122,10 @@ def time_to_target_ours(seed: float) -> dict[str, float]:
 
 
 def time_to_target_plain(limit_seconds: float) -> dict[str, float]:
-    """Train the plain script for at most `limit_seconds`; if it is not there by then, that is a lower bound."""
+    """Train the plain script for at most `limit_seconds`.
+
+    If it is not there by then, that is a lower bound.
+    """
     splits = mnist()
     data = plain.materialised(splits.train, 20)
     stopwatch = Stopwatch(splits, limit_seconds, scale=1 / 255)
@@ -137,7 +140,10 @@ def time_to_target_plain(limit_seconds: float) -> dict[str, float]:
 
 
 class Stopwatch:
-    """Training time until the test accuracy first reaches the target; the time to evaluate does not count."""
+    """Training time until the test accuracy first reaches the target.
+
+    The time to evaluate does not count.
+    """
 
     def __init__(
         self, splits: dilute.Splits, limit_seconds: float = 3600.0, scale: float | None = None

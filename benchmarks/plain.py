@@ -31,7 +31,7 @@ def conv4() -> nn.Module:
 
 
 def materialised(clean: LabelledSet, alpha: int, size: int | None = None) -> TensorDataset:
-    """Return `1 + alpha` float32 copies of each image, the first rightly and the others uniformly labelled."""
+    """Return `1 + alpha` float32 copies of each image, all but the first labelled at random."""
     images = torch.from_numpy(clean.inputs[:size].copy()).float() / 255
     labels = torch.from_numpy(clean.labels[:size].copy())
     noisy = torch.randint(0, 10, (alpha * len(labels),))

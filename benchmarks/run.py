@@ -10,9 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from readme import write_table
-
 from dilute.files import write_file
+from dilute.study.pages import write_table
 
 HERE = Path(__file__).parent
 ROUNDS = 5
@@ -66,7 +65,8 @@ def time_to_target() -> list[tuple[str, str, str]]:
     note = "" if is_there else f" (stopped there, at {theirs['accuracy']:.1%})"
     return [
         (
-            "Training time to 90 % on MNIST at `alpha = 20`: plain script over dilute with `copies = all`",
+            "Training time to 90 % on MNIST at `alpha = 20`: plain script over dilute with "
+            "`copies = all`",
             f"{bound}{theirs['seconds'] / median:.1f}",
             "≥ 10",
         ),
@@ -116,7 +116,10 @@ def labels() -> list[tuple[str, str, str]]:
 
 
 def machine() -> str:
-    code = "import json, torch; from dilute.environment import hardware, versions; print(json.dumps([hardware(torch.device('cpu')), versions()]))"
+    code = (
+        "import json, torch; from dilute.environment import hardware, versions; "
+        "print(json.dumps([hardware(torch.device('cpu')), versions()]))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True
     )
@@ -146,7 +149,7 @@ def main() -> None:
     )
     print(text)
     write_file(HERE.parent / "results" / "benchmarks.md", text.encode())
-    write_table("bench", text, command="make bench")
+    write_table(HERE.parent / "README.md", "bench", text)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""`python benchmarks/sweep.py`: what sweeping costs, and how to share two cores; writes results/sweep.md."""
+"""`python benchmarks/sweep.py`: what sweeping costs, and how to share two cores.
+
+Writes results/sweep.md.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def conv4(seed: int) -> RunSpec:
 
 
 def shares() -> Rows:
-    """Images per second of all workers together while they train, for each way to share the cores."""
+    """Images per second of all workers together in training, for each way to share the cores."""
     rates: dict[tuple[int, int], list[float]] = {share: [] for share in SHARES}
     for number in range(ROUNDS):
         for workers, threads in SHARES:
@@ -56,7 +59,7 @@ def shares() -> Rows:
 
 
 def overhead() -> Rows:
-    """Seconds of an engine's worker per run beyond the run's own, and of the start until the first run ends."""
+    """Seconds of a worker per run beyond the run's own, and until the first run ends."""
     specs = [
         RunSpec(
             data="digits",
@@ -140,7 +143,10 @@ def main() -> None:
             print(" | ".join(row), file=sys.stderr, flush=True)
     lines = ["# Sweeps", "", "| measured | result | to reach |", "| --- | --- | --- |"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
-    note = f"Written by `python benchmarks/sweep.py`. Median (lowest to highest of n rounds). Machine: {machine()}."
+    note = (
+        f"Written by `python benchmarks/sweep.py`. Median (lowest to highest of n rounds). "
+        f"Machine: {machine()}."
+    )
     text = "\n".join([*lines, "", note, ""])
     print(text)
     write_file(HERE.parent / "results" / "sweep.md", text.encode())

@@ -1,4 +1,4 @@
-"""Short commands, and the check that one has failed in one line, for the tests of the command line."""
+"""For tests of the command line: short commands, and the check that one failed in one line."""
 
 from __future__ import annotations
 

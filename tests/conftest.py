@@ -1,15 +1,54 @@
-"""Shared by all tests: small sets, a cache of their own, and the command line."""
+"""Shared by all tests: small sets, a cache of their own, the command line; and what they run on."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from pictures import CLASSES, jpeg, write_shard
 
+from dilute import environment
 from dilute.cli import main
 from dilute.data import LabelledSet, Splits, load
+
+# Each may change the last digits of results; the Makefile says which changes what.
+PROCESSOR_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "OPENBLAS_CORETYPE",
+    "NPY_DISABLE_CPU_FEATURES",
+)
+
+
+def pytest_report_header() -> list[str]:
+    """Return what the last digits of results depend on."""
+    computer = environment.hardware(torch.device("cpu"))
+    asked = [f"{name}={os.environ[name]}" for name in PROCESSOR_VARIABLES if name in os.environ]
+    return [
+        f"processor: {computer['processor']}, {computer['cores']} cores; "
+        f"PyTorch {torch.__version__} takes {torch.backends.cpu.get_cpu_capability()} "
+        f"and {torch.get_num_threads()} threads",
+        f"asked of it: {' '.join(asked) or 'nothing'}",
+    ]
+
+
+THREADS = torch.get_num_threads()
+
+
+@pytest.fixture(autouse=True)
+def _same_threads():
+    """A run may set the number of threads of its process; every test begins with the first one.
+
+    Before it, as fixtures of its module may have set it; after it, for those of the next module.
+    """
+    torch.set_num_threads(THREADS)
+    yield
+    torch.set_num_threads(THREADS)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -33,7 +72,7 @@ def big() -> LabelledSet:
 
 @pytest.fixture(scope="session")
 def small() -> LabelledSet:
-    """90 images of 8×8 pixels, three classes in unequal numbers, each image's pixels telling its index."""
+    """90 images of 8×8 pixels, which tell the image's index; three classes in unequal numbers."""
     images = (
         np.zeros((90, 1, 8, 8), dtype=np.uint8) + np.arange(90, dtype=np.uint8)[:, None, None, None]
     )

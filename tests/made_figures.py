@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from dilute.paper import FIGURES
 from dilute.runs import RunRecord, RunSpec
+from dilute.studies import ALL, STUDIES
+
+FIGURES = {name: STUDIES[name] for name in (*ALL, "headline")}
 
 # Of the page that states the paper's claims.
 CLAIMS = {

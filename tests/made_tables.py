@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dilute.paper import fig10
+from dilute.studies.paper import fig10
 
 SEEDS = (0, 1, 2)
 
 
 def table(rows: list[dict[str, Any]], seeds: tuple[int, ...] = SEEDS) -> pd.DataFrame:
-    """Return a frame with each row once per seed, accuracies within a tenth of a point of the given one."""
+    """Return a frame with each row once per seed, accuracies within 0.001 of the given one."""
     made = [
         {
             "num_test": 10_000,

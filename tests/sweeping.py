@@ -32,7 +32,7 @@ def faulty(fault: str) -> RunSpec:
 
 
 def start(document: object, store: Path, *more: str, marks: Path | None = None) -> subprocess.Popen:
-    """Start a sweep of two workers in a session of its own, as a terminal's foreground group would be."""
+    """Start a sweep of two workers in a session of its own, as a terminal starts it."""
     store.parent.mkdir(exist_ok=True)
     file = store.parent / f"{store.name}.yaml"
     file.write_text(json.dumps(document))
@@ -63,7 +63,11 @@ def wait_for(condition, what: str, seconds: float = 90) -> None:
 
 
 def results(store: Path) -> dict[str, tuple]:
-    """Return by key all of a run that must not depend on what happened to the sweep, weights as bytes."""
+    """Return by key what of a run must not depend on the sweep's fate, weights as bytes."""
+
+    def weights(key: str, which: str) -> bytes:
+        return (store / f"{key}.{which}.safetensors").read_bytes()
+
     return {
         record.key: (
             record.status,
@@ -71,10 +75,11 @@ def results(store: Path) -> dict[str, tuple]:
             record.selected_step,
             record.curve,
             record.labels_hash,
-            *((store / f"{record.key}.{which}.safetensors").read_bytes() for which in ("last", "selected")),
+            weights(record.key, "last"),
+            weights(record.key, "selected"),
         )
         for record in Store(store).records()
-    }  # fmt: skip
+    }
 
 
 def write(path: Path, document: object) -> Path:

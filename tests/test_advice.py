@@ -23,6 +23,8 @@ from dilute.errors import SpecError
 from dilute.noise import Pair
 from dilute.runs import RunRecord, RunSpec
 
+pytestmark = pytest.mark.numerical
+
 
 def law_of(rate_power: float = -0.5, images_power: float = 0.5) -> AdviceLaw:
     shared = {"spread": 1.5, "bound": 2.0, "num_points": 9, "lowest": 1.0, "highest": 1e6}

@@ -39,6 +39,8 @@ ARGUMENTS_OF_OPTIONS = [
     ("dilute.sweeps", "run_sweep"),
     ("dilute.world", "joined"),
     ("dilute.advice", "advise"),
+    ("dilute.study", "compare"),
+    ("dilute.studies", "reproduce"),
 ]
 REQUIRED = {
     "run": ["digits", "--model", "mlp1"],

@@ -14,17 +14,20 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_figures import CLAIMS, NUMBERED, made_record
+from made_figures import CLAIMS, FIGURES, NUMBERED, made_record
 from PIL import Image
 
 from dilute.cli import main
 from dilute.errors import StoreError
-from dilute.paper import FIGURES, reproduce
 from dilute.runs import Store
+from dilute.study import reproduce_studies
 
 
 def test_figure_3_takes_the_whole_path_on_a_sample_of_imagenet(tmp_path: Path, capsys):
-    """Class folders of JPEG files, streamed, augmented, trained on by ResNet-18, and judged by top-1 and top-5."""
+    """Class folders of JPEG files, streamed, augmented, trained on by ResNet-18.
+
+    Top-1 and top-5.
+    """
     for number in range(1000):
         folder = tmp_path / "imagenet-sample" / "train" / f"n{number:08}"
         folder.mkdir(parents=True)
@@ -60,7 +63,7 @@ def test_a_part_of_the_data_is_refused(tmp_path: Path, capsys):
 
 def test_a_store_without_the_runs_says_so(tmp_path: Path, capsys):
     with pytest.raises(StoreError, match=r"lacks 4 of the 4 runs of fig11 at smoke scale; leave"):
-        reproduce([FIGURES["fig11"]], "smoke", Store(tmp_path), tmp_path / "out")
+        reproduce_studies([FIGURES["fig11"]], "smoke", Store(tmp_path), tmp_path / "out")
     command = ["reproduce", "fig11", "--scale", "smoke", "--draw-only", "--store", str(tmp_path)]
     assert main([*command, "--out", str(tmp_path / "out")]) == 1
     assert "lacks 4 of the 4 runs" in capsys.readouterr().err
@@ -78,15 +81,15 @@ def test_dry_run_counts_and_runs_nothing(tmp_path: Path, capsys):
         Store(store).put(made_record(spec))
     assert main(command) == 0
     out = capsys.readouterr().out
-    assert "fig5    4" in out
+    assert "fig5   4" in out
     assert "8 runs to do at smoke scale, about" in out
-    assert len(list(store.glob("*.json"))) == 1
+    assert len(Store(store).keys()) == 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["fig7"], ["unknown figure 'fig7'", "did you mean"]),
+        (["fig7"], ["unknown study 'fig7'", "did you mean"]),
         (["fig1", "--scale", "lapop"], ["unknown scale 'lapop'", "did you mean laptop"]),
         (["fig1", "--scale", "Paper", "--dry-run"], ["unknown scale 'Paper'"]),
         (["fig4", "--out", "/dev/null/x"], ["cannot write /dev/null/x"]),
@@ -109,7 +112,7 @@ def test_interrupted_it_says_what_is_left(tmp_path: Path, number: signal.Signals
     command += ["--store", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
-    while not list((tmp_path / "runs").glob("*.json")):
+    while not Store(tmp_path / "runs").keys():
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.05)
@@ -128,7 +131,7 @@ def test_the_smoke_scale_of_all_figures_survives_a_kill(tmp_path: Path):
     first = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     wanted = random.Random(0).randint(3, 12)
     deadline = time.monotonic() + 240
-    while len(list((tmp_path / "runs").glob("*.json"))) < wanted:
+    while len(Store(tmp_path / "runs").keys()) < wanted:
         assert time.monotonic() < deadline
         assert first.poll() is None
         time.sleep(0.05)

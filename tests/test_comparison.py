@@ -10,23 +10,27 @@ import pytest
 from commands import assert_one_line
 
 from dilute.advice.method_choice import choose_method, preparation_seconds
-from dilute.comparison import Contest, Standing, draw_comparison, entries_of, outcomes, ranking
 from dilute.data import Splits
 from dilute.dilution import DilutedSet, ReplacedSet
 from dilute.errors import SpecError
 from dilute.methods import METHOD_NAMES, make_method
 from dilute.runs import RunRecord, RunSpec
+from dilute.study import MethodResult, outcomes, ranking
+from dilute.study.comparison_picture import draw_comparison
+from dilute.study.contest import Contest, Entries, entries_of
 from dilute.training import CurvePoint
+
+pytestmark = pytest.mark.numerical
 
 
 def contest(**fields) -> Contest:
-    usual = {"data": "digits", "model": "mlp1", "noise": {"alpha": 5.0}, "methods": ("mae",)}
-    return Contest(**{**usual, **fields})
+    entries = Entries(**{"methods": ("mae",), **fields})
+    return Contest("digits", "mlp1", {"alpha": 5.0}, entries)
 
 
 @pytest.mark.parametrize("name", METHOD_NAMES)
 def test_every_method_has_the_same_budget_of_images(name: str):
-    """Images forward and backward, each network counted, and looks at a third: at most the budget, and nearly all of it."""
+    """Images through each network, looks at a third: at most the budget, and nearly all of it."""
     (spec,) = contest(methods=(name,), passes=6.0, seeds=(0,)).specs(4000)
     method = make_method(name)
     trained = round(0.95 * 4000)
@@ -165,7 +169,9 @@ COMPARE += [
 
 def test_a_picture_of_nothing_but_failures():
     failed = [
-        Standing("mae", "MAE", "nothing", "digits", amount, "alpha", *[None] * 6, 0, 3, None, None)
+        MethodResult(
+            "mae", "MAE", "nothing", "digits", amount, "alpha", *[None] * 6, 0, 3, None, None
+        )
         for amount in (1.0, 5.0)
     ]
     figure = draw_comparison(failed, "digits")

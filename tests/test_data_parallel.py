@@ -16,8 +16,10 @@ from dilute.models import build
 from dilute.runs import RunSpec
 from dilute.training import Recipe, Scaled, train
 from dilute.training.batches import batches as made_batches
-from dilute.training.parts import Division, backward
+from dilute.training.division import Division, backward
 from dilute.world import World
+
+pytestmark = pytest.mark.numerical
 
 CPU = torch.device("cpu")
 

@@ -14,6 +14,8 @@ from dilute.dilution.blocks import draw_labels
 from dilute.errors import DataError, NoiseError
 from dilute.noise import Asymmetric, Confusion, Pair, Structured, Uniform, UniformOther
 
+pytestmark = pytest.mark.numerical
+
 SMALL_IMAGES = (
     np.zeros((90, 1, 8, 8), dtype=np.uint8) + np.arange(90, dtype=np.uint8)[:, None, None, None]
 )
@@ -370,3 +372,10 @@ def test_the_noise_part_of_other_images_is_theirs(small: LabelledSet):
     noise = noisy.noise_part()
     assert noise.blocks[0].source is other
     np.testing.assert_allclose(noise.expected(), 1 / 3)
+
+
+def test_labels_are_written_and_read_where_a_string_says(tmp_path: Path) -> None:
+    noisy = DilutedSet(SMALL, 1.0)
+    path = str(tmp_path / "labels.parquet")
+    content_hash = write_labels(noisy, path)
+    assert read_labels(path, SMALL).content_hash() == content_hash

@@ -31,6 +31,8 @@ from dilute.laws import labels_information
 from dilute.noise import Pair, Uniform, alpha_from_rate, label_laws
 from dilute.noise import read_matrix as read_noise
 
+pytestmark = pytest.mark.numerical
+
 NAMES = tuple("0123456789")
 
 

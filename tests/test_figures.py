@@ -16,7 +16,7 @@ from dilute.runs import RunSpec, run_one
 def test_sheet_of_labels(tmp_path: Path, alpha: float, channels: int):
     images = np.random.default_rng(0).integers(0, 256, (13, channels, 8, 8)).astype(np.uint8)
     clean = LabelledSet(images, np.arange(13) % 3, ("a long name", "$b_{", "c"))
-    draw_labels(DilutedSet(clean, alpha), tmp_path / "labels.png")
+    draw_labels(DilutedSet(clean, alpha), str(tmp_path / "labels.png"))
     assert (tmp_path / "labels.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -15,6 +15,8 @@ from dilute.methods import METHODS
 from dilute.models.linear import perceptron
 from dilute.training import load_weights, save_weights
 
+pytestmark = pytest.mark.numerical
+
 QUICK = {"batch_size": 32, "budget_steps": 10, "curve_points": 1}
 RECIPE = dilute.Recipe(**QUICK)
 

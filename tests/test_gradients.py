@@ -26,6 +26,8 @@ from dilute.noise import Pair, Uniform
 from dilute.runs import scaled_model
 from dilute.training import Recipe, train
 
+pytestmark = pytest.mark.numerical
+
 CPU = torch.device("cpu")
 FEW = Sampling(signal_batches=8, signal_batch_size=8, noise_batches=32)
 

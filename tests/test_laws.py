@@ -26,6 +26,8 @@ from dilute.laws.forms import CURVES, DILUTIONS
 from dilute.noise import Confusion, Pair, Structured, Uniform, UniformOther, label_laws
 from dilute.runs import RunRecord
 
+pytestmark = pytest.mark.numerical
+
 
 # Theory
 @given(st.integers(2, 12), st.floats(0.01, 200))

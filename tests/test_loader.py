@@ -29,6 +29,8 @@ from dilute.interruption import Interrupted
 from dilute.runs import Execution
 from dilute.training.batches import batches
 
+pytestmark = pytest.mark.numerical
+
 
 @pytest.mark.parametrize("augment", [None, "crop_flip"])
 @pytest.mark.parametrize("source", ["folder", "memory"])

@@ -23,6 +23,8 @@ from dilute.noise import Pair, law_log_likelihood
 from dilute.runs import RunSpec
 from dilute.training import Recipe, Scaled, evaluate, load_weights, train
 
+pytestmark = pytest.mark.numerical
+
 CPU = torch.device("cpu")
 
 

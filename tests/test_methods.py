@@ -26,6 +26,8 @@ from dilute.methods.em import fitted_law
 from dilute.methods.looking import features, look_steps, probabilities
 from dilute.methods.matrices import anchor_law, counted_law
 
+pytestmark = pytest.mark.numerical
+
 LOSSES = [name for name, method in METHODS.items() if issubclass(method, LossMethod)]
 GIVEN = [name for name in METHOD_NAMES if make_method(name).uses == "known matrix"]
 # The likeliest label of class 0 is wrong, so that what takes labels at their word misses it.

@@ -6,7 +6,9 @@ from torch import nn
 
 from dilute.errors import ModelError
 from dilute.models import MODELS, build
-from dilute.models.convolutional import ByteDropout
+from dilute.models.dropout import ByteDropout, PartOfBatch, as_part
+
+pytestmark = pytest.mark.numerical
 
 
 def parameters(model: nn.Module) -> int:
@@ -115,3 +117,19 @@ def test_models_that_cannot_be_built(name: str, shape: tuple[int, ...], says: st
 @pytest.mark.parametrize("name", ["perceptron", "mlp1", "mlp2", "mlp4"])
 def test_features_go_into_linear_models(name: str):
     assert build(name, (13,), 3)(torch.randn(2, 13)).shape == (2, 3)
+
+
+def test_two_models_at_once_have_dropout_of_their_own():
+    """A part of a batch is set on the layers of one model, and taken off again."""
+    one, other = (nn.Sequential(ByteDropout(0.5)).train() for _ in range(2))
+    values = torch.ones(6, 40)
+    torch.manual_seed(3)
+    whole = one(values)
+    rows = torch.tensor([1, 4, 5])
+    part = PartOfBatch(rows, 6, torch.Generator().manual_seed(3))
+    with as_part([one], part):
+        assert torch.equal(one(values[rows]), whole[rows])
+        torch.manual_seed(3)
+        assert torch.equal(other(values), whole)
+    torch.manual_seed(3)
+    assert torch.equal(one(values), whole)

@@ -26,6 +26,8 @@ from dilute.noise import (
     wrong_rate,
 )
 
+pytestmark = pytest.mark.numerical
+
 CONFUSION = ((90.0, 7.0, 3.0), (1.0, 95.0, 4.0), (2.0, 8.0, 90.0))
 PATTERNS = [
     Uniform(),

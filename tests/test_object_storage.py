@@ -64,6 +64,7 @@ def names(store: Store) -> list[str]:
     return sorted(path.name for path in store.folder.iterdir())
 
 
+@pytest.mark.numerical
 def test_it_is_a_store_like_any_other(address: str, tmp_path: Path, digits: Splits):
     there, here = Store(address), Store(tmp_path)
     assert there.keys() == set()
@@ -100,10 +101,10 @@ def test_the_table_follows_what_others_write(address: str, digits: Splits):
     assert store.table().attrs["unreadable"]
 
 
-def test_a_packed_store_is_read_there(address: str, digits: Splits):
+def test_a_packed_store_is_read_there(address: str):
     store = Store(address)
     assert store.pack() == 0
-    record, _ = store.run(SPEC, splits=digits)
+    record = store.run(SPEC).record
     other = record.model_copy(update={"key": "other", "seconds": 3.0})
     store.put(other)
     reader = Store(address)
@@ -126,6 +127,7 @@ def test_a_packed_store_is_read_there(address: str, digits: Splits):
         reader.get(record.key)
 
 
+@pytest.mark.numerical
 def test_an_interrupted_run_goes_on_from_its_checkpoint(
     address: str, tmp_path: Path, digits: Splits
 ):
@@ -175,6 +177,7 @@ def test_what_the_storage_refuses_is_one_line(in_memory: str, digits: Splits, mo
         store.get(SPEC.key())
 
 
+@pytest.mark.numerical
 def test_a_sweep_by_processes_fills_it(bucket: str, tmp_path: Path):
     specs = [SPEC.model_copy(update={"seed": seed}) for seed in range(4)]
     there, here = Store(f"{bucket}/runs"), Store(tmp_path)

@@ -287,16 +287,15 @@ def test_an_empty_store_stays_absent(tmp_path: Path):
     assert not (tmp_path / "none").exists()
 
 
-def test_runs_are_known_and_models_load(tmp_path: Path, digits):
+def test_runs_are_known_and_models_load(tmp_path: Path):
     spec = RunSpec(data="digits", model="perceptron", batch_size=32, budget_steps=3)
-    store = Store(tmp_path)
-    store.run(spec)
-    store.pack()
-    steps = len(list(tmp_path.iterdir()))
     Store(tmp_path).run(spec)
-    assert not (tmp_path / f"{spec.key()}.json").exists(), "it was known"
-    assert len(list(tmp_path.iterdir())) == steps
-    assert not Store(tmp_path).load_model(spec.key(), digits.train).training
+    Store(tmp_path).pack()
+    fit = Store(tmp_path).run(spec)
+    assert fit.was_known
+    assert not fit.model.training
+    assert not (tmp_path / f"{spec.key()}.json").exists()
+    assert not Store(tmp_path).load_model(spec.key()).training
 
 
 def test_the_commands(tmp_path: Path, command):

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_figures import CLAIMS, NUMBERED, made_record, specs_of
+from made_figures import CLAIMS, FIGURES, NUMBERED, made_record, specs_of
 
 from dilute.data import known
 from dilute.errors import SpecError
-from dilute.paper import FIGURES, SCALES, chosen_figures, claims_markdown, fig5, headline, reproduce
 from dilute.runs import RunRecord, Store
+from dilute.studies import chosen_studies
+from dilute.studies.paper import fig5, headline
+from dilute.study import SCALES, claims_markdown, reproduce_studies
 
 
 def test_every_claim_has_its_figure():
@@ -37,10 +39,10 @@ def test_every_figure_states_what_it_is(name):
 
 
 def test_all_is_every_figure_of_the_paper():
-    assert [figure.name for figure in chosen_figures(["all"], FIGURES)] == NUMBERED
-    assert [f.name for f in chosen_figures(["fig5", "fig1", "fig5"], FIGURES)] == ["fig5", "fig1"]
-    with pytest.raises(SpecError, match=r"unknown figure 'fig7'; did you mean fig\d"):
-        chosen_figures(["fig7"], FIGURES)
+    assert [figure.name for figure in chosen_studies(["all"])] == NUMBERED
+    assert [f.name for f in chosen_studies(["fig5", "fig1", "fig5"])] == ["fig5", "fig1"]
+    with pytest.raises(SpecError, match=r"unknown study 'fig7'; did you mean fig\d"):
+        chosen_studies(["fig7"])
 
 
 def test_smoke_needs_no_data_but_the_bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -82,7 +84,10 @@ def test_the_headline_compares_at_as_many_labels():
 
 
 def test_the_headline_is_summed_up_by_run():
-    """Labels per second over those of the paper's sampling; a run that did not finish has no row."""
+    """Labels per second over those of the paper's sampling.
+
+    A run that did not finish has no row.
+    """
     specs = headline.specs("laptop")
     seconds = {"adadelta": 1000.0, "adamw": 100.0}
     records = []
@@ -134,11 +139,11 @@ class Trainer:
     [pytest.param(s, marks=() if s == "smoke" else pytest.mark.slow) for s in SCALES],
 )
 def test_every_figure_is_drawn_at_every_scale(tmp_path: Path, scale):
-    """With runs that are all alike: pictures and tables come out, and the verdicts are words of four."""
+    """With runs that are all alike: pictures and tables come out, verdicts of four kinds."""
     store = Store(tmp_path / "runs")
     trainer = Trainer(store)
     chosen = list(FIGURES.values())
-    found = reproduce(chosen, scale, store, tmp_path / "out", trainer)
+    found = reproduce_studies(chosen, scale, store, tmp_path / "out", trainer)
     assert len(trainer.done) == len(set(trainer.done))
     assert {one.claim.id for one in found.claims} == CLAIMS
     for figure in chosen:
@@ -158,21 +163,21 @@ def test_every_figure_is_drawn_at_every_scale(tmp_path: Path, scale):
 
     before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     trained = len(trainer.done)
-    reproduce(chosen, scale, store, tmp_path / "out", None)
+    reproduce_studies(chosen, scale, store, tmp_path / "out", None)
     assert len(trainer.done) == trained
     assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
 def test_a_part_of_a_public_set_counts_as_the_set(tmp_path: Path):
-    """As does the CIFAR-100 of a machine that has some of its images, whose records name them by a hash."""
+    """As does CIFAR-100 on a machine that has some of its images; records name them by a hash."""
     store = Store(tmp_path / "runs")
     for spec in specs_of("fig6", "laptop"):
         if spec.noisy_images == "cifar100":
             spec = spec.model_copy(update={"noisy_images": "cifar100@0123456789abcdef"})
         store.put(made_record(spec))
-    found = reproduce([FIGURES["fig6"]], "laptop", store, tmp_path / "out")
-    assert found.figures[0].num_runs == 4
-    assert found.figures[0].parts == ["cifar100@0123456789abcdef"]
+    found = reproduce_studies([FIGURES["fig6"]], "laptop", store, tmp_path / "out")
+    assert found.studies[0].num_runs == 4
+    assert found.studies[0].parts == ["cifar100@0123456789abcdef"]
     rows = pd.read_csv(tmp_path / "out" / "fig6.csv")
     assert (rows["source"] == "CIFAR-100").sum() == 2
     assert rows["source"].notna().all()
@@ -186,7 +191,7 @@ def test_a_failed_run_of_another_figure_is_counted_and_costs_nothing(tmp_path: P
     first, *others = map(made_record, headline.single_draws("laptop"))
     for record in (first.model_copy(update={"status": "failed"}), *others):
         store.put(record)
-    found = reproduce([FIGURES["fig1"]], "laptop", store, tmp_path / "out").figures[0]
+    found = reproduce_studies([FIGURES["fig1"]], "laptop", store, tmp_path / "out").studies[0]
     assert (found.num_runs, found.num_unfinished) == (60, 1)
     assert found.core_seconds == 60
 
@@ -197,8 +202,8 @@ def test_failed_runs_are_left_out_and_counted(tmp_path: Path):
     for spec in specs:
         store.put(made_record(spec))
     store.put(made_record(specs[0]).model_copy(update={"status": "diverged"}))
-    found = reproduce([FIGURES["fig11"]], "laptop", store, tmp_path / "out")
-    (figure,) = found.figures
+    found = reproduce_studies([FIGURES["fig11"]], "laptop", store, tmp_path / "out")
+    (figure,) = found.studies
     assert (figure.num_runs, figure.num_unfinished) == (len(specs) - 1, 1)
     assert "1 runs failed or diverged" in (tmp_path / "out" / "claims.md").read_text()
     rows = pd.read_csv(tmp_path / "out" / "fig11.csv")
@@ -215,7 +220,7 @@ def test_a_whole_store_is_drawn_without_training(tmp_path: Path):
     def train(specs) -> None:
         raise AssertionError("nothing is missing")
 
-    reproduce([FIGURES["fig11"]], "laptop", store, tmp_path / "out", train)
+    reproduce_studies([FIGURES["fig11"]], "laptop", store, tmp_path / "out", train)
 
 
 def test_failed_runs_are_trained_again_if_asked(tmp_path: Path):
@@ -230,10 +235,10 @@ def test_failed_runs_are_trained_again_if_asked(tmp_path: Path):
             store.put(made_record(spec))
 
     chosen = [FIGURES["fig11"]]
-    found = reproduce(chosen, "smoke", store, tmp_path / "out", train)
+    found = reproduce_studies(chosen, "smoke", store, tmp_path / "out", train)
     assert set(trained) == {spec.key() for spec in others}
-    assert found.figures[0].num_unfinished == 1
-    reproduce(chosen, "smoke", store, tmp_path / "out", train, retry_failed=True)
+    assert found.studies[0].num_unfinished == 1
+    reproduce_studies(chosen, "smoke", store, tmp_path / "out", train, retry_failed=True)
     assert trained[-1] == first.key()
 
 
@@ -242,7 +247,7 @@ def test_a_failed_reference_costs_its_figure_alone(tmp_path: Path):
     (reference,) = FIGURES["fig5"].references("laptop")
     store.put(made_record(reference).model_copy(update={"status": "failed"}))
     chosen = [FIGURES["fig5"], FIGURES["fig4"]]
-    found = reproduce(chosen, "laptop", store, tmp_path / "out")
+    found = reproduce_studies(chosen, "laptop", store, tmp_path / "out")
     assert (tmp_path / "out" / "fig4.png").exists()
     assert {one.judgement.verdict for one in found.claims} == {"not run at this scale"}
     assert all("--retry-failed" in one.judgement.finding for one in found.claims)
@@ -253,6 +258,6 @@ def test_claims_of_other_figures_stay_in_the_table(tmp_path: Path):
     for name in ("fig11", "fig1"):
         for spec in specs_of(name, "laptop"):
             store.put(made_record(spec))
-        reproduce([FIGURES[name]], "laptop", store, tmp_path / "out")
+        reproduce_studies([FIGURES[name]], "laptop", store, tmp_path / "out")
     rows = json.loads((tmp_path / "out" / "claims.json").read_text())
     assert [row["id"] for row in rows] == ["learning-rate", "mnist-alpha100", "mnist-order"]

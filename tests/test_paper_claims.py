@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from made_tables import ORDERED, fig1_table, fig5_table, fig10_table, runs_with_needs, table
 
-from dilute.paper import fig1, fig2, fig3, fig5, fig6, fig8, fig9, fig10, fig11
+from dilute.studies.paper import fig1, fig2, fig3, fig5, fig6, fig8, fig9, fig10, fig11
+
+pytestmark = pytest.mark.numerical
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,11 @@ import pandas as pd
 import pytest
 from made_tables import ORDERED, fig1_table, fig5_table, fig10_table, runs_with_needs, table
 
-from dilute.paper import FIGURES, claims, fig1, fig5, fig9, fig10, fig11
-from dilute.paper.need import crossing, needed, per_seed
+from dilute.studies.paper import FIGURES, fig1, fig5, fig9, fig10, fig11
+from dilute.study import claims
+from dilute.study.needs import crossing, needed, per_seed
+
+pytestmark = pytest.mark.numerical
 
 
 def test_the_rate_is_chosen_without_the_test_set():
@@ -135,7 +138,7 @@ def test_one_seed_shows_a_claim_partly():
 
 
 def test_the_exponents_interval_covers_at_its_rate():
-    """Needs of known exponent 1, three seeds each with 10 % of spread: resampling three covers less than it says, and not by far."""
+    """Needs of exponent 1, three seeds, 10 % of spread: resampling three covers too little."""
     generator = np.random.default_rng(1)
     alphas = np.array([0.0, 5, 10, 20, 50])
     hits = 0

@@ -26,6 +26,8 @@ from dilute.planning import (
 from dilute.planning.pilot import ladder, pilot_alphas, pilot_specs
 from dilute.planning.pilot_recipe import pilot_recipe
 
+pytestmark = pytest.mark.numerical
+
 
 @pytest.fixture(scope="module")
 def law():

@@ -13,13 +13,14 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 import dilute
 from dilute.cli import main
-from dilute.comparison import Contest, entries_of, outcomes, ranking
 from dilute.data import Splits
 from dilute.dilution import DilutedSet
 from dilute.errors import NoiseError, SpecError, validation_line
 from dilute.methods import GCE, Forward, Method, describe_method, make_method
 from dilute.noise import NoisePattern, Uniform, as_pattern, make_pattern
-from dilute.runs import RunSpec, Store, run_one
+from dilute.runs import Material, RunSpec, Store, run_one
+from dilute.study import outcomes, ranking
+from dilute.study.contest import Contest, Entries, entries_of
 from dilute.sweeps import run_sweep
 from dilute.training import Recipe
 
@@ -55,9 +56,18 @@ class TestOwnMethod:
 
     def test_it_trains_and_may_log_gradients(self, digits: Splits):
         spec = RunSpec(**QUICK, alpha=2, method=LOSS, log_gradients=True)
-        record = run_one(spec, splits=digits).record
+        record = run_one(Material.of(spec, splits=digits)).record
         assert record.status == "done", record.message
         assert record.spec["method"] == LOSS
+
+    def test_a_noisy_set_in_hand_is_fitted_with_instances(self, digits: Splits):
+        noisy = DilutedSet(digits.train, 2.0, Neighbouring(width=0.5))
+        quick = Recipe(batch_size=32, budget_steps=2, curve_points=1)
+        fit = dilute.fit(noisy, model="perceptron", method=PolyLoss(epsilon=2), recipe=quick)
+        spec = fit.record.spec
+        assert (spec["method"], spec["method_options"]) == (LOSS, {"epsilon": 2.0})
+        assert spec["noise"] == {"pattern": PATTERN, "width": 0.5}
+        dilute.fit(noisy, model="perceptron", method=dilute.methods.GCE(q=0.5), recipe=quick)
 
     def test_its_title_is_its_own(self):
         assert describe_method(LOSS) == ("PolyLoss", "single labels")
@@ -191,7 +201,7 @@ def test_workers_and_comparisons_take_them(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=":")
     assert entries_of([LOSS, "gce"]) == (LOSS, "gce")
     noise = {"alpha": 2.0, "noise": {"pattern": PATTERN, "width": 2.0}}
-    contest = Contest("digits", "perceptron", noise, (LOSS, "gce"), 400, seeds=(0,))
+    contest = Contest("digits", "perceptron", noise, Entries((LOSS, "gce"), seeds=(0,)), 400)
     store = Store(tmp_path)
     result = run_sweep(contest.specs(1437), store, workers=1)
     assert (result.done, result.failed) == (2, 0)

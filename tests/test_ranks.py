@@ -127,6 +127,7 @@ def together(tmp_path_factory) -> tuple[Path, Path, str, str]:
     return store, seen, out, err
 
 
+@pytest.mark.numerical
 def test_two_ranks_train_as_one_process(alone, together):
     (store, seen), (store2, seen2, out, err) = alone, together
     whole = batches(seen, ranks=1)
@@ -146,6 +147,7 @@ def test_two_ranks_train_as_one_process(alone, together):
     assert err.count(f"step {STEPS}/{STEPS}") == 1, "rank 0 alone shows progress"
 
 
+@pytest.mark.numerical
 def test_a_killed_rank_ends_the_run_which_goes_on_at_any_world_size(
     alone, together, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ):
@@ -325,6 +327,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.numerical
 def test_ranks_with_loader_workers_stream_what_one_process_does(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -13,6 +13,8 @@ from dilute.noise import PATTERNS
 from dilute.runs import RunSpec
 from dilute.training import Recipe
 
+pytestmark = pytest.mark.numerical
+
 CLEAN = LabelledSet(np.zeros((100, 1, 2, 2), dtype=np.uint8), np.arange(100) % 2, ("a", "b"))
 
 

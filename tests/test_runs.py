@@ -13,6 +13,8 @@ from dilute.errors import SpecError, validation_line
 from dilute.noise import Pair, Structured, Uniform
 from dilute.runs import Execution, Material, RunSpec, run_one
 
+pytestmark = pytest.mark.numerical
+
 QUICK = {
     "data": "digits",
     "model": "perceptron",

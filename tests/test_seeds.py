@@ -8,6 +8,8 @@ from scipy import stats
 
 from dilute import seeds
 
+pytestmark = pytest.mark.numerical
+
 
 def test_known_words():
     """Pinned for ever: changing these changes every result that was ever stored."""

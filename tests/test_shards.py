@@ -20,6 +20,8 @@ from dilute.errors import DataError
 from dilute.interruption import Interrupted
 from dilute.runs import Execution
 
+pytestmark = pytest.mark.numerical
+
 
 def test_shards_hold_what_was_put_in(shards: Path) -> None:
     splits = load(f"shards:{shards}", Reading(resize=SIDE))

@@ -17,6 +17,8 @@ from dilute.interruption import Interrupted
 from dilute.runs import Execution, RunSpec, Store
 from dilute.training import load_weights
 
+pytestmark = pytest.mark.numerical
+
 SPEC = RunSpec(data="digits", model="mlp1", alpha=2, batch_size=32, budget_steps=30, curve_points=3)
 
 

@@ -20,6 +20,8 @@ from dilute.data import Reading, imagenet, load
 from dilute.errors import DataError, SpecError
 from dilute.runs import RunSpec
 
+pytestmark = pytest.mark.numerical
+
 
 def test_streamed_images_are_those_that_decoding_beforehand_gives(folder: Path) -> None:
     stream, memory = streamed(folder), load(f"folder:{folder}", Reading(resize=SIDE))
@@ -109,7 +111,7 @@ def test_what_cannot_be_streamed_says_so(
     folder: Path, name: str, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(DataError, match=message) as caught:
-        load(name.format(folder), **options)
+        load(name.format(folder), Reading(**options))
     assert "\n" not in str(caught.value)
 
 

@@ -7,13 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dilute.errors import StoreError
 from dilute.gradients import GradientPoint, Interval
-from dilute.paper import FIGURES, chosen_figures, reproduce
-from dilute.paper.noise_scale import exponent, exponents, judge
 from dilute.runs import RunRecord, RunSpec, Store
-from dilute.studies import STUDIES, advice_law, critical_batch, curves, grouping
+from dilute.studies import ALL, STUDIES, advice_law, critical_batch, grouping, races
+from dilute.studies.noise_scale import exponent, exponents, judge
+from dilute.study import reproduce_studies
 from dilute.sweeps import run_sweep
 from dilute.training import CurvePoint
+
+pytestmark = pytest.mark.numerical
 
 SPEC = RunSpec(data="digits", model="perceptron", alpha=2)
 
@@ -26,27 +29,50 @@ def record_of(points: list[CurvePoint], **options) -> RunRecord:
     )  # fmt: skip
 
 
+OWN = [study for name, study in STUDIES.items() if name not in {*ALL, "headline"}]
+
+
 def test_every_study_has_runs_at_every_scale_each_once():
-    for figure in (*STUDIES.values(), FIGURES["noise-scale"]):
+    for study in (*OWN, STUDIES["noise-scale"]):
+        assert set(study.notes) == {"smoke", "laptop", "paper"}
         for scale in ("smoke", "laptop", "paper"):
-            keys = [spec.key() for spec in figure.specs(scale)]
-            assert len(keys) == len(set(keys)) > 0, (figure.name, scale)
-    assert not {figure.name for figure in chosen_figures(["all"], {**FIGURES, **STUDIES})} & set(
-        STUDIES
-    )
+            keys = [spec.key() for spec in study.specs(scale, [])]
+            assert len(keys) == len(set(keys)), (study.name, scale)
+            assert bool(keys) is (study.measure is None), (study.name, scale)
 
 
 def test_every_study_goes_from_runs_to_a_picture(tmp_path: Path):
     def train(specs) -> None:
         assert not run_sweep(specs, tmp_path / "runs", keep_weights=False).failures
 
-    known = {**FIGURES, **STUDIES}
-    chosen = [known[name] for name in ("noise-scale", *STUDIES)]
-    found = reproduce(chosen, "smoke", Store(tmp_path / "runs"), tmp_path / "out", train)
-    for figure in chosen:
-        for ending in ("png", "svg", "csv"):
-            assert (tmp_path / "out" / f"{figure.name}.{ending}").stat().st_size > 0
-        assert found.summaries[figure.name]
+    chosen = [study for study in OWN if study.measure is None] + [STUDIES["noise-scale"]]
+    store, out = Store(tmp_path / "runs"), tmp_path / "out"
+    found = reproduce_studies(chosen, "smoke", store, out, train)
+    for study in chosen:
+        for ending in ("png", "svg", "csv") if study.draw else ("csv",):
+            assert (out / f"{study.name}.{ending}").stat().st_size > 0
+        assert found.summaries[study.name]
+
+
+def test_what_a_study_measures_is_kept_and_measured_once(tmp_path: Path):
+    """Estimates of planted noise, which are no runs of a store."""
+    study, store = STUDIES["planted-noise"], Store(tmp_path / "runs")
+    with pytest.raises(StoreError, match=r"planted-noise.json lacks what planted-noise measures"):
+        reproduce_studies([study], "smoke", store, tmp_path)
+    first = reproduce_studies([study], "smoke", store, tmp_path, train=lambda specs: None)
+    assert "| digits | uniform | " in first.summaries["planted-noise"]
+    again = reproduce_studies([study], "smoke", store, tmp_path)
+    assert again.summaries == first.summaries
+    with pytest.raises(StoreError, match="at laptop scale"):
+        reproduce_studies([study], "laptop", store, tmp_path)
+
+
+@pytest.mark.slow
+def test_full_scale_is_counted_and_timed(tmp_path: Path):
+    study = STUDIES["full-scale"]
+    found = reproduce_studies([study], "smoke", Store(tmp_path), tmp_path, train=lambda specs: None)
+    assert [row["figure"] for row in found.data["full-scale"]["figures"]] == ["fig1", "fig3"]
+    assert "| fig3 | " in found.summaries["full-scale"]
 
 
 # The noise scale
@@ -93,7 +119,7 @@ def test_looks_become_rows():
     record = record_of(
         [CurvePoint(0, 0, 0, gradient=look), CurvePoint(10, 80, 160, 1.0)], log_gradients=True
     )
-    (row,) = FIGURES["noise-scale"].table([record]).to_dict("records")
+    (row,) = STUDIES["noise-scale"].table([record]).to_dict("records")
     assert (row["step"], row["noise_scale"], row["label_noise_scale_high"]) == (0, 10.0, 120.0)
     assert row["noise_scale_high"] is None or math.isnan(row["noise_scale_high"])
 
@@ -110,10 +136,10 @@ def curve(*accuracies: float) -> list[CurvePoint]:
 
 def test_images_to_an_accuracy_are_read_between_points():
     record = record_of(curve(0.4, 0.6, 1.0, 0.7, 0.9))
-    assert curves.images_to(record, 0.8, "heldout_accuracy") == pytest.approx(250)
-    assert curves.images_to(record, 0.5, "test_accuracy") == pytest.approx(200)
-    assert curves.images_to(record, 0.2, "heldout_accuracy") == pytest.approx(50)
-    assert curves.images_to(record, 0.95, "test_accuracy") is None
+    assert races.images_to(record, 0.8, "heldout_accuracy") == pytest.approx(250)
+    assert races.images_to(record, 0.5, "test_accuracy") == pytest.approx(200)
+    assert races.images_to(record, 0.2, "heldout_accuracy") == pytest.approx(50)
+    assert races.images_to(record, 0.95, "test_accuracy") is None
 
 
 def test_heldout_labels_choose_the_rate_and_the_test_set_reports():
@@ -122,7 +148,7 @@ def test_heldout_labels_choose_the_rate_and_the_test_set_reports():
         record_of(curve(0.9, 1.0), learning_rate=3e-3, heldout_labels="clean"),
         record_of(curve(0.5, 0.6), learning_rate=1e-2, heldout_labels="clean"),
     ]
-    chosen = curves.fastest(curves.race_table(records), ["alpha", "batch_size", "seed"])
+    chosen = races.fastest(races.race_table(records), ["alpha", "batch_size", "seed"])
     (row,) = chosen.to_dict("records")
     assert row["learning_rate"] == 3e-3
     assert row["is_inside"]

@@ -155,15 +155,16 @@ def test_two_sweeps_in_one_store_share_the_work(tmp_path: Path, undisturbed: dic
     assert not list(store.glob(".*"))
 
 
+@pytest.mark.numerical
 def test_runs_of_a_sweep_have_their_loader_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYTHONPATH", str(HERE))
     monkeypatch.setenv("FAULTY_MARKS", str(tmp_path))
     spec = faulty("tells_of_loaders")
-    found = run_sweep([spec], tmp_path / "with", workers=1, loader_workers=2)
+    found = run_sweep([spec], tmp_path / "with", workers=1, threads=1, loader_workers=2)
     assert found.done == 1, found.failures
     assert (tmp_path / "2").exists(), "while it trains; none while it is judged"
     for mark in tmp_path.glob("[0-9]"):
         mark.unlink()
-    assert run_sweep([spec], tmp_path / "without", workers=1).done == 1
+    assert run_sweep([spec], tmp_path / "without", workers=1, threads=1).done == 1
     assert [mark.name for mark in tmp_path.glob("[0-9]")] == ["0"]
     assert results(tmp_path / "with") == results(tmp_path / "without")

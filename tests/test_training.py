@@ -12,10 +12,13 @@ from torch import nn
 from dilute import seeds
 from dilute.data import LabelledSet, Splits
 from dilute.dilution import DilutedSet, NoisySet
-from dilute.errors import ModelError, StoreError
+from dilute.errors import ModelError, SpecError, StoreError
+from dilute.gradients import Glances
 from dilute.interruption import Interrupted
 from dilute.models import build
-from dilute.training import Recipe, Scaled, Trained, evaluate, load_weights, train
+from dilute.training import Recipe, Scaled, Trained, evaluate, load_weights, save_weights, train
+
+pytestmark = pytest.mark.numerical
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(batch_size=16, budget_steps=12, curve_points=3, warmup_steps=2)
@@ -180,7 +183,7 @@ def epoch_gradient(noisy: NoisySet, copies) -> torch.Tensor:
 
     visits = Visits(noisy, copies, seed=0)
     model = fresh(noisy.clean, "mlp1")
-    inputs, targets, weights, _ = (
+    inputs, targets, weights, *_ = (
         torch.from_numpy(a) for a in visits.batch(0, visits.visits_per_epoch)
     )
     loss = (cross_entropy(model(inputs), targets) * weights).mean()
@@ -359,7 +362,8 @@ def test_looking_at_gradients_changes_no_weight(noisy, heldout, tmp_path: Path):
     options = {"batch_size": 128, "budget_steps": 520, "curve_points": 26}
     plain, _ = trained_weights(noisy, Recipe(**options), "perceptron", heldout=heldout)
     recipe = Recipe(**options, log_gradients=True)
-    logged, outcome = trained_weights(noisy, recipe, "perceptron", heldout=heldout)
+    measured = {"heldout": heldout, "on_curve_point": Glances(recipe, torch.device("cpu"))}
+    logged, outcome = trained_weights(noisy, recipe, "perceptron", **measured)
     assert_same_bits(plain, logged)
     looks = [point for point in outcome.curve if point.gradient]
     assert [point.step for point in looks] == [0, 260, 520]
@@ -373,10 +377,28 @@ def test_looking_at_gradients_changes_no_weight(noisy, heldout, tmp_path: Path):
             noisy,
             recipe,
             "perceptron",
-            heldout=heldout,
             checkpoint=path,
             should_stop=interrupted_at(300),
+            **measured,
         )
-    resumed, again = trained_weights(noisy, recipe, "perceptron", heldout=heldout, checkpoint=path)
+    resumed, again = trained_weights(noisy, recipe, "perceptron", checkpoint=path, **measured)
     assert_same_bits(plain, resumed)
     assert again.curve == outcome.curve
+
+
+def test_gradients_that_nothing_measures_are_refused(noisy):
+    recipe = Recipe(batch_size=8, budget_steps=1, curve_points=1, log_gradients=True)
+    with pytest.raises(SpecError, match=r"^log_gradients = True, but nothing that measures them"):
+        trained_weights(noisy, recipe, "perceptron")
+
+
+def test_weights_and_checkpoints_are_where_a_string_says(noisy, tmp_path: Path):
+    path = str(tmp_path / "some.safetensors")
+    save_weights(path, {"bias": torch.ones(2)}, {"of": "nothing"})
+    tensors, description = load_weights(path)
+    assert torch.equal(tensors["bias"], torch.ones(2))
+    assert description == {"of": "nothing"}
+    recipe = Recipe(batch_size=8, budget_steps=3, curve_points=1)
+    checkpoint = str(tmp_path / "checkpoint")
+    trained_weights(noisy, recipe, "perceptron", checkpoint=checkpoint, checkpoint_every_steps=2)
+    assert load_weights(checkpoint)[1]["step"] == 2

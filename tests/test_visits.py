@@ -13,6 +13,8 @@ from dilute.data import LabelledSet, load
 from dilute.dilution import DilutedSet, NoisySet, Visits, in_order
 from dilute.errors import SpecError
 
+pytestmark = pytest.mark.numerical
+
 IMAGES = (
     np.zeros((30, 1, 2, 2), dtype=np.uint8) + np.arange(30, dtype=np.uint8)[:, None, None, None]
 )

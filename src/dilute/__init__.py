@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dilute import methods as methods
+    from dilute import noise as noise
     from dilute.advice import advise as advise
     from dilute.data import LabelledSet as LabelledSet
     from dilute.data import Reading as Reading
@@ -30,9 +32,11 @@ if TYPE_CHECKING:
     from dilute.laws import evidence_of as evidence_of
     from dilute.laws import fit_law as fit_law
     from dilute.methods import METHODS as METHODS
+    from dilute.methods import LossMethod as LossMethod
     from dilute.methods import Method as Method
     from dilute.noise import Asymmetric as Asymmetric
     from dilute.noise import Confusion as Confusion
+    from dilute.noise import NoisePattern as NoisePattern
     from dilute.noise import Pair as Pair
     from dilute.noise import Structured as Structured
     from dilute.noise import Uniform as Uniform
@@ -49,6 +53,11 @@ if TYPE_CHECKING:
     from dilute.runs import fit as fit
     from dilute.runs import load_model as load_model
     from dilute.runs import run_one as run_one
+    from dilute.studies import reproduce as reproduce
+    from dilute.study import Comparison as Comparison
+    from dilute.study import Study as Study
+    from dilute.study import Sweeping as Sweeping
+    from dilute.study import compare as compare
     from dilute.sweeps import read_sweep as read_sweep
     from dilute.sweeps import run_sweep as run_sweep
     from dilute.training import Recipe as Recipe
@@ -86,11 +95,13 @@ _HOMES = {
     ),
     "dilute.methods": (
         "METHODS",
+        "LossMethod",
         "Method",
     ),
     "dilute.noise": (
         "Asymmetric",
         "Confusion",
+        "NoisePattern",
         "Pair",
         "Structured",
         "Uniform",
@@ -112,18 +123,28 @@ _HOMES = {
         "load_model",
         "run_one",
     ),
+    "dilute.studies": ("reproduce",),
+    "dilute.study": (
+        "Comparison",
+        "Study",
+        "Sweeping",
+        "compare",
+    ),
     "dilute.sweeps": (
         "read_sweep",
         "run_sweep",
     ),
     "dilute.training": ("Recipe",),
 }
+_ROOMS = ("methods", "noise")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = ["__version__", *sorted(_HOME_OF)]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"dilute.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'dilute' has no attribute '{name}'")
     value = getattr(importlib.import_module(_HOME_OF[name]), name)

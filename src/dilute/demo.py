@@ -1,4 +1,4 @@
-"""The three-minute demonstration: real digits, most labels wrong, and what is left of the accuracy."""
+"""The demonstration: real digits, most labels wrong, and what is left of the accuracy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OnStep = Callable[[int, int, Trained], None]
 
 @dataclass(frozen=True)
 class Demonstration:
-    """What the demonstration found, the pictures that it drew, and how many runs the store answered."""
+    """What the demonstration found, the pictures that it drew, and how many runs were known."""
 
     sentence: str
     records: list[RunRecord]
@@ -28,11 +28,13 @@ class Demonstration:
 
 
 def demonstrate(
-    out: Path,
+    out: Path | str,
     progress: Callable[[str], AbstractContextManager[OnStep]],
     execution: Execution | None = None,
 ) -> Demonstration:
-    """Train Conv4 on 4,000 digits with 0, 10 and 20 random labels for each right one, and the last again with a method that uses all labels well.
+    """Train Conv4 on 4,000 digits with 0, 10 and 20 random labels for each right one.
+
+    The last is trained once more, with a method that uses all labels well.
 
     Arguments:
         out: folder for pictures and records; a run whose record is there is not repeated.
@@ -43,6 +45,7 @@ def demonstrate(
     """
     import dilute.data
 
+    out = Path(out)
     store = Store(out / "runs")
     splits = dilute.data.load("mnist5k")
     specs = [*(demo_spec(alpha) for alpha in ALPHAS), demo_spec(ALPHAS[-1], POOLED)]
@@ -53,8 +56,8 @@ def demonstrate(
     for spec in specs:
         title = f"alpha = {spec.alpha:g}" + (f", {POOLED}" if spec.method == POOLED else "")
         with progress(title) as on_step:
-            told = replace(execution or Execution(), on_step=on_step)
-            fit = store.run(Material.of(spec, splits=splits), told)
+            shown = replace(execution or Execution(), on_step=on_step)
+            fit = store.run(Material.of(spec, splits=splits), shown)
         records.append(fit.record)
         num_known += fit.was_known
     draw_curves(records, pictures[1], title="Reading digits from labels that are mostly wrong")
@@ -77,12 +80,19 @@ def demo_spec(alpha: float, method: str = PLAIN) -> RunSpec:
 def _sentence(records: list[RunRecord]) -> str:
     for record in records:
         if record.accuracy.selected is None:
-            return f"The run at alpha = {record.spec['alpha']:g} gave no model: {record.message or record.status}."
+            return (
+                f"The run at alpha = {record.spec['alpha']:g} gave no model: "
+                f"{record.message or record.status}."
+            )
     clean, last, best = records[0], records[-2], records[-1]
     return (
-        f"With {last.spec['alpha']:g} randomly labelled examples for each rightly labelled one ({last.wrong_rate:.0%} of "
-        f"all labels wrong), the network reads {last.accuracy.selected:.1%} of {last.num_test:,} unseen digits; "
-        f"with the same labels pooled over digits that look alike ({POOLED}, {best.seconds:.0f} s in all against "
-        f"{last.seconds:.0f} s) it reads {best.accuracy.selected:.1%}; with clean labels {clean.accuracy.selected:.1%}. "
+        f"With {last.spec['alpha']:g} randomly labelled examples for each rightly labelled one "
+        f"({last.wrong_rate:.0%} of "
+        f"all labels wrong), the network reads {last.accuracy.selected:.1%} of {last.num_test:,} "
+        f"unseen digits; "
+        f"with the same labels pooled over digits that look alike ({POOLED}, {best.seconds:.0f} s "
+        f"in all against "
+        f"{last.seconds:.0f} s) it reads {best.accuracy.selected:.1%}; with clean labels "
+        f"{clean.accuracy.selected:.1%}. "
         f"(One run each, {last.num_clean:,} training digits.)"
     )

@@ -23,20 +23,21 @@ _DPI = 150
 _WRONG, _RIGHT = "#B00020", "#00703C"
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path | str) -> None:
     """Write `figure` to a `.png` or `.svg` file, wholly or not at all, and equal for equal figures.
 
     Errors: `StoreError` if it cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+    path = Path(path)
     FigureCanvasAgg(figure)
     kind = path.suffix.removeprefix(".")
     undated = {"Date": None} if kind == "svg" else {}
     write_file(path, lambda f: figure.savefig(f, format=kind, dpi=_DPI, metadata=undated))
 
 
-def draw_labels(noisy: NoisySet, path: Path, *, rows: int = 2, columns: int = 5) -> None:
+def draw_labels(noisy: NoisySet, path: Path | str, *, rows: int = 2, columns: int = 5) -> None:
     """Draw some images with their true label and the labels that training sees for them.
 
     Arguments:
@@ -106,8 +107,10 @@ def _draw_image(axes: Axes, image: Any) -> None:
     axes.set_yticks([])
 
 
-def draw_curves(records: Sequence[RunRecord], path: Path, *, title: str) -> None:
-    """Draw test accuracy along each run, a colour per amount of noise and method, the selected model marked.
+def draw_curves(records: Sequence[RunRecord], path: Path | str, *, title: str) -> None:
+    """Draw test accuracy along each run, a colour per amount of noise and method.
+
+    The selected model is marked.
 
     Arguments:
         records: finished runs with a curve.

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from dilute.dilution import NoisySet
-from dilute.pilot import step_seconds
-from dilute.training import Recipe
+from dilute.training import Recipe, step_seconds
 
 _TIMED_BATCHES = (16, 256)
 _TIMED_STEPS, _TIMED_SECONDS = 12, 3.0

@@ -8,22 +8,60 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dilute.cli import console, options, progress, values
-from dilute.interruption import Interrupted
+from dilute.cli import console, described, options, progress, values
+from dilute.cli.from_models import option
+from dilute.cli.groups import Group, Option
 
 if TYPE_CHECKING:
-    from dilute.comparison import Standing
     from dilute.data import Reading
     from dilute.noise import NoisePattern
+    from dilute.study import MethodResult
 
-_USUAL = "cross_entropy,gce,elr,forward_estimated,em_estimated,neighbours_estimated"
+_LIBRARY = ("dilute.study", "compare")
+
+
+def _contest_options() -> list[Option]:
+    usual = {name: one.default for name, one in described.arguments(*_LIBRARY).items()}
+    methods, rates = ",".join(usual["methods"]), ",".join(f"{r:g}" for r in usual["learning_rates"])
+    texts = {
+        "methods": "Methods by commas; also all, known, estimated (what is known of the matrix).",
+        "passes": "Budget: how often each image may go through a network.",
+        "seeds": "How many seeds, from --seed on.",
+        "learning_rates": "Peak rates to try, by commas; held-out noisy labels choose.",
+    }
+    return [
+        Option("methods", str, methods, texts["methods"], "", note=f"default: {methods}"),
+        option(described.arguments(*_LIBRARY)["passes"], "", help=texts["passes"]),
+        Option(
+            "seeds",
+            int,
+            usual["seeds"],
+            texts["seeds"],
+            "",
+            minimum=1,
+            note=f"≥ 1; default: {usual['seeds']}",
+        ),
+        Option("learning_rates", str, rates, texts["learning_rates"], "", note=f"default: {rates}"),
+    ]
+
+
+def _contest(given: options.Given) -> dict[str, Any]:
+    """Return what is compared, and at which budget, as `dilute.compare` takes it."""
+    first = given["seed"]
+    return {
+        "methods": values.words(given["methods"]),
+        "passes": given["passes"],
+        "learning_rates": values.numbers("learning rates", given["learning_rates"]),
+        "seeds": range(first, first + given["seeds"]),
+    }
 
 
 @options.data
 @options.model
-@options.num_clean
+@Group("contest", _contest_options, _contest)
 @options.pattern
 @options.seed
+@options.num_clean
 @options.reading
 @options.sweeping
 @options.store
@@ -33,9 +71,10 @@ _USUAL = "cross_entropy,gce,elr,forward_estimated,em_estimated,neighbours_estima
 def compare(
     data: str,
     model: str,
-    num_clean: int | None,
+    contest: dict[str, Any],
     pattern: NoisePattern,
-    seed: int,
+    seed: int,  # noqa: ARG001 (in contest)
+    num_clean: int | None,
     reading: Reading,
     sweeping: dict[str, Any],
     store: str,
@@ -43,91 +82,61 @@ def compare(
     json: bool,
     alpha: Annotated[
         str | None,
-        typer.Option(help="Wrong labels drawn for each right one; several by commas (dilution)."),
+        typer.Option(
+            help="Wrong labels drawn for each right one; several by commas (dilution).",
+            rich_help_panel=options.NOISE,
+        ),
     ] = None,
     rate: Annotated[
         str | None,
-        typer.Option(help="Share of labels replaced; several by commas; instead of --alpha."),
-    ] = None,
-    methods: Annotated[
-        str,
         typer.Option(
-            help="Methods by commas; also: all, known, estimated (what is known of the matrix)."
+            help="Share of labels replaced; several by commas; instead of --alpha.",
+            rich_help_panel=options.NOISE,
         ),
-    ] = _USUAL,
-    passes: Annotated[
-        float, typer.Option(help="Budget: how often each image may go through a network.", min=0.01)
-    ] = 4.0,
-    seeds: Annotated[int, typer.Option(help="How many seeds, from --seed on.", min=1)] = 3,
-    learning_rates: Annotated[
-        str, typer.Option(help="Peak rates to try; held-out noisy labels choose.")
-    ] = "0.001",
+    ] = None,
 ) -> None:
     """Train with each method on the same noisy labels, within the same budget, and rank them.
 
-    Held-out noisy labels choose learning rate and stopping point; the test set chooses nothing. What a method knows
-    of the noise stands beside its name. The same comparison again goes on with what is left.
+    Held-out noisy labels choose learning rate and stopping point; the test set chooses nothing.
+    What a method knows of the noise stands beside its name. The same comparison again goes on with
+    what is left.
 
     Example: `dilute compare mnist5k --model mlp1 --alpha 5,20 --methods cross_entropy,gce,em_known`
     """
+    import dilute
     from dilute.errors import SpecError
+    from dilute.study import Sweeping
 
-    if (alpha is None) == (rate is None):
+    if alpha is None and rate is None:
         raise SpecError("noise is given by --alpha or by --rate; give exactly one")
-    amounts = values.numbers("alpha" if alpha is not None else "rate", alpha or rate or "")
-    rates = values.numbers("learning rates", learning_rates)
-    import dilute.data
-    from dilute.comparison import Contest, draw_comparison, entries_of, outcomes, ranking
-    from dilute.figures import save
-    from dilute.runs import Store
-    from dilute.sweeps import make_plan, run_sweep
-
-    chosen = entries_of(values.words(methods))
-    splits = dilute.data.load(data, reading)
-    specs = []
-    for amount in amounts:
-        contest = Contest(
-            data=data,
-            model=model,
-            noise={"alpha" if alpha is not None else "rate": amount, "noise": pattern},
-            methods=chosen,
-            num_clean=num_clean,
-            passes=passes,
-            learning_rates=tuple(rates),
-            seeds=tuple(range(seed, seed + seeds)),
-        )
-        specs += contest.specs(len(splits.train))
-    specs.sort(key=lambda spec: spec.seed)  # runs on the same images, which may share work, in turn
-    kept = Store(store)
     with progress.sweep_progress() as on_progress:
-        result = run_sweep(
-            make_plan(specs, reading=reading),
-            kept,
-            keep_weights=False,
-            on_progress=on_progress,
-            **sweeping,
+        found = dilute.compare(
+            data,
+            model=model,
+            alpha=None if alpha is None else values.numbers("alpha", alpha),
+            rate=None if rate is None else values.numbers("rate", rate),
+            noise=pattern,
+            num_clean=num_clean,
+            store=store,
+            sweeping=Sweeping(on_progress=on_progress, reading=reading, **sweeping),
+            **contest,
         )
-    if result.interrupted:
-        raise Interrupted(
-            f"{result.left:,} of {len(result.specs):,} runs are left; the same command goes on with them"
-        )
-    records = [record for key in result.specs if (record := kept.get(key)) is not None]
-    found = ranking(outcomes(records))
     if json:
         console.print_json(
-            {"standings": [asdict(one) for one in found], "failures": result.failures}
+            {"standings": [asdict(one) for one in found.results], "failures": found.failures}
         )
     else:
-        print(_text(found))
-        for key, message in result.failures.items():
-            print(f"failed: {result.specs[key].method}: {message} ({key})")
+        print(_text(found.results))
+        methods_of = {record.key: record.spec["method"] for record in found.records}
+        for key, message in found.failures.items():
+            print(f"failed: {methods_of[key]}: {message} ({key})")
     if picture is not None:
-        save(draw_comparison(found, found[0].setting), picture)
-    if result.failed:
+        found.draw(picture)
+    if found.failures:
         raise typer.Exit(1)
 
 
-def _text(found: list[Standing]) -> str:
+def _text(found: list[MethodResult]) -> str:
     lines: list[str] = []
     for setting, amount in dict.fromkeys((one.setting, one.amount) for one in found):
         here = [one for one in found if (one.setting, one.amount) == (setting, amount)]
@@ -138,8 +147,8 @@ def _text(found: list[Standing]) -> str:
     return "\n".join(lines)
 
 
-def _cells(one: Standing) -> list[str]:
-    from dilute.comparison import in_percent
+def _cells(one: MethodResult) -> list[str]:
+    from dilute.study import in_percent
 
     failed = f", {one.num_failed} failed" if one.num_failed else ""
     return [

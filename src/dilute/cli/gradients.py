@@ -71,8 +71,7 @@ def gradients(
     import torch
 
     from dilute.environment import choose_device
-    from dilute.gradients import Sampling, measure_gradients
-    from dilute.pilot import pilot
+    from dilute.gradients import Sampling, measure_along_training, measure_gradients
     from dilute.runs import Material, RunSpec, fresh_model
     from dilute.training import Recipe
     from dilute.training.checkpoints import read_model
@@ -96,7 +95,7 @@ def gradients(
         found.append((str(path), measure_gradients(network, noisy, **how)))
     if not weights:
         recipe = Recipe(batch_size=batch_size, budget_steps=max(1, *steps), curve_points=1)
-        points = pilot(network, noisy, recipe, steps, **how)
+        points = measure_along_training(network, noisy, recipe, steps, **how)
         found = [(f"after {point.step} steps", point.report) for point in points]
     if json:
         console.print_json([show_gradients.document(*one, batch_size) for one in found])

@@ -1,49 +1,55 @@
-"""`dilute reproduce`: the paper's figures and claims, with a computed verdict each."""
+"""`dilute reproduce`: the paper's figures and other studies, with a verdict on each claim."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dilute.cli import console, options, progress
-from dilute.interruption import Interrupted
 
 if TYPE_CHECKING:
     from dilute.data import Reading
-    from dilute.paper import Reproduction
-    from dilute.runs import RunSpec
-    from dilute.sweeps import Place, Plan
+    from dilute.runs import Store
+    from dilute.study import Reproduction, Study
+    from dilute.sweeps import Place, SweepProgress
 
 
+_LIBRARY = ("dilute.studies", "reproduce")
+_SCALE = options.argument(
+    *_LIBRARY, "scale", help="smoke (minutes, no verdicts), laptop (hours) or paper (GPUs, days)."
+)
+_OUT = options.argument(*_LIBRARY, "out", help="Folder for figures, tables and the claims.")
+
+
+@_SCALE
+@_OUT
 @options.sweeping
-@options.store
 @options.reading
+@options.store
 @options.json
-@options.refuses("dry_run", "draw_only", "hang_seconds", options.engine)
+@options.refuses("dry_run", "draw_only", "out", "hang_seconds", options.engine)
 @options.refuses("draw_only", options.sweeping.but("retry_failed"))
 def reproduce(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="FIGURE…",
+            metavar="STUDY…",
             help="fig1, …, noise-scale, all (of the paper); headline (its own sampling; hours); "
-            "our studies: critical-batch, grouping, advice-law, dilution-law, plan-test.",
+            "our "
+            "studies: critical-batch, grouping, advice-law, advice-pays, dilution-law, plan-test, "
+            "compare-mlp1, …, planted-noise, full-scale; your own: my_study.py or module:name.",
         ),
     ],
+    scale: Any,
+    out: Path,
     sweeping: dict[str, Any],
-    store: str,
     reading: Reading,
+    store: str,
     json: bool,
-    scale: Annotated[
-        str,
-        typer.Option(help="smoke (minutes, no verdicts), laptop (hours) or paper (GPUs, days)."),
-    ] = "laptop",
-    out: Annotated[Path, typer.Option(help="Folder for figures, tables and the claims.")] = Path(
-        "figures"
-    ),
     draw_only: Annotated[
         bool, typer.Option("--draw-only", help="Train nothing: an error if the store lacks a run.")
     ] = False,
@@ -51,65 +57,33 @@ def reproduce(
         bool, typer.Option("--dry-run", help="Count the runs and estimate the time; run nothing.")
     ] = False,
 ) -> None:
-    """Train what is missing for figures of the paper, draw them, and judge its claims.
+    """Train what is missing for the paper's figures and other studies, draw them, judge claims.
 
-    Writes each figure as PNG, SVG and CSV, and the table of claims as Markdown and JSON. Interrupted,
-    it goes on where it was; with every run in the store it only draws.
+    Writes each picture as PNG, SVG and CSV, and the table of claims as Markdown and JSON.
+    Interrupted, it goes on where it was; with every run in the store it only draws.
 
     Example: `dilute reproduce fig1 fig5 --scale smoke --store runs --out figures`
     """
-    from dilute.data import data_folder_at
-    from dilute.paper import FIGURES, chosen_figures, missing_runs
-    from dilute.paper import reproduce as reproduce_figures
+    import dilute
     from dilute.runs import Store
-    from dilute.studies import STUDIES
-    from dilute.sweeps import make_plan, run_sweep, share
+    from dilute.studies import chosen_studies
+    from dilute.study import Sweeping
+    from dilute.sweeps import share
 
-    def train(specs: Sequence[RunSpec]) -> None:
-        plan = make_plan(specs, reading=reading)
-        _refuse_parts(specs, plan)
-        with progress.sweep_progress() as on_progress:
-            result = run_sweep(
-                plan,
-                kept,
-                keep_weights=False,
-                on_progress=on_progress,
-                **sweeping,
-            )
-        for key, message in result.failures.items():
-            console.say(f"failed: run {key}: {message}")
-        if result.interrupted:
-            raise Interrupted(
-                f"{result.left:,} of {len(result.specs):,} runs are left; the same command goes on with them"
-            )
-
-    chosen = chosen_figures(names, {**FIGURES, **STUDIES})
-    kept = Store(store)
+    chosen = chosen_studies(names)
     if dry_run:
-        with data_folder_at(reading.data_dir):
-            missing = missing_runs(chosen, scale, kept)  # type: ignore[arg-type]
-        uncounted = [
-            figure.name
-            for figure in chosen
-            if any(spec in missing[figure.name] for spec in figure.references(scale))  # type: ignore[arg-type]
-        ]
-        _show_missing(
-            missing,
-            uncounted,
-            scale,
-            share(*(sweeping[name] for name in ("workers", "threads", "device", "loader_workers"))),
-            reading,
-            json=json,
-        )
+        names_of_places = ("workers", "threads", "device", "loader_workers")
+        places = share(**{name: sweeping[name] for name in names_of_places})
+        _show_missing(chosen, scale, Store(store), places, reading, json=json)
         return
-    with data_folder_at(reading.data_dir):
-        found = reproduce_figures(
+    with ExitStack() as shown:
+        found = dilute.reproduce(
             chosen,
-            scale,  # type: ignore[arg-type]
-            kept,
-            out,
-            None if draw_only else train,
-            retry_failed=sweeping["retry_failed"],
+            scale=scale,
+            store=store,
+            out=out,
+            draw_only=draw_only,
+            sweeping=Sweeping(on_progress=_when_needed(shown), reading=reading, **sweeping),
         )
     if json:
         console.print_json(
@@ -118,39 +92,70 @@ def reproduce(
                 "claims": [one.row() for one in found.claims],
                 "summaries": found.summaries,
                 "files": [str(path) for path in found.files],
-                "runs": {one.figure.name: one.num_runs for one in found.figures},
-                "core_seconds": {one.figure.name: one.core_seconds for one in found.figures},
-                "unfinished": {one.figure.name: one.num_unfinished for one in found.figures},
+                "runs": {one.study.name: one.num_runs for one in found.studies},
+                "core_seconds": {one.study.name: one.core_seconds for one in found.studies},
+                "unfinished": {one.study.name: one.num_unfinished for one in found.studies},
             }
         )
     else:
         _print(found)
-    for one in found.figures:
+    _say_what_is_left_out(found)
+
+
+def _when_needed(shown: ExitStack) -> Callable[[SweepProgress], None]:
+    """Return an `on_progress` that shows nothing before the first run is under way."""
+    show: Callable[[SweepProgress], None] | None = None
+
+    def on_progress(now: SweepProgress) -> None:
+        nonlocal show
+        if show is None:
+            show = shown.enter_context(progress.sweep_progress())
+        show(now)
+
+    return on_progress
+
+
+def _say_what_is_left_out(found: Reproduction) -> None:
+    failed = {
+        record.key: record.message
+        for one in found.studies
+        for record in (*one.records, *one.extras)
+        if record.status == "failed"
+    }
+    for key, message in failed.items():
+        console.say(f"failed: run {key}: {message}")
+    for one in found.studies:
         if one.num_unfinished:
             console.say(
-                f"note: {one.num_unfinished} runs of {one.figure.name} failed or diverged and are left out; "
-                "--retry-failed does the failed ones again"
+                f"note: {one.num_unfinished} runs of {one.study.name} failed or diverged and are "
+                "left out; --retry-failed does the failed ones again"
             )
         if one.parts:
-            console.say(f"note: {one.figure.name} is of parts of sets: {', '.join(one.parts)}")
+            console.say(f"note: {one.study.name} is of parts of sets: {', '.join(one.parts)}")
 
 
 def _show_missing(
-    missing: Mapping[str, Sequence[RunSpec]],
-    uncounted: Sequence[str],
-    scale: str,
+    chosen: Sequence[Study],
+    scale: Any,
+    store: Store,
     places: Sequence[Place],
     reading: Reading,
     *,
     json: bool,
 ) -> None:
-    """Print how many runs each figure lacks, and how long they would take here.
-
-    Arguments:
-        uncounted: figures whose other runs follow from a reference that is missing, too.
-    """
+    """Print how many runs each study lacks, and how long they would take here."""
+    from dilute.data import data_folder_at
+    from dilute.study import missing_runs
     from dilute.sweeps import estimate_seconds, make_plan
 
+    with data_folder_at(reading.data_dir):
+        missing = missing_runs(chosen, scale, store)
+    uncounted = [
+        study.name
+        for study in chosen
+        if any(spec in missing[study.name] for spec in study.references(scale))
+    ]
+    measured = [study.name for study in chosen if study.measure is not None]
     counts = {name: len(specs) for name, specs in missing.items()}
     unique = {spec.key(): spec for specs in missing.values() for spec in specs}
     seconds = 0.0
@@ -169,37 +174,25 @@ def _show_missing(
             {
                 "scale": scale,
                 "to_do": counts,
-                "uncounted": uncounted,
+                "uncounted": [*uncounted, *measured],
                 "runs": len(unique),
                 "estimated_seconds": seconds,
             }
         )
         return
-    print(console.columns([["figure", "to do"], *([name, str(n)] for name, n in counts.items())]))
+    print(console.columns([["study", "to do"], *([name, str(n)] for name, n in counts.items())]))
     print(
-        f"{len(unique):,} runs to do at {scale} scale, about {console.duration(seconds)} with {len(places)} "
+        f"{len(unique):,} runs to do at {scale} scale, about {console.duration(seconds)} with "
+        f"{len(places)} "
         "workers (on this machine, from a few steps of each model; shared runs counted once)"
     )
     if uncounted:
         console.say(
-            "note: not counted are the runs that follow from a reference, which is to be trained first: "
-            f"{', '.join(uncounted)}"
+            "note: not counted are the runs that follow from a reference, which is to be trained "
+            f"first: {', '.join(uncounted)}"
         )
-
-
-def _refuse_parts(specs: Sequence[RunSpec], plan: Plan) -> None:
-    """Refuse to train on a part of a public set, which is not what a figure is about.
-
-    Errors: `DataError`.
-    """
-    from dilute.errors import DataError
-
-    wanted = {spec.data for spec in specs}
-    for name in sorted({spec.data for spec in plan.specs.values()} - wanted):
-        raise DataError(
-            f"what is here of {name.partition('@')[0].removeprefix('streamed-')} is a part of it ({name}), but the "
-            "figure is about the whole; complete it, or use dilute sweep for runs on the part"
-        )
+    if measured:
+        console.say(f"note: not counted is what is measured without runs: {', '.join(measured)}")
 
 
 def _print(found: Reproduction) -> None:

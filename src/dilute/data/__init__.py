@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dilute.data import bundled, cifar, folder, hub, idx, imagenet, npz, parquet, shards
+from dilute.data.checking import check_images
 from dilute.data.download import download as download_set
 from dilute.data.encoded import EncodedImages, OnCorrupt
 from dilute.data.home import data_folder, data_folder_at
@@ -30,6 +31,7 @@ __all__ = [
     "can_resize",
     "can_stream",
     "check_alike",
+    "check_images",
     "contact_sheet",
     "data_folder",
     "data_folder_at",
@@ -47,7 +49,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class NamedSet:
-    """A data set that has a name: what it is, and what reads it from a data folder (None: it is not there)."""
+    """A data set that has a name: what it is, and what reads it from a data folder.
+
+    `read` returns None where the set is not there.
+    """
 
     description: str
     read: Callable[[Path, Reading], Splits | None]
@@ -138,8 +143,8 @@ def load(name: str, reading: Reading = AS_THEY_ARE) -> Splits:
             incomplete set has it, is accepted if that is the content found.
         reading: how to read it.
 
-    Errors: `DataError` for a name that is unknown, a way of reading that the source does not have, or
-        data that are absent, malformed or unfit.
+    Errors: `DataError` for a name that is unknown, a way of reading that the source does not have,
+        or data that are absent, malformed or unfit.
     """
     if any(letter < " " for letter in name):
         raise DataError(f"data name {name!r} holds control characters; check it")
@@ -212,8 +217,8 @@ def load_pool(
     """Return where the images of noisy examples come from: None for the clean images themselves.
 
     Arguments:
-        name: `same`, `white_noise` (without end), `white_noise:SIZE` (so many images), or a data set as
-            for `load`, whose training images are taken.
+        name: `same`, `white_noise` (without end), `white_noise:SIZE` (so many images), or a data
+            set as for `load`, whose training images are taken.
         like: the clean set, whose mean and variance white noise takes.
         seed: of white noise.
         reading: how to read a data set.
@@ -229,14 +234,15 @@ def load_pool(
 
 
 def reading_for(name: str, reading: Reading, others: Iterable[str]) -> Reading:
-    """Return how to read one of several data sets: `reading` without what others alone have a use for.
+    """Return `reading` for one of several data sets, without what the others alone have a use for.
 
-    An option counts for each of the sets that has a use for it. One that none has a use for stays, so
-    that `load` refuses it.
+    An option counts for each of the sets that has a use for it. One that none has a use for stays,
+    so that `load` refuses it.
 
     Arguments:
         name: the data set, as for `load`.
-        others: the sets that `reading` is given for, too; names of no data set, as `same`, do not count.
+        others: the sets that `reading` is given for, too; names of no data set, as `same`, do not
+            count.
     """
     others = list(others)
     if not can_resize(name) and any(map(can_resize, others)):
@@ -264,13 +270,13 @@ def _source(name: str) -> NamedSet | OwnForm | None:
 
 
 def _plain(name: str) -> str:
-    """Return the key of `SETS` behind a name that may have a hash, as `streamed-imagenet@0123456789abcdef`."""
+    """Return the key of `SETS` in a name that may have a hash, as `streamed-imagenet@0123…`."""
     plain, at, _ = name.partition("@")
     return plain.removeprefix("streamed-") if at else plain
 
 
 def absolute(name: str) -> str:
-    """Return `name` with its path, if it has one, from the root on: it means the same in whatever folder."""
+    """Return `name` with its path, if it has one, from the root on, for use in any folder."""
     form, colon, argument = name.partition(":")
     if not (colon and form in OWN) or form == "hub":
         return name
@@ -278,7 +284,10 @@ def absolute(name: str) -> str:
 
 
 def row_names(name: str) -> list[str] | None:
-    """Return the file behind each row of `load(name).whole()` for a `folder:`; None for other data, whose rows have numbers alone."""
+    """Return the file behind each row of `load(name).whole()` for a `folder:`.
+
+    Other data, whose rows have numbers alone, give None.
+    """
     form, _, argument = name.partition(":")
     return folder.file_names(argument) if form == "folder" else None
 
@@ -291,13 +300,17 @@ def fetch(name: str, reading: Reading = AS_THEY_ARE) -> str:
     form, colon, _ = name.partition(":")
     if colon and form in OWN and form != "hub":
         raise DataError(
-            f"'{name}' is data of your own and need not be fetched; named sets are {', '.join(SETS)}"
+            f"'{name}' is data of your own and need not be fetched; named sets are "
+            + ", ".join(SETS)
         )
     return load(name, reading).origin
 
 
 def known() -> dict[str, str]:
-    """Return the names that `load` knows, each with a line that describes it; the user's own as `idx:DIR`, …."""
+    """Return the names that `load` knows, each with a line that describes it.
+
+    Forms of the user's own data are there as `idx:DIR`, ….
+    """
     named = {name: found.description for name, found in SETS.items()}
     own = {f"{form}:{found.argument}": found.description for form, found in OWN.items()}
     return named | own

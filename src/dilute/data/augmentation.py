@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-AUGMENTATIONS = {"crop_flip": "random resized crop (8 to 100 % of the area) and horizontal flip"}
 _AREA, _ASPECT = [0.08, 1.0], [3 / 4, 4 / 3]  # torchvision's, and everyone's for ImageNet
 _one_at_a_time = threading.Lock()
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 OnCorrupt = Literal["fail", "skip"]
 # Part of every identity: raise it when what a pixel is changes.
 _VERSION = 1
-# Pictures that are to shrink to less than half are decoded at a reduced size: bilinear scaling of what is
-# still at least twice as large then does the rest, and hides the difference.
+# Pictures that are to shrink to less than half are decoded at a reduced size: bilinear scaling of
+# what is still at least twice as large then does the rest, and hides the difference.
 _REDUCING_GAP = 2
 _MID_GREY = 128
 
@@ -35,7 +35,8 @@ class Places:
 
     Arguments:
         root: the folder of the files.
-        files: bytes `[F]`: their names, relative to it. (An array of names takes a fifth of a list's memory.)
+        files: bytes `[F]`: their names, relative to it. (An array of names takes a fifth of a
+            list's memory.)
         file_of: int32 `[N]`: which file image `i` is in.
         offsets, sizes: int64 `[N]`: where in the file it starts, and how many bytes it has.
         members: bytes `[N]`: the images' own names where a file holds many; else None.
@@ -88,7 +89,7 @@ class Places:
         )
 
     def listing_hash(self) -> str:
-        """Return hex SHA-256 of the images' names and sizes, in order, and of where one shard's end and the next one's begin."""
+        """Return hex SHA-256 of the images' names and sizes, in order, and of the shards' ends."""
         names = self.members if self.members is not None else self.files[self.file_of]
         digest = hashlib.sha256(b"\n".join(names.tolist()))
         digest.update(self.sizes.astype("<i8").tobytes())
@@ -99,23 +100,27 @@ class Places:
 
 
 class EncodedImages:
-    """An array of images uint8 `[N, 3, side, side]` that is decoded where it is indexed; nothing is kept.
+    """An array of images uint8 `[N, 3, side, side]`, decoded where it is indexed; nothing is kept.
 
-    The shorter side is scaled, the centre cut out; grey pictures get three channels. Decoding uses as many
-    threads as PyTorch does: one in the worker process of a loader. Of small images it uses one.
+    The shorter side is scaled, the centre cut out; grey pictures get three channels. Decoding uses
+    as many threads as PyTorch does: one in the worker process of a loader. Of small images it uses
+    one.
 
     Arguments:
         places: where the images lie.
         side: pixels.
-        on_corrupt: what becomes of one that does not decode: `"fail"`, or `"skip"`: it is mid-grey, and noted
-            in `unreadable`. It is part of what the set is, since it changes what is learnt from.
+        on_corrupt: what becomes of one that does not decode: `"fail"`, or `"skip"`: it is mid-grey,
+            and noted in `unreadable`. It is part of what the set is, since it changes what is
+            learnt from.
 
     Attributes:
         unreadable: rows that did not decode, as far as they were asked for.
-        identity: what identifies the images: hex SHA-256 of their names and sizes, of how they lie in shards, and of
-            how they are read. Not of their content: to read it all may take hours.
+        identity: what identifies the images: hex SHA-256 of their names and sizes, of how they lie
+            in shards, and of how they are read. Not of their content: to read it all may take
+            hours.
 
-    Errors: `DataError`, naming the image, for one that does not decode, or that has gone or shrunk since.
+    Errors: `DataError`, naming the image, for one that does not decode, or that has gone or shrunk
+        since.
     """
 
     dtype = np.dtype(np.uint8)
@@ -134,7 +139,7 @@ class EncodedImages:
 
     @cached_property
     def identity(self) -> str:
-        """Hex SHA-256 of the images' names and sizes, of how they lie in shards, and of how they are read."""
+        """Hex SHA-256 of the images' names, sizes and shards, and of how they are read."""
         how = repr((_VERSION, self.side, self.on_corrupt, self.places.listing_hash()))
         return hashlib.sha256(how.encode()).hexdigest()
 
@@ -150,7 +155,7 @@ class EncodedImages:
         return self._decoded(np.asarray(rows), lambda image, _: centre_square(image, self.side))
 
     def augmented(self, rows: NDArray[np.int64], words: NDArray[np.uint64]) -> NDArray[np.uint8]:
-        """Return uint8 `[B, 3, side, side]`: random crops of the whole pictures, by the words (uint64 `[B]`)."""
+        """Return uint8 `[B, 3, side, side]`: random crops of the pictures, by words uint64 `[B]`."""
         chosen = [int(word) for word in words]
         return self._decoded(
             rows,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dilute import seeds
 from dilute.data.augmentation import crop_flip_all
+from dilute.data.checks import check_inputs, checked_labels
 from dilute.data.encoded import EncodedImages, joined
 from dilute.errors import DataError
 
@@ -43,9 +44,9 @@ class LabelledSet:
     name: str = ""
 
     def __post_init__(self) -> None:
-        _check_inputs(self.inputs)
+        check_inputs(self.inputs)
         object.__setattr__(self, "class_names", tuple(str(name) for name in self.class_names))
-        object.__setattr__(self, "labels", _checked_labels(self.labels, len(self.class_names)))
+        object.__setattr__(self, "labels", checked_labels(self.labels, len(self.class_names)))
         if len(self.inputs) != len(self.labels):
             raise DataError(
                 f"{len(self.inputs)} inputs but {len(self.labels)} labels; there must be one label "
@@ -83,9 +84,11 @@ class LabelledSet:
         return self.inputs.places.file_of
 
     @property
-    def skips_unreadable(self) -> bool:
-        """Whether inputs that do not decode are left out rather than an error."""
-        return isinstance(self.inputs, EncodedImages) and self.inputs.on_corrupt == "skip"
+    def unreadable(self) -> set[int] | None:
+        """The rows found so far that do not decode, which grow; None where such a row is an error."""
+        if not isinstance(self.inputs, EncodedImages) or self.inputs.on_corrupt != "skip":
+            return None
+        return self.inputs.unreadable
 
     @cached_property
     def content_hash(self) -> str:
@@ -133,8 +136,8 @@ class LabelledSet:
         for start in range(0, len(rows), at_once):
             here = rows[start : start + at_once]
             images = self.inputs[here]
-            if self.is_streamed:
-                images = images[~self.unreadable(here)]
+            if self.unreadable:
+                images = images[~np.isin(here, list(self.unreadable))]
             for channel, histogram in enumerate(counts):
                 histogram += np.bincount(images[:, channel].ravel(), minlength=len(levels))
         if not counts.any():
@@ -161,31 +164,11 @@ class LabelledSet:
             return self.inputs.augmented(indices, words)
         return crop_flip_all(self.inputs[indices], words)
 
-    def unreadable(self, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return bool `[B]`: which inputs at `indices`, gathered before, did not decode."""
-        if not isinstance(self.inputs, EncodedImages) or not self.inputs.unreadable:
-            return np.zeros(len(indices), dtype=bool)
-        return np.isin(indices, list(self.inputs.unreadable))
-
-    def note_unreadable(self, indices: NDArray[np.int64]) -> None:
-        """Note that the streamed inputs at `indices` (int64 `[M]`) cannot be read."""
-        assert isinstance(self.inputs, EncodedImages)
-        self.inputs.unreadable.update(indices.tolist())
-
-    @property
-    def num_unreadable(self) -> int:
-        """How many streamed inputs could not be read so far."""
-        return len(self.inputs.unreadable) if isinstance(self.inputs, EncodedImages) else 0
-
-    def unreadable_rows(self) -> list[int]:
-        """Return the streamed inputs that could not be read so far, ascending."""
-        return sorted(self.inputs.unreadable) if isinstance(self.inputs, EncodedImages) else []
-
     def unreadable_names(self) -> list[str]:
-        """Return the names of the streamed inputs that could not be read so far, in order."""
+        """Return the names of the rows found so far that do not decode, in the order of rows."""
         if not isinstance(self.inputs, EncodedImages):
             return []
-        return [self.inputs.places.name(row) for row in self.unreadable_rows()]
+        return [self.inputs.places.name(row) for row in sorted(self.inputs.unreadable)]
 
     def take(self, rows: NDArray[np.int64]) -> LabelledSet:
         """Return the examples at `rows` (int64) alone; what is streamed stays encoded."""
@@ -272,41 +255,3 @@ def check_alike(train: LabelledSet, other: LabelledSet, what: str) -> None:
             f"{what}'s inputs have shape {other.input_shape}, training inputs {train.input_shape}; "
             "they must agree"
         )
-
-
-def _check_inputs(inputs: NDArray[Any] | EncodedImages) -> None:
-    if len(inputs) == 0:
-        raise DataError("the set is empty; it needs at least one example")
-    if inputs.dtype == np.uint8:
-        if inputs.ndim != 4 or inputs.shape[1] not in (1, 3):
-            raise DataError(
-                f"uint8 inputs have shape {inputs.shape}; images must be [N, C, H, W] with C 1 or 3"
-            )
-    elif isinstance(inputs, np.ndarray) and inputs.dtype == np.float32:
-        if inputs.ndim < 2:
-            raise DataError(f"float inputs have shape {inputs.shape}; features must be [N, …]")
-        finite = np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1)
-        if not finite.all():
-            row = int(np.flatnonzero(~finite)[0])
-            raise DataError(
-                f"{int((~finite).sum())} of {len(inputs)} feature rows hold NaN or infinity "
-                f"(first: row {row}); fill or drop them"
-            )
-    else:
-        raise DataError(f"inputs are {inputs.dtype}; allowed are uint8 images and float32 features")
-
-
-def _checked_labels(labels: NDArray[Any], num_classes: int) -> NDArray[np.int64]:
-    if num_classes < 2:
-        raise DataError(f"{num_classes} class; a classifier needs at least two")
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(
-            f"labels are {labels.dtype} of shape {labels.shape}; they must be integers of shape [N]"
-        )
-    if len(labels) and (labels.min() < 0 or labels.max() >= num_classes):
-        wrong = int(labels.min()) if labels.min() < 0 else int(labels.max())
-        raise DataError(
-            f"label {wrong} is out of range; with {num_classes} classes it must be 0 to "
-            f"{num_classes - 1}"
-        )
-    return labels.astype(np.int64, copy=False)

@@ -16,14 +16,14 @@ class Reading:
 
     Arguments:
         data_dir: folder of named data sets; else `$DILUTE_DATA`, else the user's data folder.
-        resize: side in pixels of the square that every image is brought to: the shorter side is scaled,
-            the centre cut out. For `imagenet` (224 if not given), `imagenet-sample` (96), `folder:`,
-            `shards:`, `parquet:` and `hub:`.
-        stream: decode images when they are needed, or once and keep them. If not given, ImageNet is
-            streamed, and what would not fit in the free memory. For `imagenet`, `imagenet-sample`,
-            `folder:` and `shards:` (always streamed).
-        on_corrupt: what happens at a streamed image that does not decode: `fail` stops; with `skip`
-            the image counts for nothing.
+        resize: side in pixels of the square that every image is brought to: the shorter side is
+            scaled, the centre cut out. For `imagenet` (224 if not given), `imagenet-sample` (96),
+            `folder:`, `shards:`, `parquet:` and `hub:`.
+        stream: decode images when they are needed, or once and keep them. If not given, ImageNet
+            is streamed, and what would not fit in the free memory. For `imagenet`,
+            `imagenet-sample`, `folder:` and `shards:` (always streamed).
+        on_corrupt: what happens at a streamed image that does not decode: `fail` stops; with
+            `skip` the image counts for nothing.
 
     Errors: `DataError` for a value that is not allowed.
     """
@@ -54,13 +54,14 @@ class Reading:
         stream = exceeds_memory(decoded_bytes) if self.stream is None else self.stream
         if stream and self.resize is None:
             raise DataError(
-                "images can be streamed at one size only; give --resize (resize= in Python; pixels, for "
-                "example 224)"
+                "images can be streamed at one size only; give --resize (resize= in Python; "
+                "pixels, for example 224)"
             )
         if not stream and self.on_corrupt != "fail":
             raise DataError(
-                f"on_corrupt = {self.on_corrupt} is for streamed data, as the others are read before training "
-                "begins; add --stream (stream=True in Python), or remove the corrupt image"
+                f"on_corrupt = {self.on_corrupt} is for streamed data, as the others are read "
+                "before training begins; add --stream (stream=True in Python), or remove the "
+                "corrupt image"
             )
         return stream
 

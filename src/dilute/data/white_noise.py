@@ -73,10 +73,6 @@ class WhiteNoise:
         """What `white_noise_size` understands: `white_noise`, or `white_noise:SIZE`."""
         return white_noise_name(self._size)
 
-    def unreadable(self, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return bool `[B]`, all False: noise can always be had."""
-        return np.zeros(len(indices), dtype=bool)
-
     def gather(
         self, indices: NDArray[np.int64], words: NDArray[np.uint64] | None = None
     ) -> NDArray[Any]:

@@ -11,6 +11,7 @@ import psutil
 from numpy.typing import NDArray
 
 from dilute import seeds
+from dilute.data.labelled import LabelledSet
 from dilute.errors import NoiseError
 
 Labels = NDArray[np.uint8 | np.uint16]
@@ -32,10 +33,12 @@ class ImageSource(Protocol):
     def gather(
         self, indices: NDArray[np.int64], words: NDArray[np.uint64] | None = None
     ) -> NDArray[Any]:
-        """Return the inputs at `indices` (int64 `[B]`): `[B, …]`, cropped and flipped by `words` (uint64 `[B]`) if given."""
+        """Return the inputs at `indices` (int64 `[B]`): `[B, …]`.
 
-    def unreadable(self, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return bool `[B]`: which inputs, gathered before, stand for some that cannot be read."""
+        Arguments:
+            words: uint64 `[B]`: the randomness by which each is cropped and flipped; None for
+                neither.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +55,8 @@ class Block:
         extra: int64, ascending: the images with one label more.
         is_own: bool `[N]`: whether the first label is the image's own rather than a drawn one.
         laws: float64 `[R, K]`: the label distributions that occur.
-        law_of: int64 `[N]`: image `i`'s labels follow, averaged over all its slots, `laws[law_of[i]]`.
+        law_of: int64 `[N]`: image `i`'s labels follow, averaged over all its slots,
+            `laws[law_of[i]]`.
     """
 
     source: ImageSource
@@ -101,10 +105,11 @@ class Block:
     def visit(
         self, visits: NDArray[np.int64], group: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Return image, first slot and number of labels, int64 `[M]` each, of `visits` (0 to num_visits − 1).
+        """Return image, first slot and number of labels of `visits`, int64 `[M]` each.
 
-        Visits are numbered slot by slot: first every image with its labels `0 … group − 1`, then
-        every image with the next ones. With `group = 1` a visit is an example.
+        Visits are numbered from 0 to num_visits − 1, slot by slot: first every image with its
+        labels `0 … group − 1`, then every image with the next ones. With `group = 1` a visit is an
+        example.
         """
         turn, images = np.divmod(visits, len(self))
         beyond = turn >= -(-self.full // group)
@@ -130,6 +135,26 @@ class Block:
         cells = self.labels[images] + num_classes * np.arange(len(images))[:, None]
         counts = np.bincount(cells[used], minlength=len(images) * num_classes)
         return counts.reshape(len(images), num_classes)
+
+    def read(
+        self, images: NDArray[np.int64], words: NDArray[np.uint64] | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Return the inputs of those of `images` that decode, `[B', …]`, and which do, bool `[B]`.
+
+        Arguments:
+            images: int64 `[B]`.
+            words: as for `ImageSource.gather`.
+        """
+        inputs = self.source.gather(self.rows[images], words)
+        decodes = self.decodes(images)
+        return inputs if decodes.all() else inputs[decodes], decodes
+
+    def decodes(self, images: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return bool `[B]`: False for those of `images` that were found not to decode."""
+        found = self.source.unreadable if isinstance(self.source, LabelledSet) else None
+        if not found:
+            return np.ones(len(images), dtype=bool)
+        return ~np.isin(self.rows[images], list(found))
 
     def take(self, images: NDArray[np.int64]) -> Block:
         """Return the block of `images` (int64, ascending) alone, with all their labels."""
@@ -162,8 +187,9 @@ def check_memory(num_images: int, alpha: float, num_classes: int, tables: int = 
     available = psutil.virtual_memory().available
     if needed > available:
         raise NoiseError(
-            f"alpha = {alpha:g} on {num_images:,} images needs a label table of {needed / 2**30:,.1f} GiB, but "
-            f"{available / 2**30:.1f} GiB are free; take alpha ≤ {max(0, available // (num_images * itemsize) - 1):,}"
+            f"alpha = {alpha:g} on {num_images:,} images needs a label table of "
+            f"{needed / 2**30:,.1f} GiB, but {available / 2**30:.1f} GiB are free; "
+            f"take alpha ≤ {max(0, available // (num_images * itemsize) - 1):,}"
         )
 
 
@@ -176,9 +202,10 @@ def draw_labels(
 ) -> None:
     """Draw noisy labels into `out` (`[n, copies]`).
 
-    The label of copy `c` of image `i` depends on the seed, `c`, `images[i]` and row `true_labels[i]` of
-    `matrix` alone: a larger `alpha` or another subset keeps every label that both have. A range of images, such as
-    a shard of a huge set, is drawn at the cost of that range, wherever it lies.
+    The label of copy `c` of image `i` depends on the seed, `c`, `images[i]` and row
+    `true_labels[i]` of `matrix` alone: a larger `alpha` or another subset keeps every label that
+    both have. A range of images, such as a shard of a huge set, is drawn at the cost of that range,
+    wherever it lies.
 
     Arguments:
         out: uint8 or uint16 `[n, copies]`, written.
@@ -198,7 +225,7 @@ def draw_labels(
 
 
 def _thresholds(row: NDArray[np.float64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Return the 64-bit words at which the inverse CDF of `row` steps, and the classes between the steps.
+    """Return the 64-bit words at which the inverse CDF of `row` steps, and the classes between.
 
     Only classes of positive probability are listed, so that rounding can never yield another.
     """

@@ -44,7 +44,8 @@ class NoisySet:
     Attributes:
         clean: the set that it was made from.
         kind: `"dilution"` or `"replacement"`.
-        amount: as given: noisy examples per clean one for dilution, the share replaced for replacement.
+        amount: as given: noisy examples per clean one for dilution, the share replaced for
+            replacement.
         alpha: noisy examples per clean one; for replacement, the equivalent `rate / (1 − rate)`.
         rate: share of noisy examples; for dilution, the equivalent `alpha / (1 + alpha)`.
         noise: the pattern; `matrix` is its float64 `[K, K]`.
@@ -102,14 +103,16 @@ class NoisySet:
 
     @property
     def true_labels(self) -> NDArray[np.int64]:
-        """int64 `[n]`: the true labels of the clean images; for judging, never for training."""
+        """int64 `[n]`: the true labels of the clean images; for evaluation, never for training."""
         return self.clean.labels[self.blocks[0].rows]
 
     def __len__(self) -> int:
         return int(self._starts[-1])
 
     def example(self, index: int) -> tuple[NDArray[Any], int]:
-        """Return input and label of example `index`, `0 ≤ index < len(self)`; the first `n` are the clean images' own.
+        """Return input and label of example `index`, `0 ≤ index < len(self)`.
+
+        The first `n` are the clean images' own.
 
         Errors: `IndexError` outside the range.
         """
@@ -124,29 +127,16 @@ class NoisySet:
         return self.example(index)
 
     def counts(self) -> NDArray[np.int64]:
-        """Return int64 `[num_images, K]`: how often each label stands beside each image, block after block."""
+        """Return int64 `[num_images, K]`: how often each image has each label, block by block."""
         return np.concatenate([block.counts(np.arange(len(block))) for block in self.blocks])
 
     def expected(self) -> NDArray[np.float64]:
-        """Return float64 `[num_images, K]`: the distribution that each image's labels were drawn from.
+        """Return float64 `[num_images, K]`: what each image's labels were drawn from.
 
         For dilution with the same images this is `1/(1+alpha)` on the true class plus
         `alpha/(1+alpha)` times the noise distribution: the target of the paper's `H_alpha`.
         """
         return np.concatenate([block.laws[block.law_of] for block in self.blocks])
-
-    def note_unreadable(self, images: NDArray[np.int64]) -> None:
-        """Note that `images` (int64 `[M]`, as in `counts`) cannot be read, which another process found.
-
-        Arguments:
-            images: of streamed sources.
-        """
-        before = 0
-        for block in self.blocks:
-            inside = images[(images >= before) & (images < before + len(block))] - before
-            before += len(block)
-            if len(inside) and isinstance(block.source, LabelledSet):
-                block.source.note_unreadable(block.rows[inside])
 
     def label_shares(self) -> NDArray[np.float64]:
         """Return float64 `[K]`: the share of each class that is expected among all labels."""
@@ -157,12 +147,12 @@ class NoisySet:
         return total / len(self)
 
     def lost_classes(self) -> list[str]:
-        """Return the names of the classes whose true label is not the most frequent one on their images."""
+        """Return the names of the classes whose images have a wrong label as their likeliest."""
         laws = self.blocks[0].laws
         return [self.clean.class_names[k] for k in np.flatnonzero(~majority_is_true(laws))]
 
     def content_hash(self) -> str:
-        """Return hex SHA-256 of which image (of which source, if not the clean set) has which labels."""
+        """Return hex SHA-256 of which image (and of which other source) has which labels."""
         digest = hashlib.sha256(f"{self.kind}/{self.num_classes}/{len(self.blocks)}".encode())
         for number, block in enumerate(self.blocks):
             if number > 0:
@@ -189,8 +179,9 @@ class NoisySet:
         return len(self) - right
 
     def split(self, fraction: float, seed: int) -> tuple[NoisySet, NoisySet | None]:
-        """Return the set without, and the set of, `round(fraction · N)` images of each block, drawn by `seed`.
+        """Return the set without, and the set of, a drawn part of its images.
 
+        Of each block of N images `round(fraction · N)` are drawn by `seed`.
         An image goes with all its labels. The second set is None where it would be empty.
 
         Errors: `NoiseError` if nothing would be left.
@@ -198,7 +189,8 @@ class NoisySet:
         taken = [round(fraction * len(block)) for block in self.blocks]
         if taken[0] >= self.n:
             raise NoiseError(
-                f"holding out {fraction:g} of {self.n} images leaves none to train on; take a smaller fraction"
+                f"holding out {fraction:g} of {self.n} images leaves none to train on; "
+                "take a smaller fraction"
             )
         if taken[0] == 0:
             return self, None
@@ -210,13 +202,14 @@ class NoisySet:
         return self._with_blocks(kept_blocks), self._with_blocks(held_blocks)
 
     def clean_part(self) -> NoisySet:
-        """Return the clean images with their true labels alone; for judging, never for training."""
+        """Return the clean images with their true labels alone; for evaluation, not training."""
         return DilutedSet(self.clean, 0.0, rows=self.blocks[0].rows)
 
     def noise_part(self) -> NoisySet | None:
-        """Return the images of noisy examples, such that their `expected` is the distribution of a noisy label; None without noise.
+        """Return the images of noisy examples; None without noise.
 
-        Its labels themselves are those of the whole set.
+        Their `expected` is the distribution of a noisy label; their labels are those of the whole
+        set.
         """
         if not self.num_noisy:
             return None
@@ -302,12 +295,14 @@ class DilutedSet(NoisySet):
 
 
 class ReplacedSet(NoisySet):
-    """A set of fixed size, `round(rate · n)` of whose labels were replaced by noisy ones: the literature's setting.
+    """A set of fixed size, a share of whose labels was replaced by noisy ones.
+
+    It is the literature's setting; `round(rate · n)` labels are replaced.
 
     Arguments:
         clean: the clean examples.
-        rate: the share of examples whose label is drawn anew, 0 to 1 (the draw may give the true class
-            where the pattern allows it).
+        rate: the share of examples whose label is drawn anew, 0 to 1 (the draw may give the true
+            class where the pattern allows it).
         noise, seed, rows: as for `DilutedSet`.
 
     Errors: `NoiseError` for a rate outside 0 to 1 or an impossible pattern.
@@ -344,7 +339,12 @@ class ReplacedSet(NoisySet):
 
 
 def pool_law(own: NDArray[np.int64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return float64 `[1, K]`: the label distribution on images from elsewhere, for clean labels `own` `[n]`."""
+    """Return float64 `[1, K]`: how labels on images from elsewhere are distributed.
+
+    Arguments:
+        own: int64 `[n]`, the clean labels.
+        matrix: float64 `[K, K]`, the noise.
+    """
     shares = np.bincount(own, minlength=len(matrix)) / len(own)
     return (shares @ matrix)[None, :]
 
@@ -355,7 +355,7 @@ def _chosen(size: int, count: int, seed: int, name: str) -> NDArray[np.int64]:
 
 
 def _pool_block(images: ImageSource, labels: Labels, law: NDArray[np.float64], seed: int) -> Block:
-    """Return noisy `labels` `[m]` dealt at random, in equal shares, to at most m images of another source."""
+    """Return noisy `labels` `[m]` dealt at random, in equal shares, to at most m of `images`."""
     size = min(len(images), len(labels))
     rows = seeds.Permutation(len(images), seed, "pool")(np.arange(size))
     dealt = np.empty_like(labels)
@@ -376,8 +376,8 @@ def _pool_block(images: ImageSource, labels: Labels, law: NDArray[np.float64], s
 def _check_shape(images: ImageSource, clean: LabelledSet) -> None:
     if images.input_shape != clean.input_shape:
         raise DataError(
-            f"images for the noisy examples have shape {images.input_shape}, the clean ones {clean.input_shape}; "
-            "they must agree"
+            f"images for the noisy examples have shape {images.input_shape}, the clean ones "
+            f"{clean.input_shape}; they must agree"
         )
 
 

@@ -16,7 +16,7 @@ from dilute.data.white_noise import WhiteNoise
 from dilute.dilution.blocks import Block, ImageSource, label_dtype
 from dilute.dilution.diluted import NoisySet, pool_law
 from dilute.errors import DataError, NoiseError
-from dilute.files import write_file
+from dilute.files import as_path, local_copy, write_file
 from dilute.noise import NoisePattern, alpha_from_rate, checked_matrix, label_laws
 
 _FORMAT = 1
@@ -24,13 +24,13 @@ _ROWS_AT_ONCE = 2**20
 _COLUMNS = ("part", "image", "slot", "label", "own")
 
 
-def write_labels(noisy: NoisySet, path: Path) -> str:
-    """Write which image has which labels to a Parquet file, and return the realisation's content hash.
+def write_labels(noisy: NoisySet, path: Path | str) -> str:
+    """Write which image has which labels to a Parquet file; return the realisation's content hash.
 
     One row per example, in the order of `example(i)`: `part` (0: clean images, 1: images from
     elsewhere), `image` (index in that source), `slot` (the image's how-manieth label), `label`, and
-    `own` (whether the label is the image's own rather than a drawn one; for judging, not training).
-    The file's metadata tells pattern, `alpha`, seed and hashes.
+    `own` (whether the label is the image's own rather than a drawn one; for evaluation, not
+    training). The file's metadata tells pattern, `alpha`, seed and hashes.
 
     Errors: `StoreError` if the file cannot be written.
     """
@@ -64,7 +64,7 @@ def write_labels(noisy: NoisySet, path: Path) -> str:
                     columns = _columns(part, block, start)
                     writer.write_table(pa.table(dict(zip(_COLUMNS, columns, strict=True)), schema))
 
-    write_file(path, write)
+    write_file(as_path(path), write)
     return content_hash
 
 
@@ -81,7 +81,9 @@ def _columns(part: int, block: Block, start: int) -> tuple[NDArray[Any], ...]:
     )
 
 
-def read_labels(path: Path, clean: LabelledSet, *, images: ImageSource | None = None) -> NoisySet:
+def read_labels(
+    path: Path | str, clean: LabelledSet, *, images: ImageSource | None = None
+) -> NoisySet:
     """Return the noisy set that `write_labels` wrote to `path`.
 
     Arguments:
@@ -91,7 +93,8 @@ def read_labels(path: Path, clean: LabelledSet, *, images: ImageSource | None = 
     Errors: `DataError` if the file is missing, damaged, or made for other data.
     """
     try:
-        return _read(path, clean, images)
+        with local_copy(as_path(path)) as here:
+            return _read(here, clean, images)
     except FileNotFoundError:
         raise DataError(f"label file {path} does not exist") from None
     except (OSError, LookupError, TypeError, ValueError, NoiseError) as error:
@@ -142,7 +145,7 @@ def _read(path: Path, clean: LabelledSet, images: ImageSource | None) -> NoisySe
 def _pool(
     path: Path, description: dict[str, Any], clean: LabelledSet, images: ImageSource | None
 ) -> ImageSource:
-    """Return the source of the noisy examples' images: white noise is made again, others must be given."""
+    """Return the source of the noisy examples' images; only white noise is made again."""
     if description["white_noise"] is not None:
         seed, size = description["white_noise"]
         images = WhiteNoise(clean, seed, size)
@@ -151,8 +154,8 @@ def _pool(
             "none was given" if images is None else f"the one given has {images.content_hash[:16]}"
         )
         raise DataError(
-            f"{path} has noisy examples on images of a source with hash {description['pool_hash'][:16]}, "
-            f"but {given}; give that source"
+            f"{path} has noisy examples on images of a source with hash "
+            f"{description['pool_hash'][:16]}, but {given}; give that source"
         )
     return images
 

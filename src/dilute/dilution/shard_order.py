@@ -1,4 +1,4 @@
-"""An order of visits that stays with a few shards at a time, where jumping between files is slow."""
+"""An order of visits that stays with a few shards at a time: jumping between files is slow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHARDS_AT_ONCE = 16
 
 
 class ShardOrder:
-    """Orders of a block's visits: shards in a random order, and the visits of each 16 of them shuffled together.
+    """Orders of a block's visits: shards at random, the visits of each 16 of them shuffled.
 
     Each visit stands once in each epoch, at a place that is a function of (seed, epoch) alone.
 
@@ -38,7 +38,7 @@ class ShardOrder:
         self._lengths = self._turns * np.diff(self._starts) + np.diff(self._extra_starts)
 
     def epoch(self, number: int) -> Callable[[NDArray[np.int64]], NDArray[np.int64]]:
-        """Return the order of epoch `number`: from positions in it (int64 `[M]`) to visits, numbered as in `Block.visit`."""
+        """Return the order of epoch `number`: from positions (int64 `[M]`) to `Block.visit`s."""
         shards = self._shuffled_shards(number)
         firsts = np.arange(0, len(shards), SHARDS_AT_ONCE)
         starts = np.concatenate([[0], np.cumsum(np.add.reduceat(self._lengths[shards], firsts))])
@@ -66,7 +66,7 @@ class ShardOrder:
         return seeds.Permutation(count, self._seed, "shards", epoch)(np.arange(count))
 
     def _visits(self, places: NDArray[np.int64], shards: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the visits at `places` among those of `shards`: slot by slot, the additional ones last."""
+        """Return the visits at `places` among those of `shards`: slot by slot, extra ones last."""
         images = int((self._starts[shards + 1] - self._starts[shards]).sum())
         turn, local = np.divmod(places, images)
         is_extra = turn >= self._turns
@@ -81,7 +81,7 @@ class ShardOrder:
 def _within(
     values: NDArray[np.int64], shards: NDArray[np.int64], starts: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Return what stands at `values` if the ranges `starts[s]` to `starts[s + 1]` of `shards` are put in a row."""
+    """Return what is at `values` in the ranges `starts[s]` to `starts[s + 1]`, in a row."""
     ends = np.cumsum(starts[shards + 1] - starts[shards])
     which = np.searchsorted(ends, values, side="right")
     before = np.concatenate([[0], ends])[which]

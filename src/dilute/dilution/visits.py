@@ -1,4 +1,4 @@
-"""From a noisy set to batches: which image with which of its labels, in an endless, seeded order."""
+"""From a noisy set to batches: images with some of their labels, in an endless, seeded order."""
 
 from __future__ import annotations
 
@@ -24,31 +24,35 @@ class Batch(NamedTuple):
     Fields:
         inputs: `[B, …]`, uint8 images or float32 features.
         targets: float32 `[B, K]`: each row a distribution over classes.
-        weights: float32 `[B]`: the number of labels behind each row over the mean number; a weighted
-            mean loss is then the mean over labels, whatever their grouping. The mean over an epoch is 1. An
-            image that cannot be read has weight 0.
+        weights: float32 `[B]`: the number of labels behind each row over the mean number; a
+            weighted mean loss is then the mean over labels, whatever their grouping. The mean over
+            an epoch is 1.
         images: int64 `[B]`: which image of the set each row shows, as in `NoisySet.counts`.
+        skipped: int64 `[S]`: which of the B + S visits asked for (0 for the first) have no row
+            here, as their image does not decode; none unless the set's source skips such images.
     """
 
     inputs: NDArray[Any]
     targets: NDArray[np.float32]
     weights: NDArray[np.float32]
     images: NDArray[np.int64]
+    skipped: NDArray[np.int64]
 
 
 class Visits:
-    """An endless sequence of visits to the images of a noisy set, each with `copies` of the image's labels.
+    """An endless sequence of visits to the images of a noisy set, each with some of its labels.
 
-    One epoch shows every label once. Visit `p` is a function of (set, copies, seed, augment, p) alone, so that
-    batches of any size, from any number of processes, starting anywhere, cut the same sequence. Images in shards
-    are visited a few shards at a time (`ShardOrder`), others in any order.
+    One epoch shows every label once. Visit `p` is a function of (set, copies, seed, augment, p)
+    alone, so that batches of any size, from any number of processes, starting anywhere, cut the
+    same sequence. Images in shards are visited a few shards at a time (`ShardOrder`), others in any
+    order.
 
     Arguments:
         noisy: the training set.
-        copies: labels per visit: 1 (the paper's sampling), any g ≥ 1, `"all"` of the image's labels, or
-            `"expected"` for the distribution that they were drawn from.
+        copies: labels per visit: 1 (the paper's sampling), any g ≥ 1, `"all"` of the image's
+            labels, or `"expected"` for the distribution that they were drawn from.
         seed: which order.
-        augment: a key of `AUGMENTATIONS`, done to each image anew at every visit of `batch`; None for none.
+        augment: `"crop_flip"` to crop and flip each image anew at every visit of `batch`, or None.
 
     Errors: `SpecError` for other `copies`, or augmentation of what is no image.
     """
@@ -66,8 +70,8 @@ class Visits:
         self.augment = augment
         if augment is not None and not noisy.clean.is_images:
             raise SpecError(
-                f"augment = {augment} has no meaning for features of shape {noisy.clean.input_shape}; "
-                "it is for images"
+                f"augment = {augment} has no meaning for features of shape "
+                f"{noisy.clean.input_shape}; it is for images"
             )
         widest = max(block.labels.shape[1] for block in noisy.blocks)
         self._group = min(copies, widest) if isinstance(copies, int) else widest
@@ -86,7 +90,7 @@ class Visits:
 
     @property
     def examples_per_visit(self) -> float:
-        """The mean number of image–label pairs behind a visit, ≥ 1 (for `"expected"`, as for `"all"`)."""
+        """The mean number of labels behind a visit, ≥ 1 (`"expected"` counts as `"all"`)."""
         return len(self.noisy) / self.visits_per_epoch
 
     def batch(self, start: int, stop: int) -> Batch:
@@ -97,17 +101,19 @@ class Visits:
         return self.read(self.order(start, stop), words)
 
     def read(self, visits: NDArray[np.int64], words: NDArray[np.uint64] | None = None) -> Batch:
-        """Return the visits of those numbers within an epoch (int64 `[B]`, each 0 to visits_per_epoch − 1).
+        """Return the visits of those numbers within an epoch.
 
         Arguments:
-            words: uint64 `[B]`, the randomness by which each image is augmented; None for not at all.
+            visits: int64 `[B]`, each 0 to visits_per_epoch − 1.
+            words: uint64 `[B]`, the randomness by which each image is augmented; None for not at
+                all.
         """
         if len(self.noisy.blocks) == 1:
             return self._read(self.noisy.blocks[0], visits, 0, words)
         return self._read_several(visits, words)
 
     def order(self, start: int, stop: int) -> NDArray[np.int64]:
-        """Return int64 `[stop − start]`: which visit of its epoch stands at each position of the sequence."""
+        """Return int64 `[stop − start]`: which visit of its epoch is at each position."""
         parts = []
         while start < stop:
             number, offset = divmod(start, self._chunk_size)
@@ -143,38 +149,47 @@ class Visits:
     ) -> Batch:
         """Return visits of one block, before which there are so many images."""
         images, first, number = block.visit(visits, self._group)
-        rows = block.rows[images]
-        inputs = block.source.gather(rows, words)
+        inputs, decodes = block.read(images, words)
+        skipped = np.flatnonzero(~decodes)
+        if len(skipped):
+            images, first, number = images[decodes], first[decodes], number[decodes]
         if self.copies == "expected":
             targets = block.laws[block.law_of[images]]
             weights = np.full(len(images), block.num_examples / len(block))
         else:
             targets = block.counts(images, first, number) / number[:, None]
             weights = number.astype(np.float64)
-        weights[block.source.unreadable(rows)] = 0.0
         scale = self.visits_per_epoch / len(self.noisy)
         return Batch(
             inputs,
             targets.astype(np.float32),
             (weights * scale).astype(np.float32),
             before + images,
+            skipped,
         )
 
     def _read_several(self, visits: NDArray[np.int64], words: NDArray[np.uint64] | None) -> Batch:
         which = np.searchsorted(self._starts, visits, side="right") - 1
         before = np.cumsum([0, *(len(block) for block in self.noisy.blocks)])
-        parts = []
+        parts, places, skipped = [], [], []
         for number, block in enumerate(self.noisy.blocks):
-            here = which == number
+            here = np.flatnonzero(which == number)
             own = None if words is None else words[here]
             inside = visits[here] - self._starts[number]
-            parts.append(self._read(block, inside, int(before[number]), own))
-        back = np.argsort(np.argsort(which, kind="stable"), kind="stable")
-        return Batch(*(np.concatenate(field)[back] for field in zip(*parts, strict=True)))
+            *fields, left_out = self._read(block, inside, int(before[number]), own)
+            parts.append(fields)
+            places.append(np.delete(here, left_out))
+            skipped.append(here[left_out])
+        order = np.argsort(np.concatenate(places))
+        inputs, targets, weights, images = (
+            np.concatenate(field)[order] for field in zip(*parts, strict=True)
+        )
+        left_out = np.sort(np.concatenate(skipped))
+        return Batch(inputs, targets, weights, images, left_out)
 
 
 def _shard_order(noisy: NoisySet, group: int, seed: int) -> ShardOrder | None:
-    """Return the order for images that lie in shards; None for others, and where images come from two sources."""
+    """Return the order for images in shards; None for others, and for images of two sources."""
     block = noisy.blocks[0]
     shard_of = getattr(block.source, "shard_of", None)
     if len(noisy.blocks) > 1 or shard_of is None:
@@ -187,16 +202,19 @@ def in_order(
     batch_size: int,
     share: Callable[[int], tuple[int, int]] = lambda size: (0, size),
 ) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
-    """Yield every image once with all its labels: inputs `[B, …]` and counts int64 `[B, K]`; none of one that cannot be read.
+    """Yield every image once with all its labels: inputs `[B, …]` and counts int64 `[B, K]`.
+
+    Images that are skipped, as they do not decode, are left out.
 
     Arguments:
-        share: from where and up to where, of so many images of one source; all of them if not given.
+        batch_size: most images at a time.
+        share: from the number of images of a source, the first to take and one past the last; all
+            of them if not given.
     """
     for block in noisy.blocks:
         first, last = share(len(block))
         for start in range(first, last, batch_size):
             images = np.arange(start, min(start + batch_size, last))
-            rows = block.rows[images]
-            inputs, counts = block.source.gather(rows), block.counts(images)
-            counts[block.source.unreadable(rows)] = 0
-            yield inputs, counts
+            inputs, decodes = block.read(images)
+            if decodes.any():
+                yield inputs, block.counts(images[decodes])

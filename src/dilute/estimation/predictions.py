@@ -13,7 +13,7 @@ from scipy.special import log_softmax
 
 from dilute import seeds
 from dilute.data import LabelledSet
-from dilute.dilution import DilutedSet, in_order
+from dilute.dilution import DilutedSet
 from dilute.errors import DataError
 from dilute.runs import fresh_model
 from dilute.training import Recipe, train
@@ -94,7 +94,8 @@ def _logits(
     network.eval()
     parts = []
     with torch.inference_mode():
-        for inputs, _ in in_order(DilutedSet(labelled, 0.0, rows=fold), _AT_ONCE):
+        for start in range(0, len(fold), _AT_ONCE):
+            inputs = labelled.gather(fold[start : start + _AT_ONCE])
             parts.append(network(torch.from_numpy(inputs).to(device)).cpu().double().numpy())
     return np.concatenate(parts)
 

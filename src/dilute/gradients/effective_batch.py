@@ -14,7 +14,7 @@ def clean_examples(batch_size: float, copies: Copies, alpha: float) -> float:
 
     Arguments:
         batch_size: visits in a batch, b.
-        copies: labels per visit; all of an image's, or their distribution, hold its clean one.
+        copies: labels per visit, g; all of an image's, or their distribution, hold its clean one.
         alpha: noisy examples per clean one.
 
     Source: abstract and section 5 of the paper.

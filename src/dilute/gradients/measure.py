@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from dilute.dilution import Copies, NoisySet, Visits
 from dilute.errors import SpecError
 from dilute.gradients import moments
-from dilute.gradients.moments import UNKNOWN, Array, Interval, Noise
+from dilute.gradients.moments import UNKNOWN, Array, Noise
 from dilute.gradients.probe import WHOLE, Layer, Probe, drawn
 from dilute.methods import cross_entropy
+from dilute.training.curve import Interval
 
 _MOST_BYTES = 4 * 2**30
 _FEWEST_BATCHES = 4
@@ -23,7 +24,7 @@ _FEWEST_BATCHES = 4
 
 @dataclass(frozen=True)
 class Sampling:
-    """How much is looked at.
+    """How much is measured.
 
     Arguments:
         signal_batches: large batches, ≥ 4, for the mean gradient.

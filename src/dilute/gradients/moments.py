@@ -8,22 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dilute.training.curve import Interval
+
 Array = NDArray[np.float64]
 LEVEL = 0.95
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with its 95 % interval.
-
-    Attributes:
-        value: the estimate; None where the noise hides the signal.
-        low, high: the interval's ends; None where there is no bound.
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
 
 
 UNKNOWN = Interval(None, None, None)

@@ -131,8 +131,12 @@ class Probe:
                 yield self._gradient(batch)
 
     def _gradient(self, batch: Batch) -> list[Tensor]:
+        if not len(batch.images):  # none of them decodes
+            return [torch.zeros_like(parameter) for parameter in self._parameters]
         inputs, targets, weights = (torch.from_numpy(array).to(self._device) for array in batch[:3])
         loss = (self._loss_of(self._model(inputs), targets) * weights).mean()
+        if len(batch.skipped):
+            loss = loss * (len(batch.images) / (len(batch.images) + len(batch.skipped)))
         if not loss.requires_grad:
             raise ModelError("the model's output does not depend on its parameters; no gradient")
         parts = torch.autograd.grad(loss, self._parameters, allow_unused=True)

@@ -101,12 +101,12 @@ class DilutionLaw:
         Errors: those of `check_target`.
         """
         effective = self.needed_by_draw(target)
-        worths = self.worth_by_draw(alpha)
-        middle = float(np.median(effective / worths))
+        by_draw = self.worth_by_draw(alpha)
+        middle = float(np.median(effective / by_draw))
         distance = self.evidence.distance(middle if math.isfinite(middle) else None, alpha)
         if distance:
             effective = self.needed_by_draw(target, distance)
-        return interval_of(effective / worths, self.evidence.beyond(middle, alpha))
+        return interval_of(effective / by_draw, self.evidence.beyond(middle, alpha))
 
     def needed_by_draw(
         self, target: float, distance: float | None = None, *, with_runs: bool = True

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dilute import seeds
 from dilute.methods.cross_entropy import cross_entropy
-from dilute.methods.method import Method, Objective, TensorBatch, Uses, readable_rows
+from dilute.methods.method import Method, Objective, TensorBatch, Uses
 from dilute.methods.observed import Observed
 
 
@@ -73,12 +73,9 @@ class _TwoNetworks(Objective):
         self._forgotten = self._forget_rate * min(1.0, step / ramp_steps if ramp_steps else 1.0)
 
     def forward(self, model: nn.Module, batch: TensorBatch) -> Tensor:
-        """Return the sum of each network's mean loss on readable visits that the other chose."""
-        batch = readable_rows(batch)
-        is_seen = (batch.weights > 0).float()  # no row, or every row
+        """Return the sum of each network's mean loss on the visits that the other chose."""
         losses = [
-            cross_entropy(network(batch.inputs), batch.targets) * is_seen
-            for network in (model, self.second)
+            cross_entropy(network(batch.inputs), batch.targets) for network in (model, self.second)
         ]
         kept = max(1, round((1 - self._forgotten) * len(batch.images)))
         chosen = [torch.topk(one.detach(), kept, largest=False).indices for one in losses]

@@ -120,7 +120,7 @@ class _Corrected(Objective):
         """Estimate the matrix, at half of the training."""
         if self._observed is not None and step in look_steps(num_steps, 1):
             predicted = probabilities(model, self._observed).numpy()
-            self.put_law(anchor_law(predicted[self._observed.readable()], self._quantile))
+            self.put_law(anchor_law(predicted, self._quantile))
 
     def forward(self, model: nn.Module, batch: TensorBatch) -> Tensor:
         """Return the corrected mean loss."""

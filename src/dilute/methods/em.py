@@ -104,11 +104,11 @@ class _EstimatedLikelihood(_CountLikelihood):
             return
         predicted = probabilities(model, self._observed).double().numpy()
         counts = self._observed.counts()
-        counts[~self._observed.readable()] = 0
+        beside = counts[self._observed.images()]
         if self.has_law:
-            law = fitted_law(counts, predicted, self.law.double().cpu().numpy())
+            law = fitted_law(beside, predicted, self.law.double().cpu().numpy())
         else:  # the network predicts noisy labels: the likeliest is taken for the class
-            law = counted_law(np.eye(predicted.shape[1])[predicted.argmax(axis=1)], counts)
+            law = counted_law(np.eye(predicted.shape[1])[predicted.argmax(axis=1)], beside)
         self.law.copy_(as_tensor(law))
         self.put(law_log_likelihood(counts, law))
         self.has_law.fill_(True)

@@ -12,13 +12,13 @@ from dilute.methods.observed import Observed
 
 
 def probabilities(model: nn.Module, observed: Observed) -> Tensor:
-    """Return float32 `[N, K]` on the CPU: class probabilities of all images, without dropout."""
+    """Return float32 `[M, K]` on the CPU: class probabilities of `Observed.inputs`, without dropout."""
     with _looking(model):
         return torch.cat([logits.softmax(dim=1) for logits in _logits(model, observed)])
 
 
 def features(model: nn.Module, observed: Observed) -> Tensor:
-    """Return float32 `[N, D]` on the CPU: what the network's last linear layer takes in.
+    """Return float32 `[M, D]` on the CPU: what the network's last linear layer takes in.
 
     Of a network without a linear layer they are the logits.
     """

@@ -19,9 +19,9 @@ Uses = Literal["nothing", "known noise rate", "known matrix", "estimated matrix"
 
 
 class TensorBatch(NamedTuple):
-    """A `dilute.dilution.Batch` on the device.
+    """What a `dilute.dilution.Batch` holds, on the device.
 
-    Fields: inputs `[B, …]`, targets `[B, K]`, weights `[B]`, images int64 `[B]`.
+    Fields: inputs `[B, …]`, targets float32 `[B, K]`, weights float32 `[B]`, images int64 `[B]`.
     """
 
     inputs: Tensor
@@ -159,17 +159,6 @@ class LossObjective(Objective):
 def weighted_mean(losses: Tensor, batch: TensorBatch) -> Tensor:
     """Return the mean over labels of losses `[B]` per visit."""
     return (losses * batch.weights).mean()
-
-
-def readable_rows(batch: TensorBatch) -> TensorBatch:
-    """Return the rows of a batch whose images can be read; all rows if none can.
-
-    It is for methods that look at rows together. The other rows have weight 0 and are grey.
-    """
-    seen = batch.weights > 0
-    if not seen.any() or seen.all():
-        return batch
-    return TensorBatch(*(values[seen] for values in batch))
 
 
 def as_tensor(values: Any) -> Tensor:

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from dilute.methods.cross_entropy import cross_entropy
-from dilute.methods.method import Method, Objective, TensorBatch, readable_rows
+from dilute.methods.method import Method, Objective, TensorBatch
 from dilute.methods.observed import Observed
 
 
@@ -39,8 +39,7 @@ class _Mixed(Objective):
         self._share = torch.distributions.Beta(concentration, concentration)
 
     def forward(self, model: nn.Module, batch: TensorBatch) -> Tensor:
-        """Return the cross-entropy of a batch's readable rows, mixed with themselves."""
-        batch = readable_rows(batch)
+        """Return the cross-entropy of a batch mixed with itself in another order."""
         share = float(self._share.sample())
         other = torch.randperm(len(batch.targets)).to(batch.targets.device)
 

@@ -64,19 +64,21 @@ class Observed:
             )
 
     def inputs(self) -> Iterator[NDArray[Any]]:
-        """Yield the inputs `[B, …]` of all images, in the order of `counts`."""
+        """Yield the inputs `[B, …]` of `images`: all, but for streamed ones that are skipped."""
         for block in self._noisy.blocks:
             for start in range(0, len(block), _IMAGES_AT_ONCE):
-                yield block.source.gather(block.rows[start : start + _IMAGES_AT_ONCE])
+                images = np.arange(start, min(start + _IMAGES_AT_ONCE, len(block)))
+                inputs, _ = block.read(images)
+                if len(inputs):
+                    yield inputs
 
-    def readable(self) -> NDArray[np.bool_]:
-        """Return bool `[N]`: which images can be read, in the order of `counts`.
+    def images(self) -> NDArray[np.int64]:
+        """Return int64 `[M]`: which of the N images `inputs` yields, ascending.
 
-        It is known once `inputs` has yielded all.
+        Those that do not decode are known once `inputs` has gone through all.
         """
-        return np.concatenate(
-            [~block.source.unreadable(block.rows) for block in self._noisy.blocks]
-        )
+        parts = [block.decodes(np.arange(len(block))) for block in self._noisy.blocks]
+        return np.flatnonzero(np.concatenate(parts))
 
     def label_law(self) -> NDArray[np.float64]:
         """Return float64 `[K, K]`: by true class, the distribution of a label.

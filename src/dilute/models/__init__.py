@@ -30,15 +30,16 @@ MODELS: dict[str, Builder] = {
 
 
 def build(name: str, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
-    """Return a freshly initialised network that maps float32 `[B, *input_shape]` to logits `[B, num_classes]`.
+    """Return a new network, from float32 `[B, *input_shape]` to logits `[B, num_classes]`.
 
     Arguments:
-        name: a key of `MODELS`, or `module:callable` for your own, called with the other two arguments.
+        name: a key of `MODELS`, or `module:callable` for your own, called with the other two
+            arguments.
         input_shape: `(C, H, W)` for images, anything for features.
         num_classes: K ≥ 2.
 
-    Errors: `ModelError` for an unknown name, a callable that cannot be imported or does not return an
-        `nn.Module`, or a network that does not fit the input shape.
+    Errors: `ModelError` for an unknown name, a callable that cannot be imported or does not return
+        an `nn.Module`, or a network that does not fit the input shape.
     """
     if ":" in name:
         return _build_own(name, input_shape, num_classes)
@@ -54,8 +55,8 @@ def _build_own(name: str, input_shape: tuple[int, ...], num_classes: int) -> nn.
     except Exception as error:  # whatever the user's code raises
         reason = one_line(error)
         raise ModelError(
-            f"model '{name}' cannot be built ({reason}); it is called with input_shape = {input_shape} "
-            f"and num_classes = {num_classes}"
+            f"model '{name}' cannot be built ({reason}); it is called with input_shape = "
+            f"{input_shape} and num_classes = {num_classes}"
         ) from error
     if not isinstance(model, nn.Module):
         raise ModelError(

@@ -10,9 +10,10 @@ from dilute.models.output import output_layer
 
 
 def conv4(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
-    """Return two 3×3 convolutions (32 and 64 filters), max pooling, a dense layer of 128, and the output.
+    """Return Conv4: two 3×3 convolutions (32, 64 filters), max pooling, a dense layer of 128.
 
-    Source: section 3, *Conv4*; numbers of filters and dropout (0.25 and 0.5) are our reading. Pooling
+    Source: section 3, *Conv4*; numbers of filters and dropout (0.25 and 0.5) are our reading.
+        Pooling
     stands before the second ReLU, which gives the same function a quarter of the work.
     """
     channels, height, width = image_shape("conv4", input_shape, smallest=6)
@@ -33,7 +34,7 @@ def conv4(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
 
 
 def conv6(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
-    """Return two blocks of two 3×3 convolutions (32, 32, 64, 64 filters), a dense layer of 512, and the output.
+    """Return Conv6: two blocks of two 3×3 convolutions (32, 32; 64, 64), a dense layer of 512.
 
     Source: section 4, *Conv6*; numbers of filters and dropout (0.25, 0.25 and 0.5) are our reading.
     """
@@ -72,6 +73,7 @@ def image_shape(model: str, input_shape: tuple[int, ...], smallest: int) -> tupl
     channels, height, width = input_shape
     if min(height, width) < smallest:
         raise ModelError(
-            f"model '{model}' needs images of at least {smallest}×{smallest} pixels, not {height}×{width}"
+            f"model '{model}' needs images of at least {smallest}×{smallest} pixels, "
+            f"not {height}×{width}"
         )
     return channels, height, width

@@ -1,4 +1,4 @@
-"""ResNet-18 and ResNet-50: torchvision's, with the stem usual for small images where images are small."""
+"""ResNet-18 and ResNet-50: torchvision's, with the usual stem for small images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SMALL_PIXELS = 64
 
 
 def resnet18(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
-    """Return ResNet-18; for images up to 64 pixels a side the stem is one 3×3 convolution without pooling.
+    """Return ResNet-18; up to 64 pixels a side the stem is one 3×3 convolution without pooling.
 
     Source: section 3, *ResNet-18*; the stem for CIFAR is the one usual in the field.
     """

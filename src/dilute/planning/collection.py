@@ -189,12 +189,12 @@ def _next_run(
     ]
     best: NextRun | None = None
     for one_alpha in np.unique([*evidence.alpha, alpha]):
-        worths = law.worth_by_draw(float(one_alpha))
+        worth_of_draws = law.worth_by_draw(float(one_alpha))
         for size in candidates:
             outcome = np.log(
                 [
                     float(form.error(np.array([size * worth]), evidence.chance)[0])
-                    for form, worth in zip(law.draws, worths, strict=True)
+                    for form, worth in zip(law.draws, worth_of_draws, strict=True)
                 ]
             )
             covariance = np.cov(outcome[is_finite], logs[is_finite])

@@ -12,7 +12,8 @@ from torch import nn
 from dilute.data import LabelledSet, Splits
 from dilute.dilution import NoisySet
 from dilute.errors import ModelError, SpecError, validation_line
-from dilute.methods import METHODS, Method
+from dilute.extensions import name_of
+from dilute.methods import Method, make_method, written
 from dilute.runs.material import Material
 from dilute.runs.network import check_instance, instance_name
 from dilute.runs.result import Fit
@@ -41,18 +42,22 @@ def fit(
 
     Arguments:
         noisy: a `DilutedSet`, `ReplacedSet`, or what `read_labels` returned.
-        model: a name, `module:callable`, or an importable function of (input_shape, num_classes); or a
-            network, of which a copy is trained. It maps float32 inputs, scaled to mean 0 and
-            deviation 1, to logits `[B, K]`. A run of such a network cannot be repeated by its key: a
-            store keeps what came of it, but does not answer for it.
-        method: how to learn from the labels: a name, or a method with its options. The recipe's if None.
+        model: a name, `module:callable`, or an importable function of (input_shape, num_classes);
+            or a network, of which a copy is trained. It maps float32 inputs, scaled to mean 0 and
+            deviation 1, to logits `[B, K]`. A run of such a network cannot be repeated by its key:
+            a store keeps what came of it, but does not answer for it.
+        method: how to learn from the labels: a name, or a method with its options. The recipe's if
+            None.
         recipe: batches, optimiser, schedule and budget; the defaults of `Recipe` if None.
         test: clean labels to measure accuracy on; they choose nothing.
-        heldout: clean labels that select the model; without them a share of the noisy set is held out.
+        heldout: clean labels that select the model; without them a share of the noisy set is held
+            out.
         heldout_fraction: share of the images that is held out, 0 to below 1; 0.05 if None.
-        heldout_labels: whether `"noisy"` (if None) or `"clean"` labels of that share select the model.
+        heldout_labels: whether `"noisy"` (if None) or `"clean"` labels of that share select the
+            model.
         seed: of held-out images, initialisation and order; the noisy set's if None.
-        store: a folder to answer from, and to keep record, weights and checkpoints in; none if None.
+        store: a folder to answer from, and to keep record, weights and checkpoints in; none if
+            None.
         force: run even if the store has the answer.
         execution: device, threads and the like.
 
@@ -98,23 +103,14 @@ def _recipe_fields(recipe: Recipe, method: str | Method | None) -> dict[str, Any
     fields = dict(recipe)
     if method is None:
         return fields
-    name = method if isinstance(method, str) else _method_name(method)
-    options = None if isinstance(method, str) else method.model_dump(exclude_defaults=True)
+    name, options = written(make_method(method) if isinstance(method, str) else method)
     if "method" in recipe.model_fields_set and recipe.method != name:
         raise SpecError(
             f"the method is given as {name} and, in the recipe, as {recipe.method}; give one"
         )
     if isinstance(method, str) and recipe.method == name:
-        options = recipe.method_options
+        options = recipe.method_options or {}
     return {**fields, "method": name, "method_options": options or None}
-
-
-def _method_name(method: Method) -> str:
-    kind = type(method)
-    for name, known in METHODS.items():
-        if known is kind:
-            return name
-    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def _model_name(model: str | Callable[..., nn.Module] | nn.Module) -> str:
@@ -122,10 +118,4 @@ def _model_name(model: str | Callable[..., nn.Module] | nn.Module) -> str:
         return model
     if isinstance(model, nn.Module):
         return instance_name(model)
-    name = f"{getattr(model, '__module__', '')}:{getattr(model, '__qualname__', '')}"
-    if "<" in name or "." in name.partition(":")[2] or name.startswith(("__main__", ":")):
-        raise ModelError(
-            f"model {model!r} cannot be named in a record; define it as a function at the top of a "
-            "module, or give module:callable, or a network"
-        )
-    return name
+    return name_of("model", model, ModelError)

@@ -39,7 +39,8 @@ class Material:
     Attributes:
         given: the spec as it was given; `spec` is the one that the record has.
         reading: how data are read that were not given.
-        network: the network that training starts from (a copy of it is trained); built by name if None.
+        network: the network that training starts from (a copy of it is trained); built by name if
+            None.
         test_is_clean: whether the test set's labels are true.
         read_together: the names that `reading` is given for.
     """
@@ -74,10 +75,11 @@ class Material:
                 use for it.
             splits: the data, instead of those named `spec.data`.
             pool: the images of noisy examples, instead of those named `spec.noisy_images`.
-            noisy: the noisy set, instead of drawing it. The spec's amount and pattern of noise, images
-                and `labels_hash` become those of the set.
-            heldout: clean labels that select the model, instead of a held-out share of the noisy set; a
-                name stands for the training set that `dilute.load` gives, and is loaded at once.
+            noisy: the noisy set, instead of drawing it. The spec's amount and pattern of noise,
+                images and `labels_hash` become those of the set.
+            heldout: clean labels that select the model, instead of a held-out share of the noisy
+                set; a name stands for the training set that `dilute.load` gives, and is loaded at
+                once.
             network: what training starts from, instead of the network named `spec.model`.
             test_is_clean: whether the test set's labels are true.
 
@@ -103,9 +105,9 @@ class Material:
 
     @cached_property
     def spec(self) -> RunSpec:
-        """The run under the own names of its data (`folder@hash`, not `folder:DIR`), as its record has it.
+        """The run as its record has it: under the own names of its data (`folder@hash`).
 
-        Loads the data.
+        To know them the data are loaded.
         """
         names = {"data": self.splits.name}
         if self.given_noisy is None and (self.given_pool is not None or self._names_a_pool):
@@ -116,7 +118,7 @@ class Material:
 
     @property
     def spec_unread(self) -> RunSpec | None:
-        """The run under the own names of its data, if they are known without loading any; else None.
+        """The run under the own names of its data; None if they must be loaded to know the names.
 
         Where a named set is incomplete here, it is the run on the whole set.
         """
@@ -196,7 +198,8 @@ class Material:
             heldout = self.given_heldout
             if heldout is None:
                 raise SpecError(
-                    f"the held-out set {spec.heldout_hash[:16]} of this run was not given; give it again"
+                    f"the held-out set {spec.heldout_hash[:16]} of this run was not given; give it "
+                    "again"
                 )
             check_alike(self.noisy.clean, heldout, "the held-out set")
             return self.noisy, DilutedSet(heldout, 0.0)
@@ -216,25 +219,27 @@ class Material:
         """Refuse a run that its data make impossible, without drawing a label or training a step.
 
         Arguments:
-            built: models that are known to fit, as (name, input shape, K): not built again, and added to.
+            built: models that are known to fit, as (name, input shape, K): not built again, and
+                added to.
 
-        Errors: `SpecError` for more images than there are, or sets that were not given; `NoiseError` for
-            a pattern or an amount that cannot be; `DataError` for images of two shapes; `ModelError` for
-            a model that cannot be built.
+        Errors: `SpecError` for more images than there are, or sets that were not given;
+            `NoiseError` for a pattern or an amount that cannot be; `DataError` for images of two
+            shapes; `ModelError` for a model that cannot be built.
         """
         spec, clean = self.spec, self.splits.train
         if self.given_noisy is None:
             check_drawn(spec)
         if spec.heldout_hash is not None and self.given_heldout is None:
             raise SpecError(
-                f"the held-out set {spec.heldout_hash[:16]} was given from elsewhere; run it with --heldout"
+                f"the held-out set {spec.heldout_hash[:16]} was given from elsewhere; run it with "
+                "--heldout"
             )
         self._check_amounts()
         pool = self.pool if self._names_a_pool else None
         if pool is not None and pool.input_shape != clean.input_shape:
             raise DataError(
-                f"images of {spec.noisy_images} have shape {pool.input_shape}, those of {spec.data} "
-                f"{clean.input_shape}; they must agree"
+                f"images of {spec.noisy_images} have shape {pool.input_shape}, those of "
+                f"{spec.data} {clean.input_shape}; they must agree"
             )
         model = (spec.model, clean.input_shape, clean.num_classes)
         if self.network is None and (built is None or model not in built):
@@ -248,8 +253,8 @@ class Material:
         taken = num_taken(spec, len(clean))
         if round(spec.heldout_fraction * taken) >= taken:
             raise SpecError(
-                f"heldout_fraction = {spec.heldout_fraction:g} of {taken} images leaves none to train on; "
-                "take a smaller fraction"
+                f"heldout_fraction = {spec.heldout_fraction:g} of {taken} images leaves none to "
+                "train on; take a smaller fraction"
             )
         if spec.alpha is not None:
             tables = 1 if spec.noisy_images == "same" else 4

@@ -21,7 +21,7 @@ _INSTANCE = "instance:"
 
 
 def scaled_model(name: str, clean: LabelledSet, rows: NDArray[np.int64] | None = None) -> Scaled:
-    """Return the network `name`, freshly initialised, behind the scaling of the images at `rows`."""
+    """Return the network `name`, as it starts, behind the scaling of the images at `rows`."""
     network = build_network(name, clean.input_shape, clean.num_classes)
     return Scaled(network, *clean.statistics(rows))
 
@@ -63,7 +63,8 @@ def build_network(name: str, input_shape: tuple[int, ...], num_classes: int) -> 
 def instance_name(network: nn.Module) -> str:
     """Return what a record calls a network that was given as an object.
 
-    The name is `instance:CLASS@HASH`, the hash being of its layers and of its weights as they are now.
+    The name is `instance:CLASS@HASH`, the hash being of its layers and of its weights as they are
+    now.
     """
     sha = hashlib.sha256(repr(network).encode())
     for name, tensor in network.state_dict().items():
@@ -74,7 +75,7 @@ def instance_name(network: nn.Module) -> str:
 
 
 def check_instance(network: nn.Module, clean: LabelledSet) -> None:
-    """Refuse a network that cannot be copied, or that does not map the data's inputs to its classes.
+    """Refuse a network that cannot be copied, or does not map the data's inputs to its classes.
 
     Errors: `ModelError`.
     """
@@ -85,12 +86,12 @@ def check_instance(network: nn.Module, clean: LabelledSet) -> None:
             found = tuple(trial(torch.zeros(2, *clean.input_shape)).shape)
     except Exception as error:  # the network is the user's, and raises what it likes
         raise ModelError(
-            f"the model of class {type(network).__name__} cannot be used ({one_line(error)}); it must "
-            f"map float32 inputs [B, {', '.join(map(str, clean.input_shape))}] to logits [B, "
-            f"{clean.num_classes}]"
+            f"the model of class {type(network).__name__} cannot be used ({one_line(error)}); "
+            f"it must map float32 inputs [B, {', '.join(map(str, clean.input_shape))}] to logits "
+            f"[B, {clean.num_classes}]"
         ) from error
     if found != wanted:
         raise ModelError(
-            f"the model of class {type(network).__name__} gives {found} for two inputs; it must give "
-            f"logits of shape {wanted}"
+            f"the model of class {type(network).__name__} gives {found} for two inputs; it must "
+            f"give logits of shape {wanted}"
         )

@@ -22,8 +22,8 @@ def draw_noisy_set(spec: RunSpec, clean: LabelledSet, pool: ImageSource | None) 
         clean: the whole training set.
         pool: the images for noisy examples; None for the clean images themselves.
 
-    Errors: `SpecError` for more images than there are, or labels that were given and not drawn; those
-        of the noise and the data.
+    Errors: `SpecError` for more images than there are, or labels that were given and not drawn;
+        those of the noise and the data.
     """
     check_drawn(spec)
     rows = _subset(spec, len(clean))
@@ -66,8 +66,9 @@ def num_taken(spec: RunSpec, size: int) -> int:
         while round(most / (1 - spec.heldout_fraction)) > size:
             most -= 1
         raise SpecError(
-            f"num_clean = {spec.num_clean:,} and a held-out share of {spec.heldout_fraction:g} need "
-            f"{taken:,} images, but {spec.data} has {size:,}; take num_clean ≤ {most:,} or hold out less"
+            f"num_clean = {spec.num_clean:,} and a held-out share of {spec.heldout_fraction:g} "
+            f"need {taken:,} images, but {spec.data} has {size:,}; take num_clean ≤ {most:,} or "
+            "hold out less"
         )
     return taken
 
@@ -77,7 +78,8 @@ def with_labels_of(spec: RunSpec, noisy: NoisySet) -> RunSpec:
 
     The labels' hash is part of it where the seed and the pattern would not draw the same set again.
 
-    Errors: `SpecError` for a `num_clean`, which is the set's own, or noise that the spec cannot have.
+    Errors: `SpecError` for a `num_clean`, which is the set's own, or noise that the spec cannot
+        have.
     """
     if spec.num_clean is not None:
         raise SpecError(

@@ -28,7 +28,9 @@ class Fit:
 
     @cached_property
     def model(self) -> nn.Module:
-        """The trained network on the CPU, in evaluation mode: raw inputs `[B, …]` to logits `[B, K]`.
+        """The trained network: raw inputs `[B, …]` to logits `[B, K]`.
+
+        It is on the CPU and in evaluation mode.
 
         It has the selected weights, or the last ones where nothing selected. Of a run that a store
         knew, it is read from the store when it is first asked for.

@@ -24,6 +24,7 @@ from dilute.environment import (
     versions,
 )
 from dilute.errors import DiluteError, WorldError, one_line
+from dilute.gradients import Glances
 from dilute.runs.material import Material
 from dilute.runs.record import Accuracy, RunRecord
 from dilute.runs.result import Fit
@@ -43,9 +44,11 @@ class Execution:
 
     Arguments:
         device: `cpu`, `cuda`, `mps`, …; if not given, a GPU if there is one.
-        threads: CPU threads, PyTorch's default if not given. Weights are bit-identical at one number.
+        threads: CPU threads, PyTorch's default if not given. Weights are bit-identical at one
+            number.
         checkpoint_every_steps: steps between checkpoints; every minute if not given.
-        micro_batch_size: most images that go through the network at once; the batch's gradients add up.
+        micro_batch_size: most images that go through the network at once; the batch's gradients
+            add up.
         loader_workers: processes that load images ahead; 0 to load them between steps.
         checkpoint, on_step, should_stop, world: as for `train`.
     """
@@ -63,7 +66,7 @@ class Execution:
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A record and what was trained: the network as the last step left it, and the selected weights.
+    """A record, the network as the last step left it, and the selected weights.
 
     `selected_weights` is empty where nothing selected.
     """
@@ -82,8 +85,9 @@ def run_one(run: RunSpec | Material, execution: Execution = Execution()) -> Fit:
 
     Sets the process's number of threads, if one is asked for.
 
-    Errors: `DiluteError`s for what the user can fix; `Interrupted` if asked to stop. A failure inside
-        training gives a record with status `failed`, and on ranks other than 0 a `WorldError`.
+    Errors: `DiluteError`s for what the user can fix; `Interrupted` if asked to stop. A failure
+        inside training gives a record with status `failed`, and on ranks other than 0 a
+        `WorldError`.
     """
     done = train_material(run if isinstance(run, Material) else Material.of(run), execution)
     return Fit.of_training(done.record, done.network, done.selected_weights)
@@ -119,6 +123,7 @@ def train_material(material: Material, execution: Execution) -> TrainedNetwork:
                 checkpoint=execution.checkpoint,
                 checkpoint_every_steps=execution.checkpoint_every_steps,
                 on_step=execution.on_step,
+                on_curve_point=Glances(spec, device) if spec.log_gradients else None,
                 should_stop=execution.should_stop,
                 micro_batch_size=execution.micro_batch_size,
                 world=execution.world,
@@ -182,7 +187,10 @@ def failed_record(
 
 
 def _unreadable_images(splits: Splits, *noisy: NoisySet | None) -> int | None:
-    """Return how many images were skipped as they do not decode, and warn of them; None if nothing is skipped."""
+    """Return how many images were skipped as they do not decode, and warn of them.
+
+    None stands for data of which nothing is skipped.
+    """
     blocks = [block for part in noisy if part is not None for block in part.blocks]
     sets = skipping([splits.train, splits.test, *(block.source for block in blocks)])
     if not sets:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from dilute.data import LabelledSet
 from dilute.errors import StoreError
@@ -26,17 +26,14 @@ from dilute.runs.files import (
     write_record,
 )
 from dilute.runs.material import Material
-from dilute.runs.network import build_network
 from dilute.runs.pack import PACK, packed_line, packed_state, read_pack, write_pack
 from dilute.runs.record import RunRecord
 from dilute.runs.result import Fit
 from dilute.runs.running import Execution, TrainedNetwork, train_material
 from dilute.runs.spec import RunSpec
 from dilute.runs.table import Row, frame, read_cache, row_of, write_cache
-from dilute.training import Scaled, load_weights, save_weights
-from dilute.training.checkpoints import put_weights
+from dilute.runs.weights import Which, read_model, weights_path, write_weights
 
-Which = Literal["selected", "last"]
 _log = logging.getLogger(__name__)
 
 
@@ -55,8 +52,8 @@ class Store:
         folder: created, if missing, when the first file is written; one that cannot be written to
             can be read.
 
-    Errors: `StoreError` if a file is in the way of the folder. Whatever reads records raises one for
-        a pack that is damaged, or that a newer version has written.
+    Errors: `StoreError` if a file is in the way of the folder. Whatever reads records raises one
+        for a pack that is damaged, or that a newer version has written.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -214,19 +211,21 @@ class Store:
         force: bool = False,
         keep_weights: bool = True,
     ) -> Fit:
-        """Return what came of a run: from the store if it has it, else by running it, from its checkpoint if it has one.
+        """Return what came of a run: from the store if it has it, else by running it.
 
-        Data are loaded only if the run has to be done, or if their own names (`folder@hash`) are not
-        known without them.
+        A run that has a checkpoint goes on from it.
+
+        Data are loaded only if the run has to be done, or if their own names (`folder@hash`) are
+        not known without them.
 
         Arguments:
             run, execution: as for `run_one`.
             force: run even if the record is there, from the start.
             keep_weights: also write the weights of the last and the selected model.
 
-        Of several ranks (`execution.world`), rank 0 alone reads and writes the folder. A run that is there as
-        `failed` is run again, as is one that had no test set if there is one now, and one whose network was
-        given as an object. Ctrl-C and SIGTERM write a checkpoint first.
+        Of several ranks (`execution.world`), rank 0 alone reads and writes the folder. A run that
+        is there as `failed` is run again, as is one that had no test set if there is one now, and
+        one whose network was given as an object. Ctrl-C and SIGTERM write a checkpoint first.
 
         Errors: those of `run_one`; `StoreError` if something cannot be written.
         """
@@ -241,10 +240,10 @@ class Store:
             world.from_first(lambda: check_writable(self.folder))
         key = material.spec.key()
         found = world.from_first(lambda: self.get(key))
-        if may_answer and found is not None and _answers(found, material.test_set is not None):
+        if may_answer and found is not None and _answers(found, material.splits.test is not None):
             return self._known(found, material)
         world.from_first(lambda: check_writable(self.folder))
-        checkpoint = self._weights(key, "checkpoint")
+        checkpoint = weights_path(self.folder, key, "checkpoint")
         if force and world.is_first:
             checkpoint.unlink(missing_ok=True)
         with stop_requests() as should_stop:
@@ -259,12 +258,13 @@ class Store:
 
     def _known(self, record: RunRecord, material: Material) -> Fit:
         """Return the fit of a run that the store has; its model is read when it is asked for."""
-        key = record.key
-
-        def read_model() -> nn.Module:
-            return self._model(key, "selected", lambda: material.splits.train)
-
-        return Fit(record, was_known=True, _read_model=read_model)
+        return Fit(
+            record,
+            was_known=True,
+            _read_model=lambda: read_model(
+                self.folder, record, "selected", lambda: material.splits.train
+            ),
+        )
 
     def _keep(
         self,
@@ -273,70 +273,36 @@ class Store:
         clean: LabelledSet,
         keep_weights: bool,
     ) -> None:
-        """Write what came of a run; a failure replaces no result, and leaves the checkpoint for another try."""
+        """Write what came of a run.
+
+        A failure replaces no result, and leaves the checkpoint for another try.
+        """
         record = trained.record
         if record.status == "failed":
             if found is None or found.status == "failed":
                 self.put(record)
             return
-        description = {
-            "key": record.key,
-            "model": record.spec["model"],
-            "input_shape": clean.input_shape,
-            "num_classes": clean.num_classes,
+        weights: dict[Which, Mapping[str, Tensor]] = {
+            "last": trained.network.state_dict(),
+            "selected": trained.selected_weights,
         }
-        for which, weights in (
-            ("last", trained.network.state_dict()),
-            ("selected", trained.selected_weights),
-        ):
-            path = self._weights(record.key, which)
-            if keep_weights and weights and record.status == "done":
-                save_weights(path, weights, {**description, "which": which})
+        for which, tensors in weights.items():
+            path = weights_path(self.folder, record.key, which)
+            if keep_weights and tensors and record.status == "done":
+                write_weights(path, record, which, tensors, clean)
             else:
                 path.unlink(missing_ok=True)
         self.put(record)
-        self._weights(record.key, "checkpoint").unlink(missing_ok=True)
+        weights_path(self.folder, record.key, "checkpoint").unlink(missing_ok=True)
 
     def load_model(
         self, key: str, which: Which = "selected", *, clean: LabelledSet | None = None
     ) -> nn.Module:
         """Return the trained model of run `key`; see `load_model`."""
-        return self._model(key, which, None if clean is None else lambda: clean)
-
-    def _model(
-        self, key: str, which: Which, find_clean: Callable[[], LabelledSet] | None
-    ) -> nn.Module:
-        """Return the trained model of run `key`; `find_clean` gives the data, for weights of before."""
         record = self.get(key)
         if record is None:
             raise StoreError(f"store {self.folder} has no run {key}")
-        if which == "selected" and record.selected_step is None:
-            which = "last"
-        path = self._weights(key, which)
-        if not path.exists():
-            raise StoreError(
-                f"store {self.folder} has no {which} weights of run {key}"
-                + (f", which {record.status}" if record.status != "done" else "")
-                + "; run it again with --force (force=True), and keep the weights"
-            )
-        tensors, description = load_weights(path)
-        if "input_shape" in description:
-            shape, num_classes = tuple(description["input_shape"]), description["num_classes"]
-        elif find_clean is not None:
-            clean = find_clean()
-            shape, num_classes = clean.input_shape, clean.num_classes
-        else:
-            raise StoreError(
-                f"weights {path} do not say for which inputs they are, as an older version wrote them; "
-                "give the training set, too (clean=…)"
-            )
-        network = build_network(record.spec["model"], shape, num_classes)
-        model = Scaled(network, tensors["mean"].numpy(), tensors["deviation"].numpy())
-        put_weights(model, tensors)
-        return model.eval()
-
-    def _weights(self, key: str, which: str) -> Path:
-        return self.folder / f"{key}.{which}.safetensors"
+        return read_model(self.folder, record, which, None if clean is None else lambda: clean)
 
 
 def load_model(
@@ -354,8 +320,8 @@ def load_model(
         which: `"selected"` (the last ones where nothing selected) or `"last"` weights.
         clean: the run's training set, for weights that an older version wrote.
 
-    Errors: `StoreError` if the store has no such run or no such weights; `ModelError` for a network that
-        was given as an object.
+    Errors: `StoreError` if the store has no such run or no such weights; `ModelError` for a network
+        that was given as an object.
     """
     store = store if isinstance(store, Store) else Store(store)
     return store.load_model(key, which, clean=clean)

@@ -1,11 +1,6 @@
-"""Studies of our own, made like the paper's figures: runs, a picture, a table."""
+"""The studies themselves, a file each: the paper's figures, and our own beside them."""
 
-from dilute.paper import PaperFigure
-from dilute.studies import advice_law, critical_batch, dilution_law, grouping, plan_test
+from dilute.studies.known import ALL, STUDIES, chosen_studies
+from dilute.studies.reproducing import reproduce
 
-STUDIES: dict[str, PaperFigure] = {
-    module.FIGURE.name: module.FIGURE
-    for module in (critical_batch, grouping, advice_law, dilution_law, plan_test)
-}
-
-__all__ = ["STUDIES"]
+__all__ = ["ALL", "STUDIES", "chosen_studies", "reproduce"]

@@ -1,4 +1,4 @@
-"""What the advice rests on: the best learning rate and the length of training against the noise scale."""
+"""What the advice rests on: learning rate and length of training against the noise scale."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dilute.advice import AdviceLaw, PowerLaw, power_law, warmup_steps
-from dilute.paper.drawing import finish_logarithmic, line_style, new_figure
-from dilute.paper.figure import PaperFigure, Scale
-from dilute.paper.need import crossing
 from dilute.runs import RunRecord, RunSpec
+from dilute.study.needs import crossing
+from dilute.study.study import Scale, Study
+from dilute.study.style import finish_logarithmic, line_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,8 +36,8 @@ _SCALE, _RATE, _LENGTH = "scale", "rate", "length"
 def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
     """Return the study's runs: all labels of an image in a visit, AdamW falling to zero.
 
-    There are three kinds: one step with a look at the gradient before it; batch size against learning
-    rate at as many images; and lengths of training at one batch size.
+    There are three kinds: one step with a look at the gradient before it; batch size against
+    learning rate at as many images; and lengths of training at one batch size.
     """
     base: dict[str, Any] = {"model": "mlp1", "copies": "all"}
     look: dict[str, Any] = {"budget_steps": 1, "curve_points": 1, "log_gradients": True}
@@ -98,7 +98,7 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
 
 
 def table(records: Sequence[RunRecord]) -> Any:
-    """Return a pandas data frame with a row per run: its setting, what it learned, and the noise scale if it looked."""
+    """Return a pandas data frame with a row per run: its setting, gain and noise scale."""
     import pandas as pd
 
     return pd.DataFrame([_row(record) for record in records])
@@ -124,10 +124,10 @@ def _row(record: RunRecord) -> dict[str, Any]:
 def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
     """Return a row per point of the two laws: column `kind` is `rate` or `length`.
 
-    `x` and `y` are what the law connects: `1 + scale/batch` and the learning rate with the highest gain
-    in held-out noisy likelihood (between the rates tried, by a parabola; `is_inside` is false where it
-    is the lowest or highest of them); the noise scale and the images at which the best runs have
-    learned `LEARNED_FRACTION` of what the longest did, less what the batch of 128 costs.
+    `x` and `y` are what the law connects: `1 + scale/batch` and the learning rate with the highest
+    gain in held-out noisy likelihood (between the rates tried, by a parabola; `is_inside` is false
+    where it is the lowest or highest of them); the noise scale and the images at which the best
+    runs have learned `LEARNED_FRACTION` of what the longest did, less what the batch of 128 costs.
     """
     import pandas as pd
 
@@ -181,7 +181,7 @@ def _best_rate(grid: Any) -> tuple[float, bool]:
 
 
 def _images_needed(runs: Any) -> float | None:
-    """Return after how many images the best run of its length has learned enough, between the lengths tried."""
+    """Return after how many images the best run of its length has learned enough."""
     gains = runs.groupby("steps")["gain"].max().sort_index().cummax()
     if len(gains) < 3:
         return None
@@ -200,10 +200,11 @@ def fitted(data: Any) -> AdviceLaw | None:
 
 
 def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
-    """Draw the best learning rate, and the images needed, against the noise scale, with the fitted laws."""
+    """Draw the best learning rate and the images needed against the noise scale, with the laws."""
     figure, (rates, lengths) = new_figure(
         "Learning rate and length of training against the noise scale",
-        "all labels of an image in a visit, AdamW falling linearly to zero; noise scale before the first step; chosen on "
+        "all labels of an image in a visit, AdamW falling linearly to zero; noise scale before "
+        "the first step; chosen on "
         "held-out noisy labels; hollow: the lowest or highest rate that was tried; one seed",
         panels=2,
         inches=(3.3, 3.0),
@@ -254,15 +255,17 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
     return "\n".join(lines)
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="advice-law",
-    in_all=False,
     title="MNIST and CIFAR-10: learning rate and length of training against the noise scale",
     source="Ours.",
     notes={
         "smoke": "A few steps on 5,000 digits.",
-        "laptop": f"An MLP with one hidden layer, and Conv4 for learning rates at one batch size (300 steps, three rates); all labels of an image in a visit; {_IMAGES:,} images at five learning rates "
-        "and three batch sizes (a fourth has too few steps to count), and 50 to 1,600 steps of 128 images at three rates; "
+        "laptop": f"An MLP with one hidden layer, and Conv4 for learning rates at one batch size "
+        f"(300 steps, three rates); all labels of an image in a visit; {_IMAGES:,} images at "
+        f"five learning rates "
+        "and three batch sizes (a fourth has too few steps to count), and 50 to 1,600 steps of "
+        "128 images at three rates; "
         "one seed.",
         "paper": "As on a laptop.",
     },

@@ -1,4 +1,4 @@
-"""Steps to a fixed accuracy against batch size and noise: where is the critical batch, and how does noise move it?"""
+"""Steps to a fixed accuracy against batch size and noise: how noise moves the critical batch."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from scipy import optimize, stats
 
 from dilute.advice import power_law
 from dilute.gradients import clean_examples, signal_over_noise
-from dilute.paper.drawing import finish_logarithmic, line_style, new_figure
-from dilute.paper.figure import PaperFigure, Scale
-from dilute.paper.noise_scale import exponent
 from dilute.runs import RunRecord, RunSpec
-from dilute.studies.curves import TARGET, fastest, race_table
+from dilute.studies.noise_scale import exponent
+from dilute.studies.races import TARGET, fastest, race_table
+from dilute.study.study import Scale, Study
+from dilute.study.style import finish_logarithmic, line_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# By alpha and batch size: labels in all, at least twice what the target takes, and learning rates to try.
+# By alpha and batch size: labels in all (at least twice what the target takes), and rates to try.
 _LABELS: dict[int, dict[int, int]] = {
     0: {8: 6_000, 32: 9_600, 128: 15_360, 512: 30_720, 2048: 100_000, 8192: 400_000},
     5: {32: 100_000, 128: 100_000, 512: 150_000, 2048: 250_000, 8192: 700_000},
@@ -41,7 +41,7 @@ _RATES_OF_LARGE = {20: (1e-4, 3e-4, 1e-3, 3e-3), 50: (3e-5, 1e-4, 3e-4, 1e-3)}
 
 
 def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
-    """Return the study's runs: single labels, constant learning rates, judged thirty times on clean labels."""
+    """Return the study's runs: single labels, constant rates, 30 points on clean labels."""
     base: dict[str, Any] = {
         "data": "mnist",
         "model": "mlp1",
@@ -74,7 +74,7 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
 
 
 def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
-    """Return a row per `alpha`, batch size and seed, at the learning rate that held-out labels choose."""
+    """Return a row per `alpha`, batch size and seed, at the rate that held-out labels choose."""
     return fastest(table, ["alpha", "batch_size", "seed"])
 
 
@@ -101,7 +101,10 @@ class Tradeoff:
 
 
 def tradeoff(batch_sizes: Sequence[float], images: Sequence[float]) -> Tradeoff | None:
-    """Return the fit of images needed against batch size; None for fewer than four runs or three sizes."""
+    """Return the fit of images needed against batch size.
+
+    None for fewer than four runs or three sizes.
+    """
     sizes, logs = np.asarray(batch_sizes, dtype=float), np.log(np.asarray(images, dtype=float))
     if len(sizes) < 4 or len(np.unique(sizes)) < 3:
         return None
@@ -136,7 +139,7 @@ def tradeoffs(data: Any) -> dict[float, Tradeoff]:
 
 @dataclass(frozen=True)
 class RateLaw:
-    """`learning rate = peak · (1 + critical / batch)^−power`, fitted over all noise levels and batch sizes.
+    """`learning rate = peak · (1 + critical / batch)^−power`, over all noise and batch sizes.
 
     Attributes:
         peak: the rate for batches far above the critical one.
@@ -171,10 +174,12 @@ def rate_law(data: Any, fits: dict[float, Tradeoff]) -> RateLaw | None:
 
 
 def draw(data: Any, scale: Scale) -> Figure:
-    """Draw images to the target, and the best learning rate, against batch size, a line per `alpha`."""
+    """Draw images to the target, and the best rate, against batch size, a line per `alpha`."""
     figure, (race, rates) = new_figure(
-        f"{'MNIST (5,000)' if scale == 'smoke' else 'MNIST'}, MLP, 1 hidden layer: batch size and noise",
-        f"single labels, AdamW at a constant learning rate, chosen on held-out clean labels; images until "
+        f"{'MNIST (5,000)' if scale == 'smoke' else 'MNIST'}, MLP, 1 hidden layer: batch size and "
+        f"noise",
+        f"single labels, AdamW at a constant learning rate, chosen on held-out clean labels; "
+        f"images until "
         f"{TARGET:.0%} of test labels are right, with the fitted trade-off; marks: seeds",
         panels=2,
         inches=(3.3, 3.0),
@@ -199,10 +204,11 @@ def draw(data: Any, scale: Scale) -> Figure:
 
 
 def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
-    """Return the trade-off at each `alpha` in Markdown, what a batch is worth by it, and how it grows with `1 + alpha`."""
+    """Return the trade-off at each `alpha` in Markdown, and how it grows with `1 + alpha`."""
     fits = tradeoffs(data)
     lines = [
-        f"| alpha | fewest labels to {TARGET:.0%} | critical batch | steps at large batches | {_BATCH} labels in clean ones: "
+        f"| alpha | fewest labels to {TARGET:.0%} | critical batch | steps at large batches | "
+        f"{_BATCH} labels in clean ones: "
         "by the critical batch | counted | signal over noise | runs |",
         "| --- " * 8 + "|",
     ]
@@ -241,7 +247,8 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
         lines += [
             "",
             f"Best learning rate: {law.peak:.2g} · (1 + critical batch / batch)^−{law.power:.2f} "
-            f"(power {low:.2f} to {high:.2f}; the runs' own rates differ from it by a factor of {law.spread:.1f}; "
+            f"(power {low:.2f} to {high:.2f}; the runs' own rates differ from it by a factor of "
+            f"{law.spread:.1f}; "
             f"n = {law.num_points}).",
         ]
     return "\n".join(lines)
@@ -251,14 +258,14 @@ def _span(value: float, interval: tuple[float, float]) -> str:
     return f"{value:,.0f} ({interval[0]:,.0f} to {interval[1]:,.0f})"
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="critical-batch",
-    in_all=False,
     title="MNIST: images to a fixed accuracy against batch size and noise",
     source="Ours, after McCandlish et al. 2018.",
     notes={
         "smoke": "A few steps on 5,000 digits.",
-        "laptop": "An MLP with one hidden layer; single labels; AdamW at constant learning rates half a decade apart, "
+        "laptop": "An MLP with one hidden layer; single labels; AdamW at constant learning rates "
+        "half a decade apart, "
         "chosen on 3,000 held-out images with clean labels; two seeds, one at alpha = 50.",
         "paper": "As on a laptop.",
     },

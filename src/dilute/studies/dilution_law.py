@@ -10,10 +10,10 @@ import numpy as np
 from dilute.laws import Evidence, evidence_of, fit_law, kappa
 from dilute.laws.forms import DILUTIONS
 from dilute.noise import NoisePattern, Pair, Structured, Uniform, noise_rate
-from dilute.paper.drawing import line_style, new_figure, plain_ticks
-from dilute.paper.figure import PaperFigure, Scale
 from dilute.planning.pilot_recipe import pilot_recipe
 from dilute.runs import RunRecord, RunSpec
+from dilute.study.study import Scale, Study
+from dilute.study.style import line_style, new_figure, plain_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -114,11 +114,11 @@ def series_specs(series: Series) -> list[RunSpec]:
 
 
 def law_table(records: Sequence[RunRecord]) -> Any:
-    """Return a pandas data frame with a row per run: where the law of its setting puts it, and that law.
+    """Return a pandas data frame with a row per run: where its setting's law puts it, and the law.
 
-    `effective` is what the run's clean examples are worth among the noisy ones; `left_out` the law's error on runs
-    that it was not fitted to, and `left_out_FORM` that of the best law with this form of dilution; `kappa` that of
-    the form `linear`.
+    `effective` is what the run's clean examples are worth among the noisy ones; `left_out` the
+    law's error on runs that it was not fitted to, and `left_out_FORM` that of the best law with
+    this form of dilution; `kappa` that of the form `linear`.
     """
     import pandas as pd
 
@@ -127,7 +127,7 @@ def law_table(records: Sequence[RunRecord]) -> Any:
 
 
 def shortened(table: Any) -> Any:
-    """Return a data frame with five digits that count of every number, so that a file of it is as good as itself."""
+    """Return the frame with numbers in five digits that count, so that a file holds all of it."""
     numbers = table.select_dtypes("number").columns
     return table.assign(
         **{name: [float(f"{value:.5g}") for value in table[name]] for name in numbers}
@@ -172,13 +172,8 @@ def _law_rows(evidence: Evidence) -> Any:
     )
 
 
-def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
-    """Return the table: a row per run."""
-    return table
-
-
 def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
-    """Draw test error against effective clean examples, a panel per setting, a mark per `alpha`, the law as a line."""
+    """Draw test error against effective clean examples, with the law; a panel per setting."""
     settings = list(data["setting"].unique())
     rows = -(-len(settings) // _COLUMNS)
     figure, axes = new_figure(
@@ -241,20 +236,20 @@ def short_name(setting: str) -> str:
     return setting.replace(" noise", "").replace(" by dilution", "").replace(" of delta", "")
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="dilution-law",
-    in_all=False,
     title="Test error against what clean examples are worth among noisy ones",
     source="Ours.",
     notes={
         "smoke": "A few steps on 5,000 digits.",
-        "laptop": "All labels of an image in one visit, or one label an image for replacement; AdamW at a rate that falls "
-        "to zero, the longer the less noise; the last model counts. Nothing was chosen by the test set.",
+        "laptop": "All labels of an image in one visit, or one label an image for replacement; "
+        "AdamW at a rate that falls "
+        "to zero, the longer the less noise; the last model counts. Nothing was chosen by the "
+        "test set.",
         "paper": "As on a laptop.",
     },
     specs=specs,
     table=law_table,
-    select=select,
     draw=draw,
     summary=summary,
 )

@@ -1,4 +1,4 @@
-"""What grouping an image's labels buys: accuracy against images and seconds, by labels per visit."""
+"""What grouping an image's labels buys: images and seconds to an accuracy, by labels per visit."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dilute.paper.drawing import finish_logarithmic, line_style, new_figure
-from dilute.paper.figure import PaperFigure, Scale
 from dilute.runs import RunRecord, RunSpec
-from dilute.studies.curves import TARGET, fastest, race_table
+from dilute.studies.races import TARGET, fastest, race_table
+from dilute.study.study import Scale, Study
+from dilute.study.style import finish_logarithmic, line_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +33,10 @@ _SEEDS = range(2)
 
 
 def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
-    """Return the study's runs: constant learning rates, judged on clean labels; those on single labels are another study's."""
+    """Return the study's runs: constant learning rates, judged on clean labels.
+
+    Those on single labels are another study's.
+    """
     base: dict[str, Any] = {
         "data": "mnist",
         "model": "mlp1",
@@ -75,7 +78,7 @@ def extras(scale: Scale) -> list[RunSpec]:
 
 
 def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
-    """Return a row per `alpha`, labels per visit and seed, at the learning rate that held-out labels choose."""
+    """Return a row per `alpha`, labels per visit and seed, at the preferred learning rate."""
     named = table.assign(copies=table["copies"].astype(str))
     return fastest(named, ["alpha", "copies", "seed"])
 
@@ -88,7 +91,8 @@ def draw(data: Any, scale: Scale) -> Figure:
     """Draw images to the target against labels per visit, a line per `alpha`."""
     figure, (axes,) = new_figure(
         f"{'MNIST (5,000)' if scale == 'smoke' else 'MNIST'}, MLP, 1 hidden layer: grouping labels",
-        f"batches of {_BATCH_SIZE} visits, AdamW at a constant learning rate, chosen on held-out clean labels; marks: "
+        f"batches of {_BATCH_SIZE} visits, AdamW at a constant learning rate, chosen on held-out "
+        f"clean labels; marks: "
         "seeds; grey: as one over the labels",
     )
     for number, (alpha, rows) in enumerate(data.groupby("alpha")):
@@ -116,7 +120,8 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
     """
     speed = float(data["images_per_second"].median())
     lines = [
-        f"| alpha | labels per visit | best learning rate | images to {TARGET:.0%} | labels | seconds at {speed:,.0f} images/s | "
+        f"| alpha | labels per visit | best learning rate | images to {TARGET:.0%} | labels | "
+        f"seconds at {speed:,.0f} images/s | "
         "times as fast as single labels |",
         "| --- " * 7 + "|",
     ]
@@ -141,14 +146,14 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
     return "\n".join(lines)
 
 
-FIGURE = PaperFigure(
+STUDY = Study(
     name="grouping",
-    in_all=False,
     title="MNIST: images to a fixed accuracy against labels per visit",
     source="Ours.",
     notes={
         "smoke": "A few steps on 5,000 digits.",
-        "laptop": "An MLP with one hidden layer; batches of 128 visits; AdamW at constant learning rates half a decade apart, chosen on 3,000 held-out "
+        "laptop": "An MLP with one hidden layer; batches of 128 visits; AdamW at constant "
+        "learning rates half a decade apart, chosen on 3,000 held-out "
         "images with clean labels; two seeds.",
         "paper": "As on a laptop.",
     },

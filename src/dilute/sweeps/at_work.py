@@ -38,7 +38,7 @@ _MOST_FALSE_STARTS = 3
 
 
 class Sweep:
-    """A sweep at work: the queue, the counts, and what is done about everything that workers say."""
+    """A sweep at work: the queue, the counts, and what is done at each message of a worker."""
 
     def __init__(
         self,
@@ -85,7 +85,11 @@ class Sweep:
         make_crew: Callable[[Sequence[WorkerSetting]], Crew],
         settings: Sequence[WorkerSetting],
     ) -> None:
-        """Do all that is queued, or as much as there is time for, with at most as many at once as there are settings."""
+        """Do all that is queued, or as much as there is time for.
+
+        Arguments:
+            settings: one for each run that may go on at the same time.
+        """
         settings = settings[: len(self._open)]
         self._num_places = len(settings)
         to_do = {key: task.spec for key, task in self._open.items()}
@@ -183,7 +187,7 @@ class Sweep:
             crew.enlist(member.setting)
 
     def _has_ended(self, task: Task) -> bool:
-        """Return whether the store has a record that this sweep, or another meanwhile, made of the run."""
+        """Return whether the store has a record that this sweep or another has made meanwhile."""
         record = self._store.get(task.key)
         if record is None:
             return False
@@ -226,8 +230,8 @@ class Sweep:
         record = self._store.get(task.key)
         if record is None:
             raise StoreError(
-                f"the record of run {task.key} is gone from {self._store.folder}; leave the store as it "
-                "is while a sweep runs"
+                f"the record of run {task.key} is gone from {self._store.folder}; leave the store "
+                "as it is while a sweep runs"
             )
         status = "known" if was_there and record.status == "done" else record.status
         self._end(crew, task, record, status)

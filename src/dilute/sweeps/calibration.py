@@ -1,4 +1,4 @@
-"""How long runs take: measured by a few steps before a sweep, and by the runs themselves during it."""
+"""How long runs take: measured by a few steps before a sweep, and by its runs during it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ import torch
 from dilute.dilution import DilutedSet, ReplacedSet
 from dilute.environment import choose_device
 from dilute.errors import DiluteError, one_line
-from dilute.pilot import step_seconds
 from dilute.runs import RunRecord, RunSpec, scaled_model
 from dilute.sweeps.planned import Plan, evaluated_images, planned_steps
-from dilute.training import evaluate
+from dilute.training import evaluate, step_seconds
 
 _MOST_SECONDS = 1.0
 _IMAGES = 2000
@@ -55,10 +54,12 @@ def estimate_seconds(
     device: str | None = None,
     on_kind: Callable[[str], object] = lambda text: None,
 ) -> TimeEstimate:
-    """Return how long `specs` will take, from about two seconds of steps for each (data, model, batch size).
+    """Return how long `specs` will take, measured for each (data, model, batch size) by some steps.
 
-    One process measures alone, so that workers which share the memory's bandwidth may be slower. Reading
-    data, drawing labels and starting workers are not in it.
+    That takes about two seconds each.
+
+    One process measures alone, so that workers which share the memory's bandwidth may be slower.
+    Reading data, drawing labels and starting workers are not in it.
 
     Arguments:
         plan: that the specs are of.
@@ -95,7 +96,10 @@ def estimate_seconds(
 
 
 def measure(plan: Plan, spec: RunSpec, device: torch.device) -> Rate:
-    """Return how fast a run like `spec` goes on `device`: the median of steps on some of its data, after a first one."""
+    """Return how fast a run like `spec` goes on `device`, measured on some of its data.
+
+    The time of a step is the median, without the first one.
+    """
     clean = plan.sources[spec.data].load().train
     rows = np.arange(min(_IMAGES, len(clean)))
     noisy = (
@@ -121,7 +125,7 @@ def measure(plan: Plan, spec: RunSpec, device: torch.device) -> Rate:
 
 
 class Outlook:
-    """What is left of a sweep in seconds, from the rates of the runs that are done and under way, by model.
+    """What is left of a sweep in seconds, by the rates of the runs so far, for each model.
 
     Arguments:
         plan: the sweep.

@@ -16,7 +16,7 @@ from dilute.errors import SpecError, one_line
 
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
 _HTTP2_SETTINGS = b"\x04"
-# RFC 9113, section 3.4: a preface and an empty frame of settings, which the server answers with its own.
+# RFC 9113, section 3.4: a preface and an empty frame of settings; the server answers with its own.
 _HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _HTTP2_SETTINGS + bytes(5)
 _SMALLEST_SHARE = 0.0001  # of a GPU, that Ray counts
 _ANSWER_SECONDS = 10.0
@@ -27,8 +27,9 @@ class Cluster:
     """Where and with what Ray does the runs of a sweep.
 
     Arguments:
-        address: the cluster's head (`host:6379`), or `auto` for the one that this machine belongs to;
-            if not given, `$RAY_ADDRESS`, else a cluster of this machine that ends with the sweep.
+        address: the cluster's head (`host:6379`), or `auto` for the one that this machine belongs
+            to; if not given, `$RAY_ADDRESS`, else a cluster of this machine that ends with the
+            sweep.
         gpus_per_run: GPUs of a run; a fraction lets runs share one. With 0 runs use CPUs.
 
     Errors: `SpecError` for a number of GPUs that Ray cannot give.
@@ -42,16 +43,19 @@ class Cluster:
         is_share = gpus == 0 or _SMALLEST_SHARE <= gpus <= 1
         if not (is_share or (1 < gpus < math.inf and gpus == int(gpus))):
             raise SpecError(
-                f"gpus_per_run = {gpus:g} cannot be; it must be 0, a share of a GPU ({_SMALLEST_SHARE:g} to 1), or "
-                "a whole number of them"
+                f"gpus_per_run = {gpus:g} cannot be; it must be 0, a share of a GPU "
+                f"({_SMALLEST_SHARE:g} to 1), or a whole number of them"
             )
 
 
 @contextmanager
 def connected(cluster: Cluster) -> Iterator[Any]:
-    """Yield the module `ray`, connected to the cluster; disconnect at the end, unless the process was connected before.
+    """Yield the module `ray`, connected to the cluster, and disconnect at the end.
 
-    Errors: `SpecError` if Ray is not installed, or the cluster does not answer or runs another version.
+    A connection that the process had before stays.
+
+    Errors: `SpecError` if Ray is not installed, or the cluster does not answer or runs another
+        version.
     """
     try:
         for name, value in _QUIET.items():  # read when it is imported
@@ -79,7 +83,9 @@ def connected(cluster: Cluster) -> Iterator[Any]:
 
 
 def _check_answers(address: str) -> None:
-    """Refuse an address at which nothing speaks HTTP/2, as Ray does, within ten seconds; Ray itself may try for ever.
+    """Refuse an address at which nothing speaks HTTP/2, as Ray does, within ten seconds.
+
+    Ray itself may try for ever.
 
     Of a cluster that speaks TLS ($RAY_USE_TLS) it is enough that something listens.
     """

@@ -1,4 +1,4 @@
-"""Who does the runs of a sweep: what it needs of an engine, whether processes here or tasks on a cluster."""
+"""Who does the runs of a sweep, whether processes here or tasks on a cluster."""
 
 from __future__ import annotations
 
@@ -73,10 +73,16 @@ class Crew(Protocol):
         """Give a member that is idle a run."""
 
     def events(self, timeout_seconds: float) -> Iterator[tuple[Member, Message | Lost]]:
-        """Wait at most `timeout_seconds`, and yield what members say and which are lost; the lost are members no more."""
+        """Wait at most `timeout_seconds`, and yield what members say and which are lost.
+
+        Those that are lost are members no more.
+        """
 
     def stop(self, grace_seconds: float) -> Iterator[tuple[Member, Message | Lost]]:
-        """Ask all to checkpoint and end, kill those that do not within `grace_seconds`, and yield what happens."""
+        """Ask all to checkpoint and end, and yield what happens.
+
+        Those that do not end within `grace_seconds` are killed.
+        """
 
     def kill(self) -> None:
         """End all at once."""

@@ -41,10 +41,10 @@ def run_sweep(
 ) -> SweepResult:
     """Do every run that the store lacks, and return what came of all.
 
-    A worker that crashes, is killed or falls silent costs the run that it had in hand, which is recorded
-    as failed with the reason. Ctrl-C and SIGTERM let the workers write their checkpoints first. The same
-    call again goes on with what is left. Call it under `if __name__ == "__main__":` in a script, which
-    the worker processes import.
+    A worker that crashes, is killed or falls silent costs the run that it had in hand, which is
+    recorded as failed with the reason. Ctrl-C and SIGTERM let the workers write their checkpoints
+    first. The same call again goes on with what is left. Call it under `if __name__ == "__main__":`
+    in a script, which the worker processes import.
 
     Arguments:
         specs: the runs, as of `read_sweep`; or a `Plan` of them, which has reading and sources.
@@ -56,13 +56,13 @@ def run_sweep(
         retry_failed: do runs again that the store has as failed.
         keep_weights: also keep the weights of the last and the selected models.
         loader_workers: processes of each run that load images ahead, beside its threads.
-        hang_seconds: kill a worker that is silent for so long; its run has failed. It must be longer
-            than reading the data, or an evaluation: a worker speaks with every step.
+        hang_seconds: kill a worker that is silent for so long; its run has failed. It must be
+            longer than reading the data, or an evaluation: a worker speaks with every step.
         cluster: where Ray does the runs; None for processes on this machine.
         on_progress: called whenever a run ends, and about once a second.
 
-    Errors: `DiluteError`s for what the user can fix, before anything is run; `StoreError` if the store
-        cannot be written, after the other workers have stopped.
+    Errors: `DiluteError`s for what the user can fix, before anything is run; `StoreError` if the
+        store cannot be written, after the other workers have stopped.
     """
     if not hang_seconds > 0:
         raise SpecError(f"hang_seconds = {hang_seconds:g} cannot be; it must be above 0")
@@ -101,8 +101,9 @@ def _work_on_cluster(
         places = num_places(ray, setting.cores, gpus)
         if not places and workers is None:
             raise SpecError(
-                f"no node of the cluster has the {setting.cores} CPUs and {gpus:g} GPUs of a run; take fewer, or "
-                "say with workers how many runs to queue for nodes that are yet to come"
+                f"no node of the cluster has the {setting.cores} CPUs and {gpus:g} GPUs of a run; "
+                "take fewer, or say with workers how many runs to queue for nodes that are yet "
+                "to come"
             )
         write_file(setting.store / token, b"\0")
         try:

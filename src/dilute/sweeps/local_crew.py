@@ -1,4 +1,4 @@
-"""The worker processes of this machine as their parent sees them: started, given runs, read from, and stopped."""
+"""The worker processes of this machine: started, given runs, read from, and stopped."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class LocalCrew:
 
     def __init__(self, settings: Sequence[WorkerSetting], hang_seconds: float) -> None:
         self._hang_seconds = hang_seconds
-        # Time in which this process did not look (it was suspended, perhaps with its workers) does not
+        # Time in which this process did not look (it was suspended, perhaps with workers) does not
         # count as a worker's silence; so the clock for that is our own.
         self._clock = 0.0
         self._looked = time.monotonic()
@@ -86,7 +86,10 @@ class LocalCrew:
         member.give(task, self._clock)
 
     def events(self, timeout_seconds: float) -> Iterator[tuple[_Process, Message | Lost]]:
-        """Wait at most `timeout_seconds`, and yield what workers say and which are lost; the lost are members no more."""
+        """Wait at most `timeout_seconds`, and yield what workers say and which are lost.
+
+        Those that are lost are members no more.
+        """
         waited_for: list[Connection | int] = [m.process.sentinel for m in self.members]
         waited_for += [m.connection for m in self.members if not m.is_closed]
         heard_of = multiprocessing.connection.wait(waited_for, timeout_seconds)
@@ -109,7 +112,10 @@ class LocalCrew:
                 member.process.kill()
 
     def stop(self, grace_seconds: float) -> Iterator[tuple[_Process, Message | Lost]]:
-        """Ask all workers to checkpoint and end, kill those that do not within `grace_seconds`, and yield what happens."""
+        """Ask all workers to checkpoint and end, and yield what happens.
+
+        Those that do not end within `grace_seconds` are killed.
+        """
         for member in self.members:
             member.process.terminate()
         end = time.monotonic() + grace_seconds
@@ -137,20 +143,24 @@ class LocalCrew:
         member.process.close()
         self.members.remove(member)
         if member.is_hung:
-            reason = f"no sign of life for {self._hang_seconds:g} s; the worker was killed (see --hang-seconds)"
+            silence = f"no sign of life for {self._hang_seconds:g} s"
+            reason = f"{silence}; the worker was killed (see --hang-seconds)"
             return Lost(reason, was_stopped=False)
         return Lost(_reason(code), was_stopped=code == -signal.SIGTERM)
 
 
 def _start(process: SpawnProcess) -> None:
-    """Start the process with Ctrl-C held back until it ignores it, so that it prints no traceback while it imports.
+    """Start the process with Ctrl-C held back until it ignores it.
+
+    So it prints no traceback while it imports.
 
     Errors: `SpecError` if the system allows no more processes.
     """
     can_hold = hasattr(signal, "pthread_sigmask")
     try:
         if can_hold:
-            resource_tracker.ensure_running()  # which would release the signals, were it started later
+            # Started later, it would release the signals.
+            resource_tracker.ensure_running()
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         spawn.get_command_line = _command_line
         process.start()
@@ -165,7 +175,10 @@ def _start(process: SpawnProcess) -> None:
 
 
 def _command_line(**handles: int) -> list[str]:
-    """Return the standard library's command for a process, but for one that ends quietly if its parent dies meanwhile."""
+    """Return the standard library's command for a process, changed in one thing.
+
+    The process ends quietly if its parent dies meanwhile.
+    """
     theirs = "from multiprocessing.spawn import spawn_main; spawn_main("
     ours = "from dilute.interruption import begin_process; begin_process("
     words = _STANDARD_COMMAND(**handles)

@@ -76,7 +76,8 @@ def make_plan(
         reading: how to read the data; an option counts for those that have a use for it.
         sources: for data that the specs name as records do (`folder@hash`), what to load.
 
-    Errors: those of `load` and of `Material.check`, the latter with what tells the run from the others.
+    Errors: those of `load` and of `Material.check`, the latter with what tells the run from the
+        others.
     """
     specs = list(specs)
     if not specs:
@@ -157,7 +158,10 @@ def stored_runs(plan: Plan, store: Store) -> StoredRuns:
 
 
 def answers(record: RunRecord, source: Source) -> bool:
-    """Return whether a run with this record need not be done (again): it did not fail, and was tested if it can be."""
+    """Return whether a run with this record need not be done again.
+
+    It must not have failed, and must have been tested if there is a test set.
+    """
     if record.status == "done" and record.num_test is None and source.num_test is not None:
         return False
     return record.status != "failed"
@@ -166,8 +170,9 @@ def answers(record: RunRecord, source: Source) -> bool:
 def planned_steps(spec: RunSpec, sources: Mapping[str, Source]) -> int:
     """Return the number of steps that `spec` takes, from arithmetic alone: no label is drawn.
 
-    It is exact where `alpha`, and labels per image from elsewhere, are whole numbers; else, because some
-    images have a label more and chance says how many of them are held out, within about a percent.
+    It is exact where `alpha`, and labels per image from elsewhere, are whole numbers; else, because
+    some images have a label more and chance says how many of them are held out, within about a
+    percent.
     """
     if spec.budget_steps is not None:
         return spec.budget_steps
@@ -179,9 +184,10 @@ def planned_steps(spec: RunSpec, sources: Mapping[str, Source]) -> int:
 
 
 def evaluated_images(spec: RunSpec, sources: Mapping[str, Source]) -> int:
-    """Return how many images a run is evaluated on in all: held-out ones at each curve point, and the test set.
+    """Return how many images a run is evaluated on in all.
 
-    The latter counts at each curve point, too, or for the last and the selected model alone.
+    They are the held-out ones at each curve point, and the test set. The latter counts
+    at each curve point, too, or for the last and the selected model alone.
     """
     source = sources[spec.data]
     held_out = round(spec.heldout_fraction * num_taken(spec, source.num_train))
@@ -206,7 +212,10 @@ def _epoch(spec: RunSpec, sources: Mapping[str, Source]) -> tuple[float, float]:
 
 
 def _visits_per_image(labels: float, copies: int | str) -> float:
-    """Return the mean number of visits to an image with `labels` labels, some having one more if it is no whole number."""
+    """Return the mean number of visits to an image with `labels` labels.
+
+    Where that is no whole number, some images have one label more than others.
+    """
     if not isinstance(copies, int):
         return 1.0
     full = math.floor(labels)

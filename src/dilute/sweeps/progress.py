@@ -24,8 +24,8 @@ class SweepProgress:
     """How far a sweep is.
 
     Attributes:
-        total: all its runs, of which `known` were in the store, and `done`, `diverged`, `failed` and
-            `waiting` (for another sweep, which has claimed them) are as they say.
+        total: all its runs, of which `known` were in the store, and `done`, `diverged`, `failed`
+            and `waiting` (for another sweep, which has claimed them) are as they say.
         running: what the workers do.
         images_per_second: of all workers together.
         remaining_seconds: None before anything is known.

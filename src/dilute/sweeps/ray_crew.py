@@ -1,4 +1,4 @@
-"""The runs of a sweep as tasks on a Ray cluster, each repeated elsewhere if its worker or its node dies."""
+"""The runs of a sweep as tasks on a Ray cluster, repeated elsewhere if a worker or node dies."""
 
 from __future__ import annotations
 
@@ -79,12 +79,13 @@ class RayCrew:
     Arguments:
         ray: the module, connected.
         settings: alike, one for each run that may go on at the same time.
-        hang_seconds: a run that has begun and is silent for so long is ended and queued again, since it may
-            have lost its node and wait for another; the second time, without having come further, it is given up.
+        hang_seconds: a run that has begun and is silent for so long is ended and queued again,
+            since it may have lost its node and wait for another; the second time, without having
+            come further, it is given up.
         gpus_per_run: as for `Cluster`.
         token: as for `NodeRequirements`.
-        grows: whether to take as many runs at once as there are places, also when nodes join; else as many as
-            there are settings.
+        grows: whether to take as many runs at once as there are places, also when nodes join; else
+            as many as there are settings.
     """
 
     def __init__(
@@ -145,7 +146,7 @@ class RayCrew:
     def _ended(
         self, members: Sequence[_Place], timeout_seconds: float
     ) -> Iterator[tuple[_Place, Message | Lost]]:
-        """Wait at most `timeout_seconds` for a run of `members` to end, and yield what came of those that have."""
+        """Wait at most `timeout_seconds` for runs of `members` to end; yield what came of them."""
         by_reference = {member.reference: member for member in members}
         if not by_reference:
             time.sleep(timeout_seconds)
@@ -180,10 +181,11 @@ class RayCrew:
             )
 
     def _why_hung(self) -> str:
-        return f"no sign of life for {self._hang_seconds:g} s, twice; the run was ended (see --hang-seconds)"
+        silence = f"no sign of life for {self._hang_seconds:g} s, twice"
+        return f"{silence}; the run was ended (see --hang-seconds)"
 
     def _listen(self, now: float) -> None:
-        """Note what runs have reported since the last time, and end those that are silent for too long."""
+        """Note what runs have reported since last time; end those that are silent for too long."""
         try:
             reported = self._ray.get(self._board.read.remote(), timeout=10)
         except self._ray.exceptions.RayError:
@@ -210,7 +212,10 @@ class RayCrew:
             self.enlist(self._setting)
 
     def stop(self, grace_seconds: float) -> Iterator[tuple[_Place, Message | Lost]]:
-        """Take back what is queued, ask runs to checkpoint and end, and end those that do not within `grace_seconds`."""
+        """Take back what is queued, ask runs to checkpoint and end, and yield what happens.
+
+        Those that do not end within `grace_seconds` are killed.
+        """
         left = self._busy()
         for force in (False, True):
             self._cancel(force=force)
@@ -233,7 +238,7 @@ class RayCrew:
 
 
 def _beside_the_sender(ray: Any) -> dict[str, Any]:
-    """Return options of an actor that lives where the runs are sent from, rather than on a node that may go."""
+    """Return options of an actor that lives on the machine that sends the runs."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
@@ -257,8 +262,8 @@ class _Board:
         return reported
 
 
-# Ray keeps a worker's process for later runs and offers no place for what they share, so that a cache of
-# the process is what there is. Its key is all that the data depend on.
+# Ray keeps a worker's process for later runs, and offers no place for what they share: it has to be
+# a cache of the process. Its key is all that the data depend on.
 @lru_cache(maxsize=1)
 def _held_data(setting: WorkerSetting) -> HeldData:
     return HeldData(setting)
@@ -279,19 +284,19 @@ def _do_on_node(
 def _unfitness(
     task: Task, setting: WorkerSetting, requirements: NodeRequirements, data: HeldData
 ) -> str | None:
-    """Return why runs here would fail or give other results than elsewhere, None if nothing is known."""
+    """Return why runs here would fail, or give other results than elsewhere; else None."""
     here = NodeRequirements.of_this_process(requirements.token).versions
     for name, wanted in requirements.versions.items():
         if here.get(name) != wanted:
             return (
-                f"has {name} {here.get(name)}, but the sweep was sent with {wanted}; results could differ: "
-                "install the same on all"
+                f"has {name} {here.get(name)}, but the sweep was sent with {wanted}; results could "
+                "differ: install the same on all"
             )
     try:
         if not (Store(setting.store).folder / requirements.token).exists():
             return (
-                f"does not see the store {setting.store}; give a folder that all nodes share, or an address "
-                "in object storage (s3://…, gs://…)"
+                f"does not see the store {setting.store}; give a folder that all nodes share, or "
+                "an address in object storage (s3://…, gs://…)"
             )
         data.splits(task.spec.data)
     except DiluteError as error:

@@ -1,4 +1,4 @@
-"""A worker: a process that does the runs that come through a pipe, one by one, and reports how they go."""
+"""A worker: a process that does the runs that come through a pipe, and reports how they go."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SETS_HELD = 2
 
 @dataclass(frozen=True)
 class WorkerSetting:
-    """What a worker gets once: where records go, what it may use, and how to load data by their own names.
+    """What a worker gets once: where records go, what it may use, and how to load the data.
 
     `loader_workers` processes of each run load images ahead, beside its threads.
     """
@@ -47,7 +47,7 @@ class WorkerSetting:
 
 @dataclass(frozen=True)
 class Task:
-    """A run to do; `may_repeat` says whether it is done again if the store has it as failed by now."""
+    """A run to do; `may_repeat` says whether it is done again if it has failed before."""
 
     key: str
     spec: RunSpec
@@ -71,7 +71,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Finished:
-    """The store has the run's record; `was_there` says whether it had it before the worker began."""
+    """The store has the run's record; `was_there` says whether it was known before."""
 
     was_there: bool
 
@@ -113,8 +113,8 @@ Message = Ready | Step | Finished | Failed | Taken | Stopped | StoreFailed | Unf
 def work(connection: Connection, setting: WorkerSetting) -> None:
     """Do the runs that come through `connection` until it closes; the body of a worker process.
 
-    Ctrl-C is left to the parent, which sends SIGTERM: within a run that means a checkpoint first, outside
-    it ends the process at once. If the parent is gone, the run in hand is checkpointed too.
+    Ctrl-C is left to the parent, which sends SIGTERM: within a run that means a checkpoint first,
+    outside it ends the process at once. If the parent is gone, the run in hand is checkpointed too.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):

@@ -1,14 +1,17 @@
-"""The one training loop, what it is told, how it judges, and how it resumes."""
+"""The one training loop: its recipe, its evaluation, its checkpoints."""
 
 from dilute.training.checkpoints import load_weights, save_weights
+from dilute.training.curve import CurvePoint
 from dilute.training.evaluation import Score, evaluate
-from dilute.training.loop import train
+from dilute.training.loop import OnCurvePoint, train
 from dilute.training.recipe import Recipe
 from dilute.training.scaling import Scaled
-from dilute.training.state import CurvePoint, Trained
+from dilute.training.speed import step_seconds
+from dilute.training.state import Trained
 
 __all__ = [
     "CurvePoint",
+    "OnCurvePoint",
     "Recipe",
     "Scaled",
     "Score",
@@ -16,5 +19,6 @@ __all__ = [
     "evaluate",
     "load_weights",
     "save_weights",
+    "step_seconds",
     "train",
 ]

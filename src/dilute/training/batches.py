@@ -27,7 +27,8 @@ _FORK = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
 _LESS_MEMORY = "take fewer --loader-workers or smaller batches"
 
 Tensors = tuple[Tensor, ...]
-Rows = tuple[int, int]
+Span = tuple[int, int]
+"""The first row or visit, and one past the last."""
 
 
 def batches(
@@ -37,9 +38,11 @@ def batches(
     last: int,
     workers: int = 0,
     timeout_seconds: float = TIMEOUT_SECONDS,
-    parts: Sequence[Rows] | None = None,
+    parts: Sequence[Span] | None = None,
 ) -> Iterator[Tensors]:
-    """Yield batches `first` to `last` − 1, each the tensors of a `Batch`: the same ones for any number of workers.
+    """Yield batches `first` to `last` − 1, the same ones for any number of workers.
+
+    Each is the tensors of a `Batch`, in its order.
 
     Arguments:
         visits: the sequence that they cut.
@@ -47,28 +50,28 @@ def batches(
         first, last: numbers of batches; batch `k` holds the visits from `k · batch_size` on.
         workers: processes that make batches ahead, two each; 0 to make each when it is asked for.
         timeout_seconds: how long to wait for a worker's batch.
-        parts: the rows of each batch, first and behind the last, that are yielded one part after the other; the
-            others are not read. Whole batches if None.
+        parts: the rows of each batch that are yielded, one part after the other; the others are not
+            read. Whole batches if None.
 
-    Errors: what `Visits.batch` raises, as it raised it; `DataError` if a worker dies or a batch does not come
-        in time.
+    Errors: what `Visits.batch` raises, as it raised it; `DataError` if a worker dies or a batch
+        does not come in time.
     """
     made = _Batches(visits)
     in_batch = [(0, batch_size)] if parts is None else parts
     wanted = _Wanted(batch_size, range(first, last), in_batch)
     if not workers:
-        for rows in wanted:
-            yield made.batch(rows)
+        for span in wanted:
+            yield made.batch(span)
         return
     loader = _started(made, wanted, workers)
     try:
-        for _ in wanted:
+        for start, _ in wanted:
             found = _next(loader, timeout_seconds)
             if isinstance(found, DiluteError):
                 raise found
-            _, _, weights, images = found
-            # What a worker could not read, it alone has noted so far.
-            visits.noisy.note_unreadable(images[weights == 0].numpy())
+            *_, skipped = found
+            for place in skipped.tolist():  # the worker alone has noted it; here it is noted, too
+                visits.batch(start + place, start + place + 1)
             yield found
     finally:
         del loader  # which ends the workers
@@ -76,8 +79,8 @@ def batches(
 
 def _started(made: _Batches, wanted: _Wanted, workers: int) -> Any:
     """Return an iterator over the visits that are wanted, with its workers at work."""
-    # PyTorch would have the death of a worker raise an error wherever the main process is just then, half
-    # way through a step or a file; it is enough to learn of it when the next batch is asked for.
+    # PyTorch would raise an error for the death of a worker wherever the main process is just then,
+    # half way through a step or a file; the next request for a batch is soon enough.
     is_main = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD")
     before = signal.getsignal(signal.SIGCHLD) if is_main else None
     with warnings.catch_warnings():
@@ -93,22 +96,24 @@ def _started(made: _Batches, wanted: _Wanted, workers: int) -> Any:
                 prefetch_factor=_BATCHES_PER_WORKER,
                 multiprocessing_context=_FORK,
                 timeout=_LOOK_EVERY_SECONDS,
-                generator=torch.Generator(),  # or it would draw from the one that training draws from
+                # Without one of its own it would draw from the generator of training.
+                generator=torch.Generator(),
                 worker_init_fn=_leave_interrupts_to_the_parent,
             )
         )
     if is_main:
         signal.signal(signal.SIGCHLD, before)
     for worker in loader._workers:
-        # A worker that hangs is ended by PyTorch after 5 s, or by Python at its end, with a SIGTERM that it ignores.
+        # PyTorch ends a worker that hangs after 5 s, or Python does at its end, by a SIGTERM;
+        # workers ignore that.
         worker._popen.terminate = worker._popen.kill
     return loader
 
 
 def _next(loader: Iterator[Any], timeout_seconds: float) -> Any:
-    """Return the next batch; or the error that a worker raised, that tells of its death, or that the time is up.
+    """Return the next batch; or an error: a worker's own, that it died, or that the time is up.
 
-    Returned and not raised, since a traceback that holds the loader would keep its workers alive.
+    It returns the error, since a traceback that holds the loader would keep its workers alive.
     """
     deadline = time.monotonic() + timeout_seconds
     while True:
@@ -122,23 +127,23 @@ def _next(loader: Iterator[Any], timeout_seconds: float) -> Any:
             return DataError(f"loading ahead failed: {reason}; if memory ran out, {_LESS_MEMORY}")
         if time.monotonic() > deadline:
             return DataError(
-                f"loading ahead failed: no batch came within {timeout_seconds:g} s; see whether the disk or network "
-                "that holds the data hangs"
+                f"loading ahead failed: no batch came within {timeout_seconds:g} s; see whether "
+                "the disk or network that holds the data hangs"
             )
 
 
 @dataclass(frozen=True)
 class _Wanted:
-    """The visits of some batches' parts, in order: first and behind the last."""
+    """The visits of some batches' parts, in order."""
 
     batch_size: int
     numbers: range
-    parts: Sequence[Rows]
+    parts: Sequence[Span]
 
     def __len__(self) -> int:
         return len(self.numbers) * len(self.parts)
 
-    def __iter__(self) -> Iterator[Rows]:
+    def __iter__(self) -> Iterator[Span]:
         for number in self.numbers:
             start = number * self.batch_size
             yield from ((start + first, start + last) for first, last in self.parts)
@@ -150,12 +155,12 @@ class _Batches(Dataset[Tensors | DiluteError]):
     def __init__(self, visits: Visits) -> None:
         self._visits = visits
 
-    def batch(self, rows: Rows) -> Tensors:
-        return tuple(torch.from_numpy(array) for array in self._visits.batch(*rows))
+    def batch(self, span: Span) -> Tensors:
+        return tuple(torch.from_numpy(array) for array in self._visits.batch(*span))
 
-    def __getitem__(self, rows: Rows) -> Tensors | DiluteError:
+    def __getitem__(self, span: Span) -> Tensors | DiluteError:
         try:
-            return self.batch(rows)
+            return self.batch(span)
         # Raised in a worker, it would arrive as a traceback of many lines, or without its reason.
         except DiluteError as error:
             return error
@@ -170,9 +175,10 @@ def _as_it_is(found: Any) -> Any:
 
 
 def _leave_interrupts_to_the_parent(_: int) -> None:
-    """Let what asks all processes of a terminal or a job to stop, stop the parent alone; it then ends its workers.
+    """Ignore the signals that ask all processes of a terminal or a job to stop.
 
-    Ctrl-C does so, and SIGTERM as torchrun, Slurm and systemd send it.
+    Ctrl-C is one, and SIGTERM as torchrun, Slurm and systemd send it. The parent stops, and then
+    ends its workers.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -13,29 +13,30 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from dilute.errors import ModelError, StoreError
-from dilute.files import local_copy, write_file
+from dilute.files import as_path, local_copy, write_file
 
 Tensors = Mapping[str, Tensor]
 
 
-def save_weights(path: Path, tensors: Tensors, description: dict[str, Any]) -> None:
+def save_weights(path: Path | str, tensors: Tensors, description: dict[str, Any]) -> None:
     """Write named tensors and a JSON description to one safetensors file.
 
     Errors: `StoreError` if the file cannot be written.
     """
     packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_file(path, save(packed, {"dilute": json.dumps(description)}))
+    write_file(as_path(path), save(packed, {"dilute": json.dumps(description)}))
 
 
-def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_weights(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors and the description that `save_weights` wrote.
 
     Errors: `StoreError` if the file is missing, cut off or of another kind.
     """
     try:
-        with local_copy(path) as here, safe_open(here, framework="pt") as file:
+        with local_copy(as_path(path)) as here, safe_open(here, framework="pt") as file:
             description = json.loads(file.metadata()["dilute"])
-            return {name: file.get_tensor(name) for name in file.keys()}, description  # noqa: SIM118
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, description
     except FileNotFoundError:
         raise StoreError(f"weights {path} do not exist") from None
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
@@ -56,10 +57,11 @@ def put_weights(model: nn.Module, tensors: Tensors) -> None:
         raise ModelError(f"the weights are those of another model: {lines[-1]}") from None
 
 
-def read_model(path: Path, model: nn.Module) -> None:
+def read_model(path: Path | str, model: nn.Module) -> None:
     """Copy the weights in the file `path`, of a run or of a checkpoint, into `model`.
 
-    Errors: `StoreError` if it cannot be read; `ModelError` if the weights are those of another model.
+    Errors: `StoreError` if it cannot be read; `ModelError` if the weights are those of another
+        model.
     """
     tensors, _ = load_weights(path)
     put_weights(model, under_prefix("model", tensors) or tensors)

@@ -25,8 +25,8 @@ class Score:
 
     Attributes:
         nll: negative log-likelihood per label, in nats.
-        mixed_nll: the same of predictions that are mixed with the frequencies of the labels, in the share
-            that makes it least; None if not asked for.
+        mixed_nll: the same of predictions that are mixed with the frequencies of the labels, in the
+            share that makes it least; None if not asked for.
         accuracy: share of labels that are the predicted class, 0 to 1.
         num_labels: how many labels the means are over.
         confusion: int64 `[K, K]`: how many labels there are of each class (row) on inputs of each
@@ -51,20 +51,21 @@ def evaluate(
     *,
     mixes: bool = False,
 ) -> Score:
-    """Return the model's score on all labels of `labels` (a set at `alpha = 0` has the clean ones alone).
+    """Return the model's score on all labels of `labels`.
 
     Arguments:
+        labels: a set at `alpha = 0` has the clean labels alone.
         world: each of its ranks looks at a share of the images, and all return the same score.
         mixes: whether `mixed_nll` is wanted, which takes 12 bytes per image and class.
 
-    Errors: `DataError` if none of the images can be read.
+    Errors: `DataError` if none of the images decodes.
     """
     was_training = model.training
     model.eval()
     log_likelihood, top5_hits = 0.0, 0
     has_top5 = labels.num_classes > _MOST_CLASSES_WITHOUT_TOP5
     by_prediction = torch.zeros(labels.num_classes, labels.num_classes, dtype=torch.int64)
-    # Filled in place: what batches leave behind between kept pieces of memory would be as much again.
+    # Filled in place: pieces kept from each batch would leave as much memory again unused.
     shares = [world.rows(len(block)) for block in labels.blocks]
     kept, done = sum(last - first for first, last in shares) if mixes else 0, 0
     predicted = torch.empty(kept, labels.num_classes, dtype=torch.float64)
@@ -72,9 +73,8 @@ def evaluate(
     fitting = max(1, _VALUES_AT_ONCE // math.prod(labels.clean.input_shape))
     with torch.inference_mode():
         for inputs, counts in in_order(labels, min(_BATCH_SIZE, fitting), world.rows):
-            logits = (
-                model(torch.from_numpy(inputs).to(device)).cpu().double()
-            )  # not every device has doubles
+            logits = model(torch.from_numpy(inputs).to(device))
+            logits = logits.cpu().double()  # not every device has doubles
             seen = torch.from_numpy(counts)
             log_probabilities = functional.log_softmax(logits, dim=1)
             log_likelihood += float((log_probabilities * seen).sum())
@@ -91,8 +91,8 @@ def evaluate(
     num_labels = int(by_prediction.sum())
     if num_labels == 0:
         raise DataError(
-            f"{labels.clean.name}: none of the {labels.num_images} images that are to judge the model can be read; "
-            "get the data again, or judge by others"
+            f"{labels.clean.name}: none of the {labels.num_images} images to evaluate the model on "
+            "decodes; get the data again, or evaluate on others"
         )
     return Score(
         nll=-sums[0] / num_labels,
@@ -100,24 +100,24 @@ def evaluate(
         num_labels=num_labels,
         confusion=by_prediction.T.contiguous().numpy(),
         top5_accuracy=sums[1] / num_labels if has_top5 else None,
-        mixed_nll=_mixed_nll(predicted, beside, world) if mixes else None,
+        mixed_nll=_mixed_nll(predicted[:done], beside[:done], world) if mixes else None,
     )
 
 
 def _mixed_nll(predicted: Tensor, counts: Tensor, world: World) -> float:
-    """Return the NLL per label, least over the share in which predictions are mixed with the labels' frequencies.
+    """Return the NLL per label of outputs mixed with the labels' frequencies at the best share.
 
-    A network that predicts true labels is sure of what noisy ones often contradict; with the share that
-    fits, its likelihood tells how much it knows of them. Every rank has the images of its share, and all search in
-    step, by sums that are the same on all.
+    A network that predicts true labels is sure of what noisy ones often contradict; with the share
+    that fits, its likelihood tells how much it knows of them. Every rank has the images of its
+    share, and all search in step, by sums that are the same on all.
 
     Arguments:
         predicted: float64 `[N, K]`, N of this rank's share, which may be 0.
         counts: int32 `[N, K]`.
     """
     from scipy.optimize import (
-        minimize_scalar,
-    )  # takes its time, which runs without held-out sets save
+        minimize_scalar,  # slow to import; runs without held-out sets save that
+    )
 
     # A share that is empty is one batch. All at once, every intermediate result would be as large.
     starts = range(0, max(1, len(counts)), _BATCH_SIZE)

@@ -15,23 +15,30 @@ from torch import nn
 
 from dilute import seeds
 from dilute.dilution import NoisySet, Visits
-from dilute.gradients import glance
+from dilute.errors import SpecError
+from dilute.files import as_path
 from dilute.interruption import Interrupted
-from dilute.methods import LossMethod, Method, Observed, look_steps
+from dilute.methods import Method, Observed, look_steps
 from dilute.training import checkpoints
 from dilute.training.batches import batches
+from dilute.training.curve import CurvePoint, GradientPoint
+from dilute.training.division import Division, backward
 from dilute.training.evaluation import evaluate
 from dilute.training.memory import keep_freed_memory
-from dilute.training.parts import Division, backward
 from dilute.training.precision import Autocast
 from dilute.training.recipe import Recipe
-from dilute.training.state import CurvePoint, Trained, load_state, save_state
+from dilute.training.state import Trained, load_state, save_state
 from dilute.training.unreadable import Unreadable
 from dilute.world import ALONE, World
 
 _CHECK_LOSS_EVERY_STEPS = 20
 _CHECKPOINT_EVERY_SECONDS = 60.0
-_LOOK_EVERY_STEPS, _LOOK_EVERY_IMAGES, _LOOK_SHARE = 250, 32_000, 0.02
+
+OnCurvePoint = Callable[[Trained, nn.Module, Visits], GradientPoint | None]
+"""What measures the gradient: called with where training stands, its model and its visits.
+
+It returns what belongs to the last point of the curve, or None, and leaves no trace in the model.
+"""
 
 
 def train(
@@ -44,9 +51,10 @@ def train(
     state: Trained | None = None,
     heldout: NoisySet | None = None,
     test: NoisySet | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: Path | str | None = None,
     checkpoint_every_steps: int | None = None,
     on_step: Callable[[int, int, Trained], None] = lambda step, num_steps, trained: None,
+    on_curve_point: OnCurvePoint | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     micro_batch_size: int | None = None,
     world: World = ALONE,
@@ -58,25 +66,37 @@ def train(
         model: maps raw inputs to logits, on `device`.
         noisy: the training set.
         recipe: method, batches, optimiser, schedule, budget.
-        seed: of the order of visits and of randomness inside the model, which is seeded anew at every
-            step, so that resuming needs the step's number and nothing else.
+        seed: of the order of visits and of randomness inside the model, which is seeded anew at
+            every step, so that resuming needs the step's number and nothing else.
         state: filled in as training goes on, so that a failure loses nothing of it; new if None.
         heldout: labels that select the model; never the test set.
-        test: judged at every curve point, and chooses nothing.
+        test: evaluated at every curve point, or for the selected and the last model alone, as the
+            recipe says; it chooses nothing.
         checkpoint: file to resume from if it exists, written every `checkpoint_every_steps` (every
             minute if None) and when asked to stop.
         on_step: called after each step with steps done, steps in all, and the state so far.
+        on_curve_point: called before the first step and at each curve point, if it is given; what
+            it returns stands in the curve as `gradient`. A recipe with `log_gradients` needs it
+            (`dilute.gradients.Glances`).
         should_stop: asked after each step; of several ranks, all stop after the same one.
-        micro_batch_size: most images that go through the network at once; a batch's gradient is the sum of its
-            parts'. All if None.
-        world: the ranks that train this model together, each calling this with the same arguments and a model
-            of its own.
-        loader_workers: processes that make batches ahead of the steps; 0 to make them between steps.
+        micro_batch_size: most images that go through the network at once; a batch's gradient is the
+            sum over its parts. All if None.
+        world: the ranks that train this model together, each calling this with the same arguments
+            and a model of its own.
+        loader_workers: processes that make batches ahead of the steps; 0 to make them between
+            steps.
 
-    Errors: `Interrupted` if asked to stop; `StoreError` if the checkpoint cannot be read or written; `SpecError` for
-        a method or a model that looks at a batch as a whole, where it would be divided; `WorldError` for a
-        lost rank; `DataError` for a streamed image that does not decode, or a loader worker that dies or hangs.
+    Errors: `Interrupted` if asked to stop; `StoreError` if the checkpoint cannot be read or
+        written; `SpecError` for a method or a model that looks at a batch as a whole, where it
+        would be divided, or gradients to log without `on_curve_point`; `WorldError` for a lost
+        rank; `DataError` for a streamed image that does not decode, or a loader worker that dies or
+        hangs.
     """
+    if recipe.log_gradients and on_curve_point is None:
+        raise SpecError(
+            "log_gradients = True, but nothing that measures them was given; give train "
+            "on_curve_point=Glances(recipe, device) of dilute.gradients, or leave log_gradients out"
+        )
     keep_freed_memory()
     visits = Visits(noisy, recipe.copies, seed, recipe.augment)
     num_steps = recipe.num_steps(visits)
@@ -94,18 +114,19 @@ def train(
         math.ceil(num_steps * k / recipe.curve_points) for k in range(1, recipe.curve_points + 1)
     }
     preparing_steps = {0, *look_steps(num_steps, method.looks)}
-    judges_all = recipe.test_curve
+    evaluates_all = recipe.test_curve
     state = state or Trained()
     state.examples_per_visit = visits.examples_per_visit
     unreadable = Unreadable(noisy, heldout, test)
     if checkpoint is not None:
+        checkpoint = as_path(checkpoint)
         load_state(checkpoint, state, model, objective, optimizer, world)
         unreadable.note(state.unreadable)
     world.copy_from_first([*model.state_dict().values(), *objective.state_dict().values()])
     saved_at = time.monotonic()
-    if recipe.log_gradients and not state.curve:
+    if on_curve_point is not None and not state.curve:
         state.curve.append(CurvePoint(step=0, images=0, examples=0))
-        _log_gradients(state, model, visits, method, recipe.batch_size, device)
+        _measure_gradient(on_curve_point, state, model, visits)
     model.train()
     parts = division.parts(batch_size)
     ahead = batches(visits, batch_size, state.step, num_steps, loader_workers, parts=parts)
@@ -136,10 +157,10 @@ def train(
             state.status = "done" if math.isfinite(state.loss_sum) else "diverged"
         state.training_seconds += time.perf_counter() - started
         if at_curve_point and state.status == "done":
-            judged = test if judges_all else None
-            _judge(state, model, method, batch_size, heldout, judged, device, world)
-            if recipe.log_gradients and _is_look_due(state, batch_size):
-                _log_gradients(state, model, visits, method, batch_size, device)
+            tested = test if evaluates_all else None
+            _add_point(state, model, method, batch_size, heldout, tested, device, world)
+            if on_curve_point is not None and state.status == "done":
+                _measure_gradient(on_curve_point, state, model, visits)
         on_step(state.step, num_steps, state)
 
         state.unreadable = unreadable.shared(state.unreadable, world)
@@ -152,13 +173,13 @@ def train(
             saved_at = time.monotonic()
         if stop:
             raise Interrupted(f"stopped after step {state.step} of {num_steps}")
-    if test is not None and not judges_all and state.status == "done":
-        _judge_ends(state, model, test, device, world)
+    if test is not None and not evaluates_all and state.status == "done":
+        _test_ends(state, model, test, device, world)
         state.unreadable = unreadable.shared(state.unreadable, world)
     return state
 
 
-def _judge(
+def _add_point(
     state: Trained,
     model: nn.Module,
     method: Method,
@@ -168,9 +189,10 @@ def _judge(
     device: torch.device,
     world: World,
 ) -> None:
-    """Add a point to the curve, and keep the weights if they are the best so far on held-out labels.
+    """Evaluate the model, add a point to the curve, and keep the weights if they are the best.
 
-    If the weights, which the last step may have spoiled, give no finite likelihood, training has diverged.
+    Training has diverged if the likelihood is not finite: the last step may have spoiled the
+        weights.
     """
     started = time.perf_counter()
     images = state.step * batch_size
@@ -207,43 +229,21 @@ def _judge(
     state.evaluation_seconds += time.perf_counter() - started
 
 
-def _is_look_due(state: Trained, batch_size: int) -> bool:
-    looks = [point.step for point in state.curve if point.gradient]
-    return state.status == "done" and state.step - looks[-1] >= _steps_between_looks(batch_size)
-
-
-def _steps_between_looks(batch_size: int) -> int:
-    """Return so many that looks, which take about as long whatever the batch, cost little beside them."""
-    return max(_LOOK_EVERY_STEPS, math.ceil(_LOOK_EVERY_IMAGES / batch_size))
-
-
-def _log_gradients(
-    state: Trained,
-    model: nn.Module,
-    visits: Visits,
-    method: Method,
-    batch_size: int,
-    device: torch.device,
+def _measure_gradient(
+    measure: OnCurvePoint, state: Trained, model: nn.Module, visits: Visits
 ) -> None:
-    """Add a look at the gradient to the curve's last point."""
+    """Add what `measure` returns to the curve's last point."""
     started = time.perf_counter()
-    assert isinstance(method, LossMethod), method
-    seen = glance(
-        model,
-        visits,
-        method.losses,
-        num_images=round(_LOOK_SHARE * _steps_between_looks(batch_size) * batch_size),
-        seed=seeds.word(visits.seed, "glance", state.step),
-        device=device,
-    )
-    state.curve[-1] = replace(state.curve[-1], gradient=seen)
+    found = measure(state, model, visits)
+    if found is not None:
+        state.curve[-1] = replace(state.curve[-1], gradient=found)
     state.gradient_seconds += time.perf_counter() - started
 
 
-def _judge_ends(
+def _test_ends(
     state: Trained, model: nn.Module, test: NoisySet, device: torch.device, world: World
 ) -> None:
-    """Add the test set's score to the curve's last point and to the selected one; `model` stays as it is."""
+    """Add the test set's score to the curve's last point and to the selected one."""
     started = time.perf_counter()
     scores = {len(state.curve) - 1: evaluate(model, test, device, world)}
     if state.selected is not None and state.selected not in scores:

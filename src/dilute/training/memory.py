@@ -9,7 +9,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc's allocator to keep freed memory for the next step instead of returning it to the system.
+    """Let glibc's allocator keep freed memory for the next step, rather than return it.
 
     By default every large tensor is fresh memory, whose pages the kernel must map and clear anew at
     each step: about a fifth of a Conv4 step on CPUs. The peak stays as it was; what changes is that

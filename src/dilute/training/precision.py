@@ -7,9 +7,12 @@ from torch import Tensor, nn
 
 
 class Autocast(nn.Module):
-    """`model` in PyTorch's automatic mixed precision with bfloat16: weights, logits and losses stay float32.
+    """`model` in PyTorch's automatic mixed precision with bfloat16.
 
-    It needs no scaling of the loss, since bfloat16 has the range of float32. Run on CPUs only; not yet on a GPU.
+    Weights, logits and losses stay float32.
+
+    It needs no scaling of the loss, since bfloat16 has the range of float32. Run on CPUs only; not
+    yet on a GPU.
 
     Arguments:
         model: maps raw inputs to logits.

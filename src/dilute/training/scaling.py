@@ -14,8 +14,8 @@ class Scaled(nn.Module):
 
     Arguments:
         network: maps float32 `[B, …]` to logits `[B, K]`.
-        mean, deviation: of the training inputs: `[C]` per channel for images (in 0 … 255), or of the
-            features' shape. A deviation of 0 counts as 1.
+        mean, deviation: of the training inputs: `[C]` per channel for images (in 0 … 255), or of
+            the features' shape. A deviation of 0 counts as 1.
     """
 
     mean: Tensor

@@ -14,43 +14,12 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from dilute.environment import code_hash
-from dilute.gradients import GradientPoint
 from dilute.methods import Objective
 from dilute.training import checkpoints
+from dilute.training.curve import CurvePoint
 from dilute.world import World
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """What was measured after `step` steps; None where it was not.
-
-    Attributes:
-        step: steps done.
-        images: images that went through the network.
-        examples: image–label pairs that they stood for.
-        train_loss: mean loss since the point before, in nats; None before the first step.
-        heldout_nll: mean negative log-likelihood of the held-out labels, in nats.
-        heldout_mixed_nll: the same of predictions mixed with the labels' frequencies in the share that fits
-            best: fair to methods whose network predicts true labels, and to overconfident ones.
-        heldout_accuracy: share of held-out labels predicted, 0 to 1 (low where they are noisy).
-        test_accuracy: share of test labels predicted, 0 to 1.
-        test_top5_accuracy: share of test labels among the five likeliest classes, 0 to 1; None for up
-            to 10 classes.
-        gradient: length and noise of the gradient, where it was looked at.
-    """
-
-    step: int
-    images: int
-    examples: int
-    train_loss: float | None = None
-    heldout_nll: float | None = None
-    heldout_mixed_nll: float | None = None
-    heldout_accuracy: float | None = None
-    test_accuracy: float | None = None
-    test_top5_accuracy: float | None = None
-    gradient: GradientPoint | None = None
 
 
 _CURVE = TypeAdapter(list[CurvePoint])
@@ -64,17 +33,19 @@ class Trained:
         status: `"done"`, or `"diverged"` if the loss became infinite or not a number.
         step: steps done.
         curve: the points measured.
-        selected: index in `curve` of the model with the lowest held-out NLL (mixed, if its method predicts
-            true labels); None without held-out data.
+        selected: index in `curve` of the model with the lowest held-out NLL (mixed, if its method
+            predicts true labels); None without held-out data.
         training_seconds: time in steps.
         evaluation_seconds: time in evaluations.
-        gradient_seconds: time in looking at gradients.
+        gradient_seconds: time in measuring gradients.
         loss_sum: sum of the losses since the last curve point (on the device, between checks).
         examples_per_visit: mean number of labels behind an image's visit.
         earlier_seconds: what interrupted sessions had spent.
         selected_weights: the weights at that point.
-        unreadable: the rows that any rank found not to decode, by source (`Unreadable`); empty if none is skipped.
-        selected_confusion: int64 `[K, K]`: the held-out labels at that point, by (label, predicted class).
+        unreadable: the rows that any rank found not to decode, by source (`Unreadable`); empty
+            where none is skipped.
+        selected_confusion: int64 `[K, K]`: the held-out labels at that point, by (label, predicted
+            class).
     """
 
     status: Literal["done", "diverged"] = "done"
@@ -134,9 +105,9 @@ def load_state(
     optimizer: torch.optim.Optimizer,
     world: World,
 ) -> None:
-    """Bring state, model, method and optimiser to where the checkpoint left them, if there is one of this code.
+    """Bring state, model, method and optimiser to where the checkpoint left them.
 
-    Rank 0 reads it for all.
+    Rank 0 reads it for all. Nothing happens without a checkpoint of this code.
 
     Errors: `StoreError` if it cannot be read; `ModelError` if it is of another model.
     """

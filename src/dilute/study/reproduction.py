@@ -1,0 +1,167 @@
+"""From studies to verdicts: train what is missing, draw, write what is shown, judge the claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dilute.errors import SpecError, StoreError, unknown_name
+from dilute.files import make_folder
+from dilute.runs import RunRecord, RunSpec, Store
+from dilute.study.claims import Claim, Judgement, not_run
+from dilute.study.lookup import all_records, find_records, present_records
+from dilute.study.outcome import Judged, Reproduction, StudyRuns
+from dilute.study.study import SCALES, Scale, Study
+from dilute.study.writing import (
+    FORMATS,
+    Format,
+    read_measured,
+    write_claims,
+    write_measured,
+    write_study,
+)
+
+Train = Callable[[Sequence[RunSpec]], object]
+
+
+def reproduce_studies(
+    chosen: Sequence[Study],
+    scale: Scale,
+    store: Store,
+    out: Path,
+    train: Train | None = None,
+    *,
+    retry_failed: bool = False,
+    formats: Sequence[Format] = FORMATS,
+) -> Reproduction:
+    """Train what the store lacks, and write for each study PNG, SVG and CSV, and a table of claims.
+
+    Arguments:
+        chosen: the studies.
+        scale: `"smoke"` (minutes; proves the path, judges nothing), `"laptop"` or `"paper"`.
+        store: answers runs and keeps those that are trained.
+        out: folder for `NAME.png`, `NAME.svg`, `NAME.csv`, and `claims.md` and `claims.json`, in
+            which the claims of other studies and scales stay as they are; `NAME.json` keeps what a
+            study measured by its own code.
+        train: does the runs that it is given, which the store lacks, and leaves their records
+            there; None to draw from the store alone, and to measure nothing.
+        retry_failed: also give `train` the runs that failed before.
+        formats: which of PNG, SVG and CSV to write.
+
+    Errors: `StoreError` if runs are missing from the store and are not to be trained; those of
+    `train`.
+    """
+    check_scale(scale)
+    make_folder(out)
+
+    def train_missing(specs: Sequence[RunSpec]) -> None:
+        found = zip(specs, find_records(specs, store), strict=True)
+        missing = [
+            spec
+            for spec, record in found
+            if record is None or (retry_failed and record.status == "failed")
+        ]
+        if train is not None and missing:
+            train(missing)
+
+    train_missing([spec for study in chosen for spec in study.references(scale)])
+    specs = {study.name: _specs(study, scale, store) for study in chosen}
+    # All in one sweep, which shares workers and tells the time that is left.
+    train_missing([spec for runs in specs.values() for spec in runs or []])
+    measured = {study.name: _measured(study, scale, out, train) for study in chosen}
+    found = [_gathered(one, specs[one.name], measured[one.name], scale, store) for one in chosen]
+    return _written(found, scale, out, formats)
+
+
+def check_scale(scale: str) -> None:
+    """Refuse a scale that is none.
+
+    Errors: `SpecError`.
+    """
+    if scale not in SCALES:
+        raise SpecError(unknown_name("scale", scale, SCALES))
+
+
+def missing_runs(chosen: Sequence[Study], scale: Scale, store: Store) -> dict[str, list[RunSpec]]:
+    """Return by study the runs that the store lacks; of one whose reference is missing, that alone.
+
+    Errors: `SpecError` for an unknown scale.
+    """
+    check_scale(scale)
+    missing = {}
+    for study in chosen:
+        specs = study.references(scale)
+        references = present_records(specs, store)
+        if len(references) == len(specs):
+            specs = [*specs, *study.specs(scale, references)]
+        found = zip(specs, find_records(specs, store), strict=True)
+        missing[study.name] = [spec for spec, record in found if record is None]
+    return missing
+
+
+def _specs(study: Study, scale: Scale, store: Store) -> list[RunSpec] | None:
+    """Return the runs of a study; None if a reference failed, so that they are not known."""
+    references = _all(study, study.references(scale), scale, store)
+    is_whole = all(record.status == "done" for record in references)
+    return study.specs(scale, references) if is_whole else None
+
+
+def _all(study: Study, specs: Sequence[RunSpec], scale: Scale, store: Store) -> list[RunRecord]:
+    return all_records(specs, store, f"{study.name} at {scale} scale")
+
+
+def _measured(study: Study, scale: Scale, out: Path, train: Train | None) -> Any:
+    """Return what the study's own code measures, measured now if it was not before."""
+    if study.measure is None:
+        return None
+    known = read_measured(study, scale, out)
+    if known is not None:
+        return known
+    if train is None:
+        raise StoreError(
+            f"{out / study.name}.json lacks what {study.name} measures at {scale} scale; leave out "
+            "--draw-only to measure it"
+        )
+    write_measured(study, scale, study.measure(scale), out)
+    return read_measured(study, scale, out)
+
+
+def _gathered(
+    study: Study, specs: Sequence[RunSpec] | None, measured: Any, scale: Scale, store: Store
+) -> StudyRuns:
+    if specs is None:
+        return StudyRuns(study, scale, [], lacks_reference=True)
+    records = _all(study, specs, scale, store)
+    extras = present_records(study.extras(scale), store)
+    return StudyRuns(study, scale, records, extras, measured)
+
+
+def _written(
+    found: list[StudyRuns], scale: Scale, out: Path, formats: Sequence[Format]
+) -> Reproduction:
+    """Write what the studies show, judge their claims, and return all of it."""
+    claims: list[Judged] = []
+    shown: dict[str, Any] = {}
+    summaries: dict[str, str] = {}
+    files: list[Path] = []
+    for one in found:
+        study, data = one.study, one.data()
+        files += write_study(study, data, scale, out, formats)
+        if data is not None:
+            shown[study.name] = data
+            if study.summary is not None:
+                summaries[study.name] = study.summary(data, scale)
+        claims += [
+            Judged(claim, study.name, scale, _judge(claim, data, one)) for claim in study.claims
+        ]
+    files += write_claims(claims, found, out)
+    return Reproduction(claims, found, shown, summaries, files)
+
+
+def _judge(claim: Claim, data: Any, one: StudyRuns) -> Judgement:
+    if one.scale == "smoke":
+        return not_run("smoke runs prove the path alone")
+    if one.lacks_reference:
+        return not_run("its reference run failed; --retry-failed does it again")
+    return claim.judged(data) if data is not None else not_run()
