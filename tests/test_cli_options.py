@@ -86,6 +86,7 @@ VALUES = {
     "--on-corrupt": "skip",
     "--gpus-per-run": "0.5",
     "--picture": "other.svg",
+    "--learning-rates": "0.01",
 }
 """Values of options, where a word or a number like any other will not do."""
 
