@@ -34,21 +34,6 @@ _CHANGES_NUMBERS = (
     "world",
 )
 _GIT_SECONDS = 10
-# A docstring, another string, a comment with the space before it, or blank lines.
-_WORDS = re.compile(
-    rb"""
-    (?P<before>\A|:\n\s*+) \"{3} (?: [^"\\]++ | \\. | "(?!"") )*+ \"{3}
-    | (?P<string>
-        \"{3} (?: [^"\\]++ | \\. | "(?!"") )*+ \"{3}
-        | '{3} (?: [^'\\]++ | \\. | '(?!'') )*+ '{3}
-        | " (?: [^"\\\n]++ | \\. )*+ "
-        | ' (?: [^'\\\n]++ | \\. )*+ '
-      )
-    | \s*+ \# [^\n]*+
-    | \n (?: [ \t]*+ \n )++
-    """,
-    re.DOTALL | re.VERBOSE,
-)
 
 
 def choose_device(name: str | None) -> torch.device:
@@ -78,52 +63,32 @@ def versions() -> dict[str, str]:
 def code_hash() -> str:
     """Return 12 hex digits that name the code behind a run's numbers.
 
-    It covers the parts of this package that can change a result: data, noise, methods, models,
-    training and runs. Commands, figures, laws and the like are left out, and so are words: see
-    `source_hash`.
+    It covers the parts of this package that can change a result: data, dilution, gradients, methods,
+    models, noise, runs, seeds, training and world. Commands, figures, laws and the like do not count.
     """
     return source_hash(*_CHANGES_NUMBERS)
 
 
 @cache
 def source_hash(*names: str) -> str:
-    """Return 12 hex digits of the SHA-256 of files of this package, without their words.
-
-    Docstrings, comments and blank lines do not count. It takes about 30 ms for all that `code_hash`
-    covers. (A hash of the syntax trees would also ignore formatting, but takes 240 ms.)
+    """Return 12 hex digits of the SHA-256 of some of this package's sources.
 
     Arguments:
-        names: modules or packages inside this package, as `seeds`, `data` or `runs/record`.
+        names: modules or packages, relative to this package, as `"seeds"` or `"runs/files"`.
 
     Errors: `FileNotFoundError` for a name that is not there.
     """
     digest = hashlib.sha256()
     for name in names:
         for file in _files(name):
-            digest.update(file.relative_to(_PACKAGE).as_posix().encode() + b"\n")
-            digest.update(without_words(file.read_bytes()) + b"\n")
+            digest.update(file.relative_to(_PACKAGE).as_posix().encode())
+            digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 
 
 def _files(name: str) -> list[Path]:
     folder = _PACKAGE / name
     return sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
-
-
-def without_words(source: bytes) -> bytes:
-    """Return Python source without comments and blank lines, and with empty docstrings.
-
-    Where a comment stands between a `def` or `class` line and the docstring, the docstring stays.
-    """
-    return _WORDS.sub(_kept, source).strip()
-
-
-def _kept(found: re.Match[bytes]) -> bytes:
-    if found["string"] is not None:
-        return found["string"]
-    if found["before"] is not None:
-        return found["before"] + b'""'
-    return b"" if b"#" in found[0] else b"\n"
 
 
 @cache
