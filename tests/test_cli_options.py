@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import importlib
 import inspect
+import json
 import re
 import textwrap
 from collections.abc import Callable, Iterator
@@ -16,14 +17,17 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from own_data import write_pictures
 
 import dilute.cli
-from dilute.cli import described, main
+from dilute.cli import described, main, options
 from dilute.cli.pages import Command, add_command
 from dilute.data import OWN
 from dilute.methods import METHODS
 from dilute.models import MODELS
 from dilute.noise import PATTERNS
+from dilute.runs import RunSpec
+from dilute.studies import STUDIES
 
 CLI = Path(dilute.cli.__file__).parent
 MODELS_OF_OPTIONS = [
@@ -54,6 +58,7 @@ REQUIRED = {
     "labels": ["digits", "--out", "labels.parquet"],
     "data info": ["digits"],
     "data fetch": ["digits"],
+    "data check": ["folder:images"],
     "demo": [],
     "data list": [],
     "store pack": ["runs"],
@@ -282,3 +287,28 @@ def test_what_has_no_effect_is_refused(line: str, says: str, capsys: pytest.Capt
     assert out == ""
     assert err.count("\n") == 1
     assert says in err
+
+
+def test_corrupt_images_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    write_pictures(tmp_path)
+    name = f"folder:{tmp_path}"
+    assert main(["data", "check", name]) == 0
+    assert "every image decodes" in capsys.readouterr().out
+    (tmp_path / "bee" / "3.png").write_bytes(b"not a picture")
+    assert main(["data", "check", name, "--json"]) == 1
+    out, err = capsys.readouterr()
+    (corrupt,) = json.loads(out)["corrupt"]
+    assert corrupt.endswith("3.png")
+    assert "1 of its images cannot be decoded" in err
+
+
+def test_every_field_of_a_run_is_an_option():
+    given = {one.field for group in (options.recipe, options.noise) for one in group.options()}
+    assert set(RunSpec.model_fields) - given == {"data", "labels_hash", "heldout_hash"}
+
+
+def test_studies_in_the_help_are_there():
+    (names,) = (one.help for one in commands()["reproduce"].params if one.name == "names")
+    own = re.findall(r"[a-z]+(?:-[a-z0-9]+)+", names)
+    assert own
+    assert set(own) <= set(STUDIES)

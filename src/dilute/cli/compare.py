@@ -47,12 +47,11 @@ def _contest_options() -> list[Option]:
 
 def _contest(given: options.Given) -> dict[str, Any]:
     """Return what is compared, and at which budget, as `dilute.compare` takes it."""
-    first = given["seed"]
     return {
         "methods": values.words(given["methods"]),
         "passes": given["passes"],
         "learning_rates": values.numbers("learning rates", given["learning_rates"]),
-        "seeds": range(first, first + given["seeds"]),
+        "seeds": given["seeds"],
     }
 
 
@@ -73,7 +72,7 @@ def compare(
     model: str,
     contest: dict[str, Any],
     pattern: NoisePattern,
-    seed: int,  # noqa: ARG001 (in contest)
+    seed: int,
     num_clean: int | None,
     reading: Reading,
     sweeping: dict[str, Any],
@@ -109,6 +108,7 @@ def compare(
 
     if alpha is None and rate is None:
         raise SpecError("noise is given by --alpha or by --rate; give exactly one")
+    contest["seeds"] = range(seed, seed + contest["seeds"])
     with progress.sweep_progress() as on_progress:
         found = dilute.compare(
             data,

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dilute.cli import console, options
+from dilute.cli import console, options, progress
 from dilute.cli.pages import add_command
 
 if TYPE_CHECKING:
     from dilute.data import Reading
 
 app = typer.Typer(
-    help="List, look at and fetch data sets.", no_args_is_help=True, rich_markup_mode="markdown"
+    help="List, look at, fetch and check data sets.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
 )
 
 
@@ -81,9 +83,34 @@ def fetch(data: str, reading: Reading, json: bool) -> None:
         print(f"{data}: {origin}")
 
 
+@options.data
+@options.reading.but("stream", "on_corrupt")
+@options.json
+def check(data: str, reading: Reading, json: bool) -> None:
+    """Decode every image of a data set once, and print the names of those that do not decode.
+
+    These are the images that `--on-corrupt skip` skips in a run. Exits with 1 if there are some.
+
+    Example: `dilute data check folder:my-images`
+    """
+    from dilute.data import check_images
+
+    found = check_images(data, reading, progress.counting("images"))
+    if json:
+        console.print_json({"name": data, "corrupt": found})
+    else:
+        print("\n".join(found) if found else f"{data}: every image decodes")
+    if found:
+        console.say(
+            f"{data}: {len(found):,} of its images cannot be decoded; replace or remove them"
+        )
+        raise typer.Exit(1)
+
+
 add_command(app, "list", list_)
 add_command(app, "info", info)
 add_command(app, "fetch", fetch)
+add_command(app, "check", check)
 
 
 def _as_text(description: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dilute.training import Trained
 
 _STATE_EVERY_SECONDS = 60.0
+_COUNT_EVERY_SECONDS = 10.0
 
 
 @contextmanager
@@ -82,6 +83,19 @@ def _lines(title: str) -> Callable[[int, int, Trained], None]:
         )
 
     return on_step
+
+
+def counting(what: str) -> Callable[[int, int], None]:
+    """Return an `on_progress` that says every ten seconds how many are done of how many."""
+    shown = time.monotonic()
+
+    def on_progress(done: int, total: int) -> None:
+        nonlocal shown
+        if time.monotonic() - shown >= _COUNT_EVERY_SECONDS:
+            shown = time.monotonic()
+            say(f"{done:,} of {total:,} {what}")
+
+    return on_progress
 
 
 @contextmanager
