@@ -1,4 +1,4 @@
-"""The command line: one command per library function, nothing heavy imported before it is needed."""
+"""The command line: one command per library function; what is heavy is imported when needed."""
 
 from __future__ import annotations
 

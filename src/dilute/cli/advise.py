@@ -45,7 +45,7 @@ def advise(
         ),
     ] = None,
 ) -> None:
-    """Say how to train: method, batch size, labels per visit, learning rate and steps, with reasons.
+    """Say how to train: method, batch size, labels per visit, learning rate, steps, and why.
 
     Measures the gradient before the first step and the time of a step: under a minute for small
     networks. Without --alpha or --rate the labels are taken as they are, however noisy.

@@ -30,7 +30,14 @@ def _contest_options() -> list[Option]:
         "learning_rates": "Peak rates to try, by commas; held-out noisy labels choose.",
     }
     return [
-        Option("methods", str, methods, texts["methods"], "", note=f"default: {methods}"),
+        Option(
+            "methods",
+            str,
+            methods,
+            texts["methods"],
+            "",
+            note=f"default: {', '.join(usual['methods'])}",
+        ),
         option(described.arguments(*_LIBRARY)["passes"], "", help=texts["passes"]),
         Option(
             "seeds",
@@ -66,7 +73,6 @@ def _contest(given: options.Given) -> dict[str, Any]:
 @options.store
 @options.picture
 @options.json
-@options.refuses("alpha", "rate")
 def compare(
     data: str,
     model: str,
@@ -106,7 +112,7 @@ def compare(
     from dilute.errors import SpecError
     from dilute.study import Sweeping
 
-    if alpha is None and rate is None:
+    if (alpha is None) == (rate is None):
         raise SpecError("noise is given by --alpha or by --rate; give exactly one")
     contest["seeds"] = range(seed, seed + contest["seeds"])
     with progress.sweep_progress() as on_progress:

@@ -18,8 +18,9 @@ def say_lost_classes(noisy: NoisySet) -> None:
     """Say which classes plain training cannot learn, if any."""
     lost = noisy.lost_classes()
     if lost:
+        shown = ", ".join([*lost[:5], *(["…"] if len(lost) > 5 else [])])
         say(
-            f"note: for {len(lost)} of {noisy.num_classes} classes ({', '.join(lost[:5])}{', …' if len(lost) > 5 else ''}) "
+            f"note: for {len(lost)} of {noisy.num_classes} classes ({shown}) "
             "the true label is not the most frequent one; plain training cannot recover them"
         )
 

@@ -116,7 +116,8 @@ add_command(app, "check", check)
 def _as_text(description: dict[str, Any]) -> str:
     shape = "×".join(str(side) for side in description["input_shape"])
     lines = [
-        f"{description['name']}: {description['num_classes']} classes, inputs {shape} {description['dtype']}",
+        f"{description['name']}: {description['num_classes']} classes, "
+        f"inputs {shape} {description['dtype']}",
         f"found: {description['origin']}",
     ]
     for part in ("train", "test"):

@@ -19,8 +19,8 @@ def demo(
 ) -> None:
     """Train on digits with 0, 10 and 20 wrong labels for each right one, and say what is left.
 
-    The last of them once more with a better method. Takes about three minutes on two cores; needs no
-    download.
+    The last of them once more with a better method. Takes about three minutes on two cores; needs
+    no download.
 
     Example: `dilute demo --out demo`
     """
@@ -33,7 +33,8 @@ def demo(
     found = demonstrate(out, progress.training_progress, Execution(threads=threads))
     if found.num_known:
         console.say(
-            f"{found.num_known} of {len(found.records)} runs answered from the store ({out / 'runs'})"
+            f"{found.num_known} of {len(found.records)} runs answered from the store "
+            f"({out / 'runs'})"
         )
     if json:
         console.print_json(
@@ -49,8 +50,8 @@ def demo(
         shown = "no model" if accuracy is None else f"{accuracy:.1%}"
         method = record.spec["method"]
         print(
-            f"alpha = {record.spec['alpha']:>2g}: {record.wrong_rate:>4.0%} of labels wrong, test accuracy {shown}"
-            + (f" by {method}" if method != PLAIN else "")
+            f"alpha = {record.spec['alpha']:>2g}: {record.wrong_rate:>4.0%} of labels wrong, "
+            f"test accuracy {shown}" + (f" by {method}" if method != PLAIN else "")
         )
     print(f"\n{found.sentence}\n")
     print("Pictures: " + ", ".join(str(path) for path in found.pictures))

@@ -1,4 +1,6 @@
-"""What the library's models say of their fields, read from the source: importing them takes seconds.
+"""What the library's models say of their fields, read from the source.
+
+Importing them takes seconds, which help and slips of the pen need not wait for.
 
 A test compares all of it with the models themselves.
 """

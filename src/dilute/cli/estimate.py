@@ -147,7 +147,7 @@ def estimate(
 def _commands(
     found: NoiseEstimate, data: str | None, model: str | None, files: dict[str, str]
 ) -> dict[str, str]:
-    """Return what may be asked next: a plan on clean data with this noise, and how to train on these."""
+    """Return what may be asked next: a plan with this noise, and how to train on these data."""
     alpha, _ = found.noise()
     model = model or "conv4"
     clean = f"npz:{files['trusted']}" if "trusted" in files else "CLEAN_DATA"

@@ -1,7 +1,7 @@
-"""Groups of options: a command takes the value that a group makes, instead of a parameter for each option.
+"""Groups of options: a command takes the value that a group makes, not a parameter per option.
 
-A decorator names what a command takes (`takes`) and what goes with what (`refuses`, `needs`); `command` turns the
-function into one that Typer can call.
+A group is a decorator, which adds its options to a command. `refuses` says which options have no
+effect beside others. `command` turns the function into one that Typer can call.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import typer
 
 from dilute.errors import SpecError
 
+_annotated = Annotated.__class_getitem__  # type: ignore[attr-defined]
 Function = TypeVar("Function", bound=Callable[..., None])
 
 
@@ -66,7 +67,7 @@ class Option:
             self.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=self.default,
-            annotation=Annotated.__class_getitem__((self.type, option)),  # type: ignore[attr-defined]
+            annotation=_annotated((self.type, option)),
         )
 
 
@@ -236,8 +237,8 @@ def _shown(given: Given, name: str) -> str | None:
 def command(function: Callable[..., None]) -> Callable[..., None]:
     """Return a command's function with a parameter for every option, as Typer calls it.
 
-    Its parameters are `context`, the function's own ones, and the options of its groups. A parameter named `given`
-    takes the `Given`.
+    Its parameters are `context`, the options of its groups, and the function's own ones. A
+    parameter of the function that is named `given` takes the `Given`.
     """
     notes = _notes(function)
     own = _own_parameters(function, {"given", *(group.value for group in notes.groups)})

@@ -26,9 +26,10 @@ def labels(
     reading: Reading,
     json: bool,
 ) -> None:
-    """Write the labels of a diluted set to a Parquet file, so that others train on the very same.
+    """Write the labels of a diluted set to a Parquet file, for others to train on the same ones.
 
-    Example: `dilute labels mnist --alpha 20 --noise structured --order random --delta 0.5 --out labels.parquet`
+    Example: `dilute labels mnist --alpha 20 --noise structured --order random --delta 0.5
+    --out labels.parquet`
     """
     from dilute.dilution import write_labels
     from dilute.models import MODELS

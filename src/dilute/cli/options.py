@@ -1,7 +1,8 @@
 """Groups of options that commands share, generated from the library's models.
 
-Each is a decorator: `@options.noise` gives a command the options of the noise, and its function a
-parameter `noise`. A new field of `Recipe`, `RunSpec` or `Reading` is an option without a change here.
+Each is a decorator: `@options.noise` gives a command the options of the noise, and its function
+a parameter `noise`. A new field of `Recipe`, `RunSpec` or `Reading` is an option without a change
+here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How the help of a command looks: its options in panels, two columns each, that read well in 80 columns."""
+"""How the help of a command looks: panels of two columns that read well in 80 characters."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Command(TyperCommand):
             table.add_column(width=width, no_wrap=True, style="bold cyan")
             table.add_column(ratio=1)
             for one in shown:
-                table.add_row(_name(one), Text(_help(one)))
+                table.add_row(_name(one), Text(_help(one), overflow="fold"))
             console.print(Panel(table, title=title, title_align="left", border_style="dim"))
 
 

@@ -120,9 +120,9 @@ def plan(
 ) -> None:
     """Say how many labels a target takes at each amount of noise, and which to buy.
 
-    The answer comes from runs and a law fitted to them: runs in a folder of records, or of a pilot on
-    clean data of yours, into which noise is planted. Every number has a 90 % interval, and says so
-    where it leaves the runs behind it; docs/laws.md says how often these held.
+    The answer comes from runs and a law fitted to them: runs in a folder of records, or of a pilot
+    on clean data of yours, into which noise is planted. Every number has a 90 % interval, and says
+    so where it leaves the runs behind it; docs/laws.md says how often these held.
 
     Example: `dilute plan mnist5k --model mlp1 --target 0.9 --alpha 5,20 --pilot-minutes 2`
     """
@@ -208,7 +208,8 @@ def _chosen(found: dict[Setting, Evidence], source: str, words: str | None) -> E
 
     if not found:
         raise LawError(
-            f"{source} has no finished runs with noise and test accuracy; a law takes some at two alpha or more"
+            f"{source} has no finished runs with noise and test accuracy; a law takes some at two "
+            "alpha or more"
         )
     wanted = (words or "").lower().replace(",", " ").split()
     fitting = {
@@ -225,7 +226,8 @@ def _chosen(found: dict[Setting, Evidence], source: str, words: str | None) -> E
     if not fitting:
         raise LawError(f"no setting in {source} has the words '{words}'; there are: {listed}")
     raise LawError(
-        f"{len(fitting)} settings in {source} could be meant; choose by words with --setting: {listed}"
+        f"{len(fitting)} settings in {source} could be meant; choose by words with --setting: "
+        f"{listed}"
     )
 
 
@@ -236,6 +238,7 @@ def _of_pilot(found: dict[Setting, Evidence], records: list[RunRecord]) -> Evide
     if not found:
         reasons = {record.message or record.status for record in records}
         raise LawError(
-            f"none of the pilot's {len(records)} runs with noise came to an end: {'; '.join(sorted(reasons))}"
+            f"none of the pilot's {len(records)} runs with noise came to an end: "
+            f"{'; '.join(sorted(reasons))}"
         )
     return next(iter(found.values()))

@@ -23,7 +23,11 @@ _COUNT_EVERY_SECONDS = 10.0
 def training_progress(
     title: str, *, quiet: bool = False
 ) -> Iterator[Callable[[int, int, Trained], None]]:
-    """Yield an `on_step` that shows progress, unless it is to be quiet: a bar with rate and remaining time on a terminal, lines elsewhere."""
+    """Yield an `on_step` that shows progress: a bar on a terminal, lines elsewhere.
+
+    Arguments:
+        quiet: show nothing.
+    """
     if quiet:
         yield lambda step, num_steps, trained: None
     elif sys.stderr.isatty():
@@ -71,7 +75,8 @@ def _lines(title: str) -> Callable[[int, int, Trained], None]:
         if first_step is None:
             first_step, shown = step, len(trained.curve)
             say(
-                f"{title}: {'started' if step == 1 else f'resumed at step {step - 1}'}, {num_steps} steps"
+                f"{title}: {'started' if step == 1 else f'resumed at step {step - 1}'}, "
+                f"{num_steps} steps"
             )
         if len(trained.curve) == shown:
             return
@@ -79,7 +84,8 @@ def _lines(title: str) -> Callable[[int, int, Trained], None]:
         left = (time.monotonic() - started) / (step - first_step + 1) * (num_steps - step)
         accuracy = _accuracy(trained)
         say(
-            f"{title}: step {step}/{num_steps}{', ' + accuracy if accuracy else ''}, {left:.0f} s left"
+            f"{title}: step {step}/{num_steps}{', ' + accuracy if accuracy else ''}, "
+            f"{left:.0f} s left"
         )
 
     return on_step
@@ -100,7 +106,10 @@ def counting(what: str) -> Callable[[int, int], None]:
 
 @contextmanager
 def sweep_progress() -> Iterator[Callable[[SweepProgress], None]]:
-    """Yield an `on_progress` that shows a sweep: a bar on a terminal, elsewhere a line per run and a state each minute."""
+    """Yield an `on_progress` that shows a sweep.
+
+    On a terminal it is a bar, elsewhere a line per run and the state each minute.
+    """
     if sys.stderr.isatty():
         yield from _sweep_bar()
     else:

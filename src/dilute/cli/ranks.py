@@ -35,14 +35,14 @@ class Ranks:
 
     @contextmanager
     def joined(self, device: str | None, silence_seconds: float) -> Iterator[World]:
-        """Yield the world of this process; from then on the first rank that fails speaks for all."""
+        """Yield the world of this process; from then on the first rank to fail speaks for all."""
         from dilute import world
 
         with world.joined(device, silence_seconds) as self._world:
             yield self._world
 
     def may_say_why(self, error: BaseException | None = None) -> bool:
-        """Return whether this process says why it ends: rank 0, or once they met, the first that fails.
+        """Return whether this process says why it ends: rank 0; once they met, the first to fail.
 
         Arguments:
             error: why; what is wrong with this process alone it always says.

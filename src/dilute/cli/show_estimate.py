@@ -23,7 +23,8 @@ def text(found: NoiseEstimate, files: dict[str, str], commands: dict[str, str]) 
         ["alpha", f"{alpha_text(found.alpha)}: uniform noise with as many wrong labels"],
         [
             "worth",
-            f"{amount(found.worth)} clean examples, of {found.num_items:,} items with {found.num_labels:,} labels",
+            f"{amount(found.worth)} clean examples, of {found.num_items:,} items with "
+            f"{found.num_labels:,} labels",
         ],
     ]
     if found.rows is not None:

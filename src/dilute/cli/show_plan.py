@@ -111,8 +111,8 @@ def text(found: Collection) -> str:
         run = found.next_run
         lines += [
             "",
-            f"to know better, run {run.num_clean:,.0f} clean examples at alpha = {run.alpha:g}: it would shrink the interval "
-            f"to about {run.width:.0%}",
+            f"to know better, run {run.num_clean:,.0f} clean examples at alpha = {run.alpha:g}: it "
+            f"would shrink the interval to about {run.width:.0%}",
         ]
     return "\n".join(lines)
 

@@ -18,16 +18,19 @@ def summary(record: RunRecord) -> str:
     noise = spec["noise"]["pattern"]
     amount = f"alpha {spec['alpha']:g}" if "alpha" in spec else f"rate {spec['rate']:g}"
     lines = [
-        f"{spec['data']} · {spec['model']} · {noise} noise, {amount} · copies {spec['copies']} · seed {spec['seed']}",
+        f"{spec['data']} · {spec['model']} · {noise} noise, {amount} · copies {spec['copies']} · "
+        f"seed {spec['seed']}",
     ]
     if record.num_clean is not None:
         lines.append(
-            f"  {record.num_clean:,} clean and {record.num_noisy:,} noisy labels: {record.noise_rate:.1%} noise, "
+            f"  {record.num_clean:,} clean and {record.num_noisy:,} noisy labels: "
+            f"{record.noise_rate:.1%} noise, "
             f"{record.wrong_rate:.1%} wrong; {record.num_heldout:,} images held out"
         )
     if record.status != "done":
         lines.append(
-            f"  {record.status} after {record.steps or 'no'} steps{': ' + record.message if record.message else ''}"
+            f"  {record.status} after {record.steps or 'no'} steps"
+            f"{': ' + record.message if record.message else ''}"
         )
     if record.accuracy.selected is not None:
         lines.append(
@@ -42,7 +45,8 @@ def summary(record: RunRecord) -> str:
         )
     if record.images_per_second is not None:
         lines.append(
-            f"  {record.images_per_second:,.0f} images/s, {record.examples_per_second:,.0f} examples/s, "
-            f"{record.seconds:.0f} s in all, peak memory {(record.peak_memory_bytes or 0) / 2**20:,.0f} MiB"
+            f"  {record.images_per_second:,.0f} images/s, "
+            f"{record.examples_per_second:,.0f} examples/s, {record.seconds:.0f} s in all, "
+            f"peak memory {(record.peak_memory_bytes or 0) / 2**20:,.0f} MiB"
         )
     return "\n".join(lines)

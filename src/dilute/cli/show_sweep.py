@@ -54,7 +54,8 @@ def show_plan(
     print(
         f"{len(plan.specs):,} runs: {num_there:,} there, {len(to_do):,} to do; about "
         f"{console.duration(estimated.seconds)} with {workers} workers of {place.threads} "
-        f"thread{'s' if place.threads > 1 else ''} (on this machine, from a few steps of each model)"
+        f"thread{'s' if place.threads > 1 else ''} (on this machine, from a few steps of each "
+        "model)"
     )
 
 
@@ -112,7 +113,10 @@ def _rows(specs: Mapping[str, RunSpec], store: Store, most: int | None = None) -
 def _table(
     specs: Mapping[str, RunSpec], store: Store, estimated: Mapping[str, float] | None = None
 ) -> str:
-    """Return the first runs as a table: what varies, status, accuracy of the selected (else the last) model, seconds."""
+    """Return the first runs as a table: what varies, status, accuracy and seconds.
+
+    The accuracy is that of the selected model, else of the last.
+    """
     rows = list(_rows(specs, store, _MOST_ROWS))
     fields = [
         name for name in rows[0] if name not in ("key", "status", "accuracy", "seconds", "message")

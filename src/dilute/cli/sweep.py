@@ -43,9 +43,9 @@ def sweep(
 ) -> None:
     """Do all runs that a file describes and the store lacks.
 
-    The file gives `base` (fields that all runs share), `grid` (field to list: every combination), `zip`
-    (lists walked together) and `list` (mappings). A run that fails is recorded and costs no other. The
-    same sweep again goes on with what is left.
+    The file gives `base` (fields that all runs share), `grid` (field to list: every combination),
+    `zip` (lists walked together) and `list` (mappings). A run that fails is recorded and costs no
+    other. The same sweep again goes on with what is left.
 
     Example: `dilute sweep sweep.yaml --store runs --workers 2`
     """

@@ -121,5 +121,6 @@ def class_map(text: str) -> str | dict[int, int]:
     except ValueError:
         pass
     raise NoiseError(
-        f"class map '{text}' cannot be read; give pairs as in 7:1,2:7, each class once before a colon"
+        f"class map '{text}' cannot be read; give pairs as in 7:1,2:7, each class once before a "
+        "colon"
     )
