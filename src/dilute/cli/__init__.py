@@ -23,7 +23,7 @@ from dilute.cli import (
     store,
     sweep,
 )
-from dilute.cli.pages import add_command
+from dilute.cli.commands import add_command
 from dilute.errors import DiluteError, validation_line
 
 app = typer.Typer(
@@ -34,16 +34,11 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
-add_command(app, "demo", demo.demo)
-add_command(app, "run", run.run)
-add_command(app, "sweep", sweep.sweep)
-add_command(app, "compare", compare.compare)
-add_command(app, "reproduce", reproduce.reproduce)
-add_command(app, "plan", plan.plan)
-add_command(app, "estimate", estimate.estimate)
-add_command(app, "advise", advise.advise)
-add_command(app, "gradients", gradients.gradients)
-add_command(app, "labels", labels.labels)
+for command in (
+    *(demo.demo, run.run, sweep.sweep, compare.compare, reproduce.reproduce, plan.plan),
+    *(estimate.estimate, advise.advise, gradients.gradients, labels.labels),
+):
+    add_command(app, command)
 app.add_typer(data.app, name="data")
 app.add_typer(store.app, name="store")
 

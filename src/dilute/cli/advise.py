@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from dilute.cli import console, options
 
@@ -38,12 +36,7 @@ def advise(
     images: int,
     json: bool,
     given: options.Given,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FOLDER", help="Folder of records, whose learning rates count if they fit."
-        ),
-    ] = None,
+    store: str | None = None,
 ) -> None:
     """Say how to train: method, batch size, labels per visit, learning rate, steps, and why.
 
@@ -51,6 +44,9 @@ def advise(
     networks. Without --alpha or --rate the labels are taken as they are, however noisy.
 
     Example: `dilute advise mnist --model conv4 --alpha 50`
+
+    Options:
+        store: folder of records, whose learning rates count if they fit.
     """
     import torch
 
@@ -103,25 +99,17 @@ def _command(found: Advice, words: list[str]) -> str:
 def _text(found: Advice, command: str) -> str:
     rate, steps = found.learning_rate, found.steps
     rows = [
-        ["method", found.method, found.reasons["method"]],
-        ["copies", str(found.copies), found.reasons["copies"]],
-        ["batch size", str(found.batch_size), found.reasons["batch_size"]],
-        [
-            "learning rate",
-            f"{rate.value:.2g} ({rate.low:.2g} to {rate.high:.2g})",
-            found.reasons["learning_rate"],
-        ],
-        [
-            "steps",
-            f"{steps.value:,.0f} ({steps.low:,.0f} to {steps.high:,.0f})",
-            found.reasons["steps"],
-        ],
+        ("method", found.method),
+        ("copies", found.copies),
+        ("batch_size", found.batch_size),
+        ("learning_rate", f"{rate.value:.2g} ({rate.low:.2g} to {rate.high:.2g})"),
+        ("steps", f"{steps.value:,.0f} ({steps.low:,.0f} to {steps.high:,.0f})"),
     ]
-    lines = [f"{name:14}{value}\n    {reason}" for name, value, reason in rows]
-    before = (
-        f", after {console.duration(found.method_seconds)} of pooling"
-        if found.method_seconds
-        else ""
+    lines = [
+        f"{name.replace('_', ' '):14}{value}\n    {found.reasons[name]}" for name, value in rows
+    ]
+    pooling = (
+        found.method_seconds and f", after {console.duration(found.method_seconds)} of pooling"
     )
-    lines.append(f"{'time':14}about {console.duration(found.seconds)} of steps here{before}")
-    return "\n".join([*lines, "", command])
+    time = f"about {console.duration(found.seconds)} of steps here{pooling or ''}"
+    return "\n".join([*lines, f"{'time':14}{time}", "", command])

@@ -2,69 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from dilute.cli import console, described, options, progress, values
 from dilute.cli.from_models import option
-from dilute.cli.groups import Group, Option
+from dilute.cli.groups import Group, Option, single
+from dilute.cli.pages import OPTIONS
 
 if TYPE_CHECKING:
     from dilute.data import Reading
     from dilute.noise import NoisePattern
     from dilute.study import MethodResult
 
-_LIBRARY = ("dilute.study", "compare")
+
+def _seeds() -> Option:
+    seeds = described.arguments("dilute.study", "compare")["seeds"]
+    return option(replace(seeds, type=int), OPTIONS, help="How many seeds, from --seed on.")
 
 
-def _contest_options() -> list[Option]:
-    usual = {name: one.default for name, one in described.arguments(*_LIBRARY).items()}
-    methods, rates = ",".join(usual["methods"]), ",".join(f"{r:g}" for r in usual["learning_rates"])
-    texts = {
-        "methods": "Methods by commas; also all, known, estimated (what is known of the matrix).",
-        "passes": "Budget: how often each image may go through a network.",
-        "seeds": "How many seeds, from --seed on.",
-        "learning_rates": "Peak rates to try, by commas; held-out noisy labels choose.",
-    }
-    return [
-        Option(
-            "methods",
-            str,
-            methods,
-            texts["methods"],
-            "",
-            note=f"default: {', '.join(usual['methods'])}",
-        ),
-        option(described.arguments(*_LIBRARY)["passes"], "", help=texts["passes"]),
-        Option(
-            "seeds",
-            int,
-            usual["seeds"],
-            texts["seeds"],
-            "",
-            minimum=1,
-            note=f"≥ 1; default: {usual['seeds']}",
-        ),
-        Option("learning_rates", str, rates, texts["learning_rates"], "", note=f"default: {rates}"),
-    ]
-
-
-def _contest(given: options.Given) -> dict[str, Any]:
-    """Return what is compared, and at which budget, as `dilute.compare` takes it."""
-    return {
-        "methods": values.words(given["methods"]),
-        "passes": given["passes"],
-        "learning_rates": values.numbers("learning rates", given["learning_rates"]),
-        "seeds": given["seeds"],
-    }
+def _argument(name: str, help: str) -> Group:
+    return options.argument("dilute.study", "compare", name, help=help)
 
 
 @options.data
 @options.model
-@Group("contest", _contest_options, _contest)
+@_argument(
+    "methods", "Methods by commas; also all, known, estimated (what is known of the matrix)."
+)
+@_argument("passes", "Budget: how often each image may go through a network.")
+@single("seeds", _seeds)
+@_argument("learning_rates", "Peak rates to try, by commas; held-out noisy labels choose.")
 @options.pattern
 @options.seed
 @options.num_clean
@@ -76,7 +47,10 @@ def _contest(given: options.Given) -> dict[str, Any]:
 def compare(
     data: str,
     model: str,
-    contest: dict[str, Any],
+    methods: list[str],
+    passes: float,
+    seeds: int,
+    learning_rates: list[float],
     pattern: NoisePattern,
     seed: int,
     num_clean: int | None,
@@ -85,20 +59,8 @@ def compare(
     store: str,
     picture: Path | None,
     json: bool,
-    alpha: Annotated[
-        str | None,
-        typer.Option(
-            help="Wrong labels drawn for each right one; several by commas (dilution).",
-            rich_help_panel=options.NOISE,
-        ),
-    ] = None,
-    rate: Annotated[
-        str | None,
-        typer.Option(
-            help="Share of labels replaced; several by commas; instead of --alpha.",
-            rich_help_panel=options.NOISE,
-        ),
-    ] = None,
+    alpha: str | None = None,
+    rate: str | None = None,
 ) -> None:
     """Train with each method on the same noisy labels, within the same budget, and rank them.
 
@@ -107,6 +69,10 @@ def compare(
     what is left.
 
     Example: `dilute compare mnist5k --model mlp1 --alpha 5,20 --methods cross_entropy,gce,em_known`
+
+    Noise:
+        alpha: wrong labels drawn for each right one; several by commas (dilution).
+        rate: share of labels replaced; several by commas; instead of --alpha.
     """
     import dilute
     from dilute.errors import SpecError
@@ -114,7 +80,6 @@ def compare(
 
     if (alpha is None) == (rate is None):
         raise SpecError("noise is given by --alpha or by --rate; give exactly one")
-    contest["seeds"] = range(seed, seed + contest["seeds"])
     with progress.sweep_progress() as on_progress:
         found = dilute.compare(
             data,
@@ -123,9 +88,12 @@ def compare(
             rate=None if rate is None else values.numbers("rate", rate),
             noise=pattern,
             num_clean=num_clean,
+            methods=methods,
+            passes=passes,
+            learning_rates=learning_rates,
+            seeds=range(seed, seed + seeds),
             store=store,
             sweeping=Sweeping(on_progress=on_progress, reading=reading, **sweeping),
-            **contest,
         )
     if json:
         console.print_json(

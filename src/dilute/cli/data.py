@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from dilute.cli import console, options, progress
-from dilute.cli.pages import add_command
+from dilute.cli.commands import add_command
 
 if TYPE_CHECKING:
     from dilute.data import Reading
@@ -44,13 +44,14 @@ def info(
     data: str,
     reading: Reading,
     json: bool,
-    picture: Annotated[
-        Path | None, typer.Option(help="Write a sheet of images of each class to this PNG.")
-    ] = None,
+    picture: Path | None = None,
 ) -> None:
     """Tell sizes, classes, class balance and origin of a data set.
 
     Example: `dilute data info mnist5k --picture sheet.png`
+
+    Options:
+        picture: write a sheet of images of each class to this PNG.
     """
     from dilute.data import contact_sheet, describe, load
 
@@ -107,10 +108,8 @@ def check(data: str, reading: Reading, json: bool) -> None:
         raise typer.Exit(1)
 
 
-add_command(app, "list", list_)
-add_command(app, "info", info)
-add_command(app, "fetch", fetch)
-add_command(app, "check", check)
+for command in (list_, info, fetch, check):
+    add_command(app, command)
 
 
 def _as_text(description: dict[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -15,7 +14,7 @@ from dilute.cli import console, options, progress
 def demo(
     threads: int | None,
     json: bool,
-    out: Annotated[Path, typer.Option(help="Folder for pictures and records.")] = Path("demo"),
+    out: Path = Path("demo"),
 ) -> None:
     """Train on digits with 0, 10 and 20 wrong labels for each right one, and say what is left.
 
@@ -23,6 +22,9 @@ def demo(
     no download.
 
     Example: `dilute demo --out demo`
+
+    Options:
+        out: folder for pictures and records.
     """
     from dilute.demo import ALPHAS, demonstrate
     from dilute.methods import PLAIN

@@ -1,16 +1,16 @@
-"""What the library's models say of their fields, read from the source.
+"""What the library's models and functions say of their fields, read from the source.
 
-Importing them takes seconds, which help and slips of the pen need not wait for.
-
-A test compares all of it with the models themselves.
+Importing them takes seconds, which help and slips of the pen need not wait for. Tests compare all
+of it with the models themselves.
 """
 
 from __future__ import annotations
 
 import ast
-import builtins
+import importlib
 import inspect
 import pathlib
+import re
 import typing
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,17 +18,19 @@ from typing import Annotated, Any, get_args, get_origin
 
 _PACKAGE = pathlib.Path(__file__).parents[1]
 _BOUNDS = ("ge", "gt", "le", "lt")
+_LIGHT = ("typing", "pathlib", "collections.abc")
+"""Modules whose names are imported."""
 MISSING = inspect.Parameter.empty
 
 
 @dataclass(frozen=True)
 class Described:
-    """A field of a model.
+    """A field of a model, or an argument of a function.
 
     Arguments:
         type: as annotated; an `Unread` for what only an import could tell.
         default: `inspect.Parameter.empty` where a value is required.
-        help: the field's description, else what the class's docstring says of it.
+        help: the field's description, else what the docstring says of it.
         bounds: as pydantic names them: `ge`, `gt`, `le`, `lt`.
     """
 
@@ -78,43 +80,37 @@ class Unread:
 @cache
 def fields(module: str, name: str) -> dict[str, Described]:
     """Return the fields that class `name` of `module` (`dilute.…`) itself has, in order."""
-    names, node = _Names(module).find(name)
+    home, _, node = _Names(module).find(name)
     assert isinstance(node, ast.ClassDef)
-    said = _arguments(ast.get_docstring(node) or "")
-    return {
-        item.target.id: _described(item, names, said)
+    own = [
+        item
         for item in node.body
         if isinstance(item, ast.AnnAssign)
-        and isinstance(item.target, ast.Name)
         and not ast.unparse(item.annotation).startswith("ClassVar")
-    }
+    ]
+    places = [ast.arg(ast.unparse(item.target), item.annotation) for item in own]
+    values = [item.value for item in own]
+    return _described(home, node, ast.arguments([], [], None, places, values, None, []))
 
 
 @cache
 def arguments(module: str, name: str) -> dict[str, Described]:
     """Return the arguments of function `name` of `module`, as its signature and docstring say."""
-    names = _Names(module)
-    home, node = names.find(name)
+    home, _, node = _Names(module).find(name)
     assert isinstance(node, ast.FunctionDef)
-    said = _arguments(ast.get_docstring(node) or "")
-    places, keywords = node.args.args, node.args.kwonlyargs
-    values: list[ast.expr | None] = [None] * (len(places) - len(node.args.defaults))
-    values += [*node.args.defaults, *node.args.kw_defaults]
-    return {
-        one.arg: Described(
-            one.arg,
-            home.value(one.annotation) if one.annotation else str,
-            MISSING if value is None else home.value(value),
-            said.get(one.arg, ""),
-        )
-        for one, value in zip([*places, *keywords], values, strict=True)
-    }
+    return _described(home, node, node.args)
 
 
-@cache
 def constant(module: str, name: str) -> Any:
     """Return what is assigned to `name` in `module`, or where that imports it from."""
     return _Names(module)[name]
+
+
+def names_of(package: str, class_name: str) -> list[str]:
+    """Return what the files of a package and its folders call their objects of a class."""
+    given = re.compile(rf'^\w+ = {class_name}\(\s*name="([^"]+)"', re.MULTILINE)
+    files = sorted(_PACKAGE.joinpath(*package.split(".")[1:]).rglob("*.py"))
+    return [name for file in files for name in given.findall(file.read_text(encoding="utf-8"))]
 
 
 def choices(kind: Any) -> tuple[str, ...]:
@@ -124,6 +120,28 @@ def choices(kind: Any) -> tuple[str, ...]:
     return tuple(word for part in get_args(kind) for word in choices(part))
 
 
+def sections(docstring: str | None) -> dict[str, dict[str, str]]:
+    """Return what a docstring says of each name, on one line, by the section's title.
+
+    The text before the first section is under an empty title and name.
+    """
+    text = inspect.cleandoc(docstring or "") + "\n"
+    found = re.findall(r"^([A-Z][\w ()]*):\n((?:    .*\n|\n)+)", text, re.MULTILINE)
+    before = re.split(r"^[A-Z][\w ()]*:\n    ", text, maxsplit=1, flags=re.MULTILINE)[0]
+    entries = re.compile(r"^    (\w[\w, ]*): (.*(?:\n        .*)*)", re.MULTILINE)
+    return {
+        "": {"": before.strip()},
+        **{
+            title: {
+                name: " ".join(said.split())
+                for names, said in entries.findall(body)
+                for name in names.split(", ")
+            }
+            for title, body in found
+        },
+    }
+
+
 class _Names(dict[str, Any]):
     """The names of a module, each evaluated when it is asked for."""
 
@@ -131,100 +149,76 @@ class _Names(dict[str, Any]):
         super().__init__()
         self.module = module
 
-    def find(self, name: str) -> tuple[_Names, ast.stmt | None]:
-        """Return what binds `name`, and the names of the module of this package where it is."""
-        found = _module(self.module).get(name)
-        if isinstance(found, ast.ImportFrom) and (found.module or "").startswith("dilute."):
-            return _Names(found.module or "").find(_real_name(found, name))
-        return self, found
+    def find(self, name: str) -> tuple[_Names, str, ast.stmt | None]:
+        """Return where in this package a name is bound, how it is called there, and by what."""
+        found = _bindings(self.module).get(name)
+        if isinstance(found, ast.ImportFrom):
+            module = found.module or ""
+            if module.startswith("dilute.") and module != self.module:
+                return _Names(module).find(found.names[0].name)
+        return self, name, found
 
     def __missing__(self, name: str) -> Any:
-        found = _module(self.module).get(name)
-        if isinstance(found, ast.ImportFrom) and found.module:
-            if found.module == self.module:
-                return Unread(name)  # a module of the package
-            if found.module.startswith("dilute."):
-                return _Names(found.module)[_real_name(found, name)]
-            if found.module in ("typing", "pathlib", "collections.abc"):
-                return getattr(__import__(found.module, fromlist=[name]), name)
-        if isinstance(found, ast.Assign | ast.AnnAssign) and found.value is not None:
-            return self.value(found.value)
-        return getattr(builtins, name) if found is None else Unread(name)
+        home, name, found = self.find(name)
+        if found is None and home is self:
+            raise KeyError(name)  # a builtin
+        if isinstance(found, ast.ImportFrom) and found.module in _LIGHT:
+            return getattr(importlib.import_module(found.module), found.names[0].name)
+        return home.run(found)[name] if isinstance(found, ast.Assign) else Unread(name)
 
-    def value(self, node: ast.AST) -> Any:
-        """Return the value of an expression of the module."""
-        assert isinstance(node, ast.expr)
-        return eval(compile(ast.Expression(node), self.module, "eval"), {}, self)
+    def run(self, statement: ast.stmt) -> dict[str, Any]:
+        """Return what a statement binds among the names of the module."""
+        code = ast.fix_missing_locations(ast.Module([statement], []))
+        bound = _Names(self.module)
+        exec(compile(code, self.module, "exec", dont_inherit=True), bound)
+        return bound
 
 
-def _described(node: ast.AnnAssign, names: _Names, said: dict[str, str]) -> Described:
-    assert isinstance(node.target, ast.Name)
-    name = node.target.id
-    kind, extras = names.value(node.annotation), []
+def _described(
+    home: _Names, node: ast.ClassDef | ast.FunctionDef, arguments: ast.arguments
+) -> dict[str, Described]:
+    (function,) = ast.parse("def function(): pass").body
+    assert isinstance(function, ast.FunctionDef)
+    function.args = arguments
+    said = sections(ast.get_docstring(node)).get("Arguments", {})
+    parameters = inspect.signature(home.run(function)["function"]).parameters.values()
+    return {one.name: _of_parameter(one, said.get(one.name, "")) for one in parameters}
+
+
+def _of_parameter(one: inspect.Parameter, said: str) -> Described:
+    kind, default = one.annotation, one.default
+    extras: list[Any] = []
     if get_origin(kind) is Annotated:
         kind, *extras = get_args(kind)
-    default: Any = MISSING if node.value is None else names.value(node.value)
     keywords: dict[str, Any] = {}
-    for one in (*extras, default):
-        if isinstance(one, Unread) and one.name.lower() == "field":
-            keywords |= one.keywords
-            if one is default:
-                default = one.args[0] if one.args else one.keywords.get("default", MISSING)
-    bounds: dict[str, float] = {end: keywords[end] for end in _BOUNDS if end in keywords}
-    return Described(name, kind, default, keywords.get("description") or said.get(name, ""), bounds)
+    for extra in (*extras, default):
+        if isinstance(extra, Unread) and extra.name.lower() == "field":
+            keywords |= extra.keywords
+            if extra is default:
+                default = extra.args[0] if extra.args else keywords.get("default", MISSING)
+    bounds = {end: keywords[end] for end in _BOUNDS if end in keywords}
+    kind = str if kind is MISSING else kind
+    return Described(one.name, kind, default, keywords.get("description") or said, bounds)
 
 
 @cache
-def _module(name: str) -> dict[str, ast.stmt]:
+def _bindings(module: str) -> dict[str, ast.stmt]:
     """Return what binds each name at the top of a module of this package."""
-    path = _PACKAGE.joinpath(*name.split(".")[1:])
+    path = _PACKAGE.joinpath(*module.split(".")[1:])
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     bound: dict[str, ast.stmt] = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef):
-            bound[node.name] = node
-        elif isinstance(node, ast.ImportFrom):
-            bound |= {alias.asname or alias.name: node for alias in node.names}
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            bound[node.target.id] = node
-        elif isinstance(node, ast.Assign):
-            bound |= _assigned(node.targets[0], node.value)
-        elif isinstance(node, ast.Import):
-            bound |= {alias.asname or alias.name: node for alias in node.names}
+        match node:
+            case ast.ClassDef() | ast.FunctionDef():
+                bound[node.name] = node
+            case ast.ImportFrom():
+                for alias in node.names:
+                    bound[alias.asname or alias.name] = ast.ImportFrom(node.module, [alias], 0)
+            case ast.Import():
+                bound |= {alias.asname or alias.name: node for alias in node.names}
+            case ast.AnnAssign(value=ast.expr() as value):
+                bound[ast.unparse(node.target)] = ast.Assign([node.target], value)
+            case ast.Assign():
+                names = [one for one in ast.walk(node.targets[0]) if isinstance(one, ast.Name)]
+                bound |= {one.id: node for one in names}
     return bound
-
-
-def _assigned(target: ast.expr, value: ast.expr) -> dict[str, ast.stmt]:
-    """Return an assignment for each name of one, as `a, b = 1, 2` has two."""
-    if isinstance(target, ast.Name):
-        return {target.id: ast.Assign([target], value)}
-    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-        pairs = zip(target.elts, value.elts, strict=True)
-        return {name: node for pair in pairs for name, node in _assigned(*pair).items()}
-    return {}
-
-
-def _real_name(node: ast.ImportFrom, name: str) -> str:
-    return next(alias.name for alias in node.names if name in (alias.asname, alias.name))
-
-
-def _arguments(docstring: str) -> dict[str, str]:
-    """Return what a docstring says of each argument, on one line."""
-    found: dict[str, str] = {}
-    lines = iter(inspect.cleandoc(docstring).splitlines())
-    for line in lines:
-        if line.startswith("Arguments"):
-            break
-    last = ""
-    for line in lines:
-        text = line.strip()
-        if not line.startswith("    ") and text:
-            break
-        if line.startswith("        "):
-            found[last] += f" {text}"
-        elif text:
-            last, _, said = text.partition(": ")
-            found[last] = said
-    return {
-        name: " ".join(text.split()) for names, text in found.items() for name in names.split(", ")
-    }

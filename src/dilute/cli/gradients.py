@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from dilute.cli import console, described, options, show_gradients, values
-from dilute.cli.groups import Option
+from dilute.cli.from_models import option
+from dilute.cli.groups import Option, single
+from dilute.cli.pages import OPTIONS
 
 if TYPE_CHECKING:
     from dilute.data import Reading
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 def _images() -> Option:
     sampling = described.fields("dilute.gradients", "Sampling")
     usual = sampling["signal_batches"].default * sampling["signal_batch_size"].default
-    text = "How many images the mean gradient is taken over."
-    note = f"≥ 64; default: {usual}"
-    return Option("images", int, usual, text, "", note=note, minimum=64)
+    text = "how many images the mean gradient is taken over"
+    return option(described.Described("num_images", int, usual, text), OPTIONS)
 
 
 @options.data
@@ -30,7 +29,7 @@ def _images() -> Option:
 @options.reading
 @options.device
 @options.threads
-@options.single("images", _images)
+@single("images", _images)
 @options.json
 @options.refuses("weights", "at")
 def gradients(
@@ -43,31 +42,25 @@ def gradients(
     threads: int | None,
     images: int,
     json: bool,
-    copies: Annotated[
-        str, typer.Option(help="Labels per visit to look at: numbers, all, expected; by commas.")
-    ] = "1,4,all,expected",
-    batch_size: Annotated[
-        int, typer.Option(help="The batch whose worth is said, and of --at's training.", min=1)
-    ] = 128,
-    weights: Annotated[
-        list[Path] | None,
-        typer.Option(help="Weights of a run, KEY.last.safetensors or so. Repeatable."),
-    ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(
-            help="Train (all labels, AdamW) and look after so many steps, as in 0,50,200."
-        ),
-    ] = None,
+    copies: str = "1,4,all,expected",
+    batch_size: int = 128,
+    weights: list[Path] | None = None,
+    at: str | None = None,
 ) -> None:
     """Measure the gradient: what noise leaves of it, and how many clean labels a batch is worth.
 
     Looks at the initialisation, or at the weights that are given, or along a short training run.
 
     Example: `dilute gradients mnist --model mlp1 --alpha 20 --at 0,100,400`
+
+    Options:
+        copies: labels per visit to look at: numbers, all, expected; by commas.
+        batch_size: images of the batch whose worth is said, and of --at's training.
+        weights: weights of a run, as KEY.last.safetensors. Repeatable.
+        at: train (all labels, AdamW) and look after so many steps, as 0,50,200.
     """
     kinds = [values.copies(part) for part in copies.split(",")]
-    steps = values.steps(at) if at is not None else [0]
+    steps = sorted(set(values.whole_numbers("steps", at, "0,50,200"))) if at is not None else [0]
     import torch
 
     from dilute.environment import choose_device

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from dilute.cli import console, options
 
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 @options.json
 def labels(
     data: str,
-    out: Annotated[Path, typer.Option(help="The Parquet file to write.")],
+    out: Path,
     noise: dict[str, Any],
     seed: int,
     reading: Reading,
@@ -30,6 +28,9 @@ def labels(
 
     Example: `dilute labels mnist --alpha 20 --noise structured --order random --delta 0.5
     --out labels.parquet`
+
+    Options:
+        out: the Parquet file to write.
     """
     from dilute.dilution import write_labels
     from dilute.models import MODELS

@@ -9,36 +9,39 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from dilute.cli import described, values
+from dilute.cli import described
 from dilute.cli.described import MISSING, Described
-from dilute.cli.from_models import any_of, argument, option, single
-from dilute.cli.groups import Given, Group, Option, excludes, flag, needs, refuses
+from dilute.cli.from_models import any_of, argument, option
+from dilute.cli.groups import (
+    ARGUMENTS,
+    Given,
+    Group,
+    Option,
+    excludes,
+    flag,
+    needs,
+    refuses,
+    single,
+)
+from dilute.cli.pages import DATA, EVALUATION, MACHINE, NOISE, OUTPUT, TRAINING
 
-__all__ = ["Given", "argument", "flag", "refuses", "single"]
-
-NOISE, TRAINING, EVALUATION, DATA = "Noise", "Training", "Evaluation", "Data"
-MACHINE, OUTPUT = "Machine", "Output"
+__all__ = ["Given", "argument", "flag", "refuses"]
 
 
-def _spec() -> dict[str, Described]:
-    return described.fields("dilute.runs", "RunSpec")
+def _of_spec(name: str, panel: str) -> Option:
+    return option(described.fields("dilute.runs", "RunSpec")[name], panel)
 
 
 # What to train on
 
 
-def _data_help() -> str:
-    forms = (
-        f"{form}:{own.args[0]}" for form, own in described.constant("dilute.data", "OWN").items()
-    )
-    return f"A known name (dilute data list), or {any_of(forms)}."
-
-
-data = single(
-    "data", lambda: Option("data", str, MISSING, _data_help(), "", metavar="DATA", argument=True)
-)
+def _data() -> Option:
+    own = described.constant("dilute.data", "OWN").items()
+    forms = any_of(f"{form}:{what.args[0]}" for form, what in own)
+    text = f"A known name (dilute data list), or {forms}."
+    return option(Described("data", str, MISSING, text), ARGUMENTS)
 
 
 def _reading_options() -> list[Option]:
@@ -51,73 +54,71 @@ def _reading(given: Given) -> Any:
     return Reading(**given.fields(_reading_options()))
 
 
+data = single("data", _data)
 reading = Group("reading", _reading_options, _reading)
+num_clean = single("num_clean", lambda: _of_spec("num_clean", DATA))
 
 
 # Which noise
 
 
-def _patterns() -> dict[str, dict[str, Described]]:
-    """Return the fields of each noise pattern by its name."""
-    patterns = described.constant("dilute.noise", "PATTERNS")
+def _patterns() -> dict[str, list[Described]]:
+    """Return the fields of each noise pattern by its name, none of them required."""
     return {
-        name: {
-            field.name: field
+        name: [
+            replace(field, default=None if field.default is MISSING else field.default)
             for field in described.fields("dilute.noise", pattern.name).values()
             if field.name != "pattern"
-        }
-        for name, pattern in patterns.items()
+        ]
+        for name, pattern in described.constant("dilute.noise", "PATTERNS").items()
     }
 
 
 def _pattern_options() -> list[Option]:
-    patterns = _patterns()
-    field = _spec()["noise"]
-    names = described.constant("dilute.noise", "PATTERNS").items()
-    usual = next(str(name) for name, pattern in names if pattern.name == field.default.name)
-    found = {"noise": replace(option(field, NOISE, default=usual), default=usual)}
+    which = described.fields("dilute.runs", "RunSpec")["noise"]
+    patterns = described.constant("dilute.noise", "PATTERNS").items()
+    usual = next(name for name, pattern in patterns if pattern.name == which.default.name)
     users: dict[str, list[str]] = {}
-    for pattern, fields in patterns.items():
-        for field in fields.values():
+    found: dict[str, Option] = {}
+    for pattern, fields in _patterns().items():
+        for field in fields:
             one = option(field, NOISE)
             users.setdefault(one.name, []).append(pattern)
             found.setdefault(one.name, one)
-    for name, names in users.items():
-        one = found[name]
-        found[name] = replace(one, help=f"{', '.join(names)}: {one.help}", default=None, field=name)
-    found["noise_option"] = Option(
-        "noise_option",
-        list[str],
-        None,
-        "An option of a pattern of your own. Repeatable.",
-        NOISE,
-        metavar="NAME=VALUE",
-        read=values.noise_options,
-    )
-    return list(found.values())
+    own = Described("noise_options", dict[str, str], None, "")
+    return [
+        replace(option(which, NOISE, default=usual), default=usual),
+        *(
+            replace(one, help=f"{', '.join(users[name])}: {one.help}", default=None, field=name)
+            for name, one in found.items()
+        ),
+        option(own, NOISE, help="An option of a pattern of your own. Repeatable."),
+    ]
 
 
 def _pattern(given: Given) -> Any:
     from dilute.noise import make_pattern
 
-    name = given["noise"]
-    options = given.fields([one for one in _pattern_options() if one.name != "noise"])
-    options |= options.pop("noise_option", {})
-    if "confusion" in options and "rows" in _patterns().get(name, {}):
+    options = given.fields(_pattern_options())
+    options.pop("noise", None)
+    options |= options.pop("noise_options", {})
+    has_rows = any(field.name == "rows" for field in _patterns().get(given["noise"], []))
+    if "confusion" in options and has_rows:
         options["rows"] = options.pop("confusion")
-    return make_pattern(name, **options)
+    return make_pattern(given["noise"], **options)
+
+
+def _amounts() -> list[Option]:
+    return [_of_spec(name, NOISE) for name in ("alpha", "rate", "noisy_images")]
 
 
 def _noise_options() -> list[Option]:
-    spec = _spec()
-    amounts = [option(spec[name], NOISE) for name in ("alpha", "rate")]
-    return [*amounts, *_pattern_options(), option(spec["noisy_images"], NOISE)]
+    alpha, rate, noisy_images = _amounts()
+    return [alpha, rate, *_pattern_options(), noisy_images]
 
 
 def _noise(given: Given) -> dict[str, Any]:
-    names = ("alpha", "rate", "noisy_images")
-    found = given.fields([one for one in _noise_options() if one.name in names])
-    return {**found, "noise": _pattern(given)}
+    return {**given.fields(_amounts()), "noise": _pattern(given)}
 
 
 pattern = Group("pattern", _pattern_options, _pattern)
@@ -139,65 +140,69 @@ _NO_OPTION = ("data", "alpha", "rate", "noise", "noisy_images", "labels_hash", "
 
 
 def _recipe_options() -> list[Option]:
+    spec = described.fields("dilute.runs", "RunSpec")
     recipe = described.fields("dilute.training", "Recipe")
-    fields = [_spec()["model"], *recipe.values(), *_spec().values()]
     return [
-        option(field, _PANELS.get(field.name, TRAINING), default=_usual(field.name))
-        for field in fields
-        if field.name not in _NO_OPTION
+        option(field, _PANELS.get(name, TRAINING), default=_usual(field))
+        for name, field in {"model": spec["model"], **recipe, **spec}.items()
+        if name not in _NO_OPTION
     ]
 
 
-def _usual(name: str) -> str | None:
+def _usual(field: Described) -> str | None:
     """Return the default of a field of `Recipe` that depends on others, to show."""
-    module = "dilute.training.recipe"
+    module, name = "dilute.training.recipe", field.name
     if name == "budget_steps":
         return f"{described.constant(module, '_DEFAULT_BUDGET_STEPS')} if no budget is given"
-    table = described.constant(module, "_DEFAULTS")
+    if name == "warmup_steps":
+        return f"{field.default} for linear"
     if name == "epsilon":
-        table = described.constant(module, "_DEFAULT_EPSILON")
-        table = {optimizer: {"epsilon": value} for optimizer, value in table.items()}
-    own = {optimizer: fields[name] for optimizer, fields in table.items() if name in fields}
+        own = described.constant(module, "_DEFAULT_EPSILON")
+    else:
+        table = described.constant(module, "_DEFAULTS")
+        own = {optimizer: fields[name] for optimizer, fields in table.items() if name in fields}
     return ", ".join(f"{value:g} for {optimizer}" for optimizer, value in own.items()) or None
 
 
-model = single("model", lambda: option(_spec()["model"], TRAINING))
-seed = single("seed", lambda: option(_spec()["seed"], TRAINING))
-num_clean = single("num_clean", lambda: option(_spec()["num_clean"], DATA))
+model = single("model", lambda: _of_spec("model", TRAINING))
+seed = single("seed", lambda: _of_spec("seed", TRAINING))
 recipe = Group("recipe", _recipe_options, lambda given: given.fields(_recipe_options()))
 
 
 # Where and with what
 
 
-_EXECUTION = ("checkpoint_every_steps", "device", "threads", "micro_batch_size", "loader_workers")
+def _execution_option(name: str) -> Option:
+    return option(described.fields("dilute.runs", "Execution")[name], MACHINE)
 
 
 def _execution_options() -> list[Option]:
-    fields = described.fields("dilute.runs", "Execution")
-    return [option(fields[name], MACHINE) for name in _EXECUTION]
+    names = ("checkpoint_every_steps", "device", "threads", "micro_batch_size", "loader_workers")
+    return [_execution_option(name) for name in names]
 
 
 execution = Group("execution", _execution_options, lambda given: given.fields(_execution_options()))
-device = single("device", lambda: _execution_options()[1])
-threads = single("threads", lambda: _execution_options()[2])
+device = single("device", lambda: _execution_option("device"))
+threads = single("threads", lambda: _execution_option("threads"))
+
+_ENGINE = Described(
+    "engine",
+    Literal["local", "ray"],
+    "local",
+    "who does the runs: processes of this machine (local), or of a cluster (ray)",
+)
+
+
+def _ray_options() -> list[Option]:
+    fields = described.fields("dilute.sweeps", "Cluster")
+    return [
+        replace(one, help=f"ray: {one.help}")
+        for one in (option(fields[name], MACHINE) for name in ("address", "gpus_per_run"))
+    ]
 
 
 def _engine_options() -> list[Option]:
-    fields = described.fields("dilute.sweeps", "Cluster")
-    engine = Option(
-        "engine",
-        str,
-        "local",
-        "Who does the runs: processes here, or a cluster.",
-        MACHINE,
-        note=f"{any_of(_ENGINES)}; default: {_ENGINES[0]}",
-    )
-    own = [option(fields[name], MACHINE) for name in ("address", "gpus_per_run")]
-    return [engine, *(replace(one, help=f"ray: {one.help}") for one in own)]
-
-
-_ENGINES = ("local", "ray")
+    return [option(_ENGINE, MACHINE), *_ray_options()]
 
 
 def _cluster(given: Given) -> Any:
@@ -208,57 +213,43 @@ def _cluster(given: Given) -> Any:
     from dilute.errors import SpecError, unknown_name
     from dilute.sweeps import Cluster
 
-    if given["engine"] not in _ENGINES:
-        raise SpecError(unknown_name("engine", given["engine"], _ENGINES))
-    if given["engine"] == "local":
-        return None
-    return Cluster(**given.fields(_engine_options()[1:]))
+    engines = described.choices(_ENGINE.type)
+    if given["engine"] not in engines:
+        raise SpecError(unknown_name("engine", given["engine"], engines))
+    return None if _local(given) else Cluster(**given.fields(_ray_options()))
 
 
 def _local(given: Given) -> str | None:
     return "--engine local" if given["engine"] == "local" else None
 
 
-engine = Group("cluster", _engine_options, _cluster, (excludes(_local, "address", "gpus_per_run"),))
-
-
-_SWEEPING = ("workers", "threads", "device", "retry_failed", "loader_workers", "hang_seconds")
+def _sweeping_option(name: str) -> Option:
+    return option(described.arguments("dilute.sweeps", "run_sweep")[name], MACHINE)
 
 
 def _sweeping_options() -> list[Option]:
-    found = described.arguments("dilute.sweeps", "run_sweep")
-    return [option(found[name], MACHINE) for name in _SWEEPING] + _engine_options()
+    return [*map(_sweeping_option, _SWEEPING), *_engine_options()]
 
 
-def _sweeping(given: Given) -> dict[str, Any]:
-    return {**{name: given[name] for name in _SWEEPING}, "cluster": _cluster(given)}
-
-
-sweeping = Group("sweeping", _sweeping_options, _sweeping, engine.rules)
-workers = single("workers", lambda: _sweeping_options()[0])
+_SWEEPING = ("workers", "threads", "device", "retry_failed", "loader_workers", "hang_seconds")
+engine = Group("cluster", _engine_options, _cluster, (excludes(_local, "address", "gpus_per_run"),))
+sweeping = Group(
+    "sweeping",
+    _sweeping_options,
+    lambda given: {**{name: given[name] for name in _SWEEPING}, "cluster": _cluster(given)},
+    engine.rules,
+)
+workers = single("workers", lambda: _sweeping_option("workers"))
 
 
 # What comes out
 
 
-store = single(
-    "store",
-    lambda: Option(
-        "store",
-        str,
-        "runs",
-        "Folder of records, or s3://… or gs://…: answered from, and written to.",
-        OUTPUT,
-        metavar="FOLDER",
-        note="default: runs",
-    ),
-)
-json = single(
-    "json",
-    lambda: Option("json", bool, False, "Print one JSON document on standard output.", OUTPUT),
-)
-picture = Group(
-    "picture",
-    lambda: [Option("picture", Path, None, "Draw the result into this .png or .svg file.", OUTPUT)],
-    lambda given: values.picture(given["picture"]),
-)
+def _output(name: str, kind: Any, default: object, text: str) -> Group:
+    return single(name, lambda: option(Described(name, kind, default, text), OUTPUT))
+
+
+_STORE = "folder of records, or s3://… or gs://…: answered from, and written to"
+store = _output("store", str, "runs", _STORE)
+json = _output("json", bool, False, "print one JSON document on standard output")
+picture = _output("picture", Path, None, "draw the result into this .png or .svg file")

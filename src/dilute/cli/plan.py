@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from dilute.cli import console, options, progress, show_plan, values
 
@@ -17,8 +15,6 @@ if TYPE_CHECKING:
     from dilute.sweeps import Cluster
 
 _MOST_SETTINGS = 12
-_PILOT = "Pilot (with DATA)"
-_PRICES = "Prices"
 
 
 def _is_store(source: str) -> bool:
@@ -49,16 +45,8 @@ def _data(given: options.Given) -> str | None:
 )
 @options.refuses(_data, "setting")
 def plan(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="SOURCE",
-            help="A folder of records to fit; or clean DATA, as for other commands, for a pilot.",
-        ),
-    ],
-    target: Annotated[
-        float, typer.Option(help="Test accuracy to reach, above a guess and below 1.")
-    ],
+    source: str,
+    target: float,
     pattern: NoisePattern,
     workers: int | None,
     cluster: Cluster | None,
@@ -66,57 +54,16 @@ def plan(
     reading: Reading,
     picture: Path | None,
     json: bool,
-    alpha: Annotated[
-        str,
-        typer.Option(
-            help="Wrong labels drawn for each right one; several by commas, the first being that "
-            "of the noisy source and of --have."
-        ),
-    ] = "0",
-    have: Annotated[
-        int | None, typer.Option(help="Labels at hand, right and wrong, at the first alpha.")
-    ] = None,
-    setting: Annotated[
-        str | None,
-        typer.Option(
-            help="Words that choose among settings in a folder of records, as 'mnist conv4'."
-        ),
-    ] = None,
-    clean_price: Annotated[
-        float | None, typer.Option(help="Of a label that is right.", rich_help_panel=_PRICES)
-    ] = None,
-    noisy_price: Annotated[
-        float | None, typer.Option(help="Of a label at the first alpha.", rich_help_panel=_PRICES)
-    ] = None,
-    relabel_price: Annotated[
-        float | None,
-        typer.Option(
-            help="Of making a label at hand right; needs --have.", rich_help_panel=_PRICES
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="The model to plan for; as for dilute run.", rich_help_panel=_PILOT),
-    ] = None,
-    pilot_minutes: Annotated[
-        float, typer.Option(help="How long the pilot may take.", rich_help_panel=_PILOT)
-    ] = 10.0,
-    store: Annotated[
-        str,
-        typer.Option(
-            metavar="FOLDER",
-            help="Folder for the pilot's records, answered from.",
-            rich_help_panel=_PILOT,
-        ),
-    ] = "pilot",
-    replacement: Annotated[
-        bool,
-        typer.Option(
-            "--replacement",
-            help="Every label has an image of its own; else the labels of an image come together.",
-            rich_help_panel=_PILOT,
-        ),
-    ] = False,
+    alpha: str = "0",
+    have: int | None = None,
+    setting: str | None = None,
+    clean_price: float | None = None,
+    noisy_price: float | None = None,
+    relabel_price: float | None = None,
+    model: str | None = None,
+    pilot_minutes: float = 10.0,
+    store: str = "pilot",
+    replacement: bool = False,
 ) -> None:
     """Say how many labels a target takes at each amount of noise, and which to buy.
 
@@ -125,6 +72,27 @@ def plan(
     so where it leaves the runs behind it; docs/laws.md says how often these held.
 
     Example: `dilute plan mnist5k --model mlp1 --target 0.9 --alpha 5,20 --pilot-minutes 2`
+
+    Arguments:
+        source: a folder of records to fit; or clean DATA, as for other commands, for a pilot.
+
+    Options:
+        target: test accuracy to reach, above a guess and below 1.
+        alpha: wrong labels drawn for each right one; several by commas, the first being that of
+            the noisy source and of --have.
+        have: labels at hand, right and wrong, at the first alpha.
+        setting: words that choose among settings in a folder of records, as 'mnist conv4'.
+
+    Prices:
+        clean_price: of a label that is right.
+        noisy_price: of a label at the first alpha.
+        relabel_price: of making a label at hand right; needs --have.
+
+    Pilot (with DATA):
+        model: the model to plan for.
+        pilot_minutes: how long the pilot may take.
+        store: folder for the pilot's records, answered from.
+        replacement: every label has an image of its own; else the labels of an image come together.
     """
     alphas = values.numbers("alpha", alpha)
     prices = _prices(clean_price, noisy_price, relabel_price, have)

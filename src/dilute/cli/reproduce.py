@@ -5,17 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from dilute.cli import console, options, progress
+from dilute.cli import console, described, options, progress, show_sweep
+from dilute.cli.described import MISSING
+from dilute.cli.from_models import option
+from dilute.cli.groups import ARGUMENTS, Option, single
 
 if TYPE_CHECKING:
     from dilute.data import Reading
     from dilute.runs import Store
     from dilute.study import Reproduction, Study
-    from dilute.sweeps import Place, SweepProgress
+    from dilute.sweeps import SweepProgress
+
+
+def _study() -> Option:
+    paper = described.names_of("dilute.studies.paper", "Study")
+    ours = [name for name in described.names_of("dilute.studies", "Study") if name not in paper]
+    figures = sorted((name for name in paper if name != "headline"), key=lambda name: int(name[3:]))
+    text = (
+        f"Of the paper: {', '.join(figures)}; all for these and noise-scale; headline (hours). "
+        f"Ours: {', '.join(ours)}, compare-mlp1, …. Your own: my_study.py or module:name."
+    )
+    return option(described.Described("study", list[str], MISSING, text), ARGUMENTS, help=text)
 
 
 _LIBRARY = ("dilute.studies", "reproduce")
@@ -25,6 +37,7 @@ _SCALE = options.argument(
 _OUT = options.argument(*_LIBRARY, "out", help="Folder for figures, tables and the claims.")
 
 
+@single("study", _study)
 @_SCALE
 @_OUT
 @options.sweeping
@@ -34,28 +47,15 @@ _OUT = options.argument(*_LIBRARY, "out", help="Folder for figures, tables and t
 @options.refuses("dry_run", "draw_only", "out", "hang_seconds", options.engine)
 @options.refuses("draw_only", options.sweeping.but("retry_failed"))
 def reproduce(
-    names: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="STUDY…",
-            help="fig1, …, noise-scale, all (of the paper); headline (its own sampling; hours); "
-            "our "
-            "studies: critical-batch, grouping, advice-law, advice-pays, dilution-law, plan-test, "
-            "compare-mlp1, …, planted-noise, full-scale; your own: my_study.py or module:name.",
-        ),
-    ],
+    study: list[str],
     scale: Any,
     out: Path,
     sweeping: dict[str, Any],
     reading: Reading,
     store: str,
     json: bool,
-    draw_only: Annotated[
-        bool, typer.Option("--draw-only", help="Train nothing: an error if the store lacks a run.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Count the runs and estimate the time; run nothing.")
-    ] = False,
+    draw_only: bool = False,
+    dry_run: bool = False,
 ) -> None:
     """Train what is missing for the paper's figures and other studies, draw them, judge claims.
 
@@ -63,18 +63,19 @@ def reproduce(
     Interrupted, it goes on where it was; with every run in the store it only draws.
 
     Example: `dilute reproduce fig1 fig5 --scale smoke --store runs --out figures`
+
+    Options:
+        draw_only: train nothing: an error if the store lacks a run.
+        dry_run: count the runs and estimate the time; run nothing.
     """
     import dilute
     from dilute.runs import Store
     from dilute.studies import chosen_studies
     from dilute.study import Sweeping
-    from dilute.sweeps import share
 
-    chosen = chosen_studies(names)
+    chosen = chosen_studies(study)
     if dry_run:
-        names_of_places = ("workers", "threads", "device", "loader_workers")
-        places = share(**{name: sweeping[name] for name in names_of_places})
-        _show_missing(chosen, scale, Store(store), places, reading, json=json)
+        _show_missing(chosen, scale, Store(store), reading, sweeping, json=json)
         return
     with ExitStack() as shown:
         found = dilute.reproduce(
@@ -138,15 +139,15 @@ def _show_missing(
     chosen: Sequence[Study],
     scale: Any,
     store: Store,
-    places: Sequence[Place],
     reading: Reading,
+    sweeping: dict[str, Any],
     *,
     json: bool,
 ) -> None:
     """Print how many runs each study lacks, and how long they would take here."""
     from dilute.data import data_folder_at
     from dilute.study import missing_runs
-    from dilute.sweeps import estimate_seconds, make_plan
+    from dilute.sweeps import make_plan
 
     with data_folder_at(reading.data_dir):
         missing = missing_runs(chosen, scale, store)
@@ -158,17 +159,11 @@ def _show_missing(
     measured = [study.name for study in chosen if study.measure is not None]
     counts = {name: len(specs) for name, specs in missing.items()}
     unique = {spec.key(): spec for specs in missing.values() for spec in specs}
+    places = show_sweep.places(sweeping)
     seconds = 0.0
     if unique:
         plan = make_plan(unique.values(), reading=reading)
-        seconds = estimate_seconds(
-            plan,
-            plan.specs.values(),
-            workers=len(places),
-            threads=places[0].threads,
-            device=places[0].device,
-            on_kind=lambda kind: console.say(f"timing {kind}"),
-        ).seconds
+        seconds = show_sweep.estimated(plan, plan.specs.values(), places).seconds
     if json:
         console.print_json(
             {
@@ -182,9 +177,9 @@ def _show_missing(
         return
     print(console.columns([["study", "to do"], *([name, str(n)] for name, n in counts.items())]))
     print(
-        f"{len(unique):,} runs to do at {scale} scale, about {console.duration(seconds)} with "
-        f"{len(places)} "
-        "workers (on this machine, from a few steps of each model; shared runs counted once)"
+        f"{len(unique):,} runs to do at {scale} scale, about {console.duration(seconds)} "
+        f"with {len(places)} workers (on this machine, from a few steps of each model; shared "
+        "runs counted once)"
     )
     if uncounted:
         console.say(

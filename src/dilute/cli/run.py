@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from dilute.cli import console, options, progress, show_run
+from dilute.cli.pages import MACHINE
 
 if TYPE_CHECKING:
     from dilute.data import Reading
@@ -18,7 +19,7 @@ _SILENCE = options.argument(
     "dilute.world",
     "joined",
     "silence_seconds",
-    options.MACHINE,
+    MACHINE,
     help="Under torchrun: how long a rank waits for the others before it gives up.",
 )
 
@@ -43,29 +44,9 @@ def run(
     store: str,
     json: bool,
     given: options.Given,
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            help="Train on the labels in this file (of dilute labels) instead of drawing them.",
-            rich_help_panel=options.NOISE,
-        ),
-    ] = None,
-    heldout: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DATA",
-            help="Select by this clean set instead, named as DATA is.",
-            rich_help_panel=options.EVALUATION,
-        ),
-    ] = None,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="Run even if the store has the answer.",
-            rich_help_panel=options.OUTPUT,
-        ),
-    ] = False,
+    labels: Path | None = None,
+    heldout: str | None = None,
+    force: bool = False,
 ) -> None:
     """Train one model on one noisy set, and keep the record.
 
@@ -74,6 +55,15 @@ def run(
     Example: `dilute run mnist --model conv4 --alpha 100 --copies all`
 
     On several devices: `torchrun --nproc-per-node 2 -m dilute run mnist --model conv4 --alpha 100`
+
+    Noise:
+        labels: train on the labels in this file (of `dilute labels`) instead of drawing them.
+
+    Evaluation:
+        heldout: select by this clean set instead, named as DATA is.
+
+    Output:
+        force: run even if the store has the answer.
     """
     from dilute.runs import Execution, RunSpec, Store
     from dilute.world import own_device

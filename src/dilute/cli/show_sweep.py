@@ -2,82 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dilute.cli import console
 
 if TYPE_CHECKING:
     from dilute.runs import RunRecord, RunSpec, Store
-    from dilute.sweeps import Place, Plan, SweepResult
+    from dilute.sweeps import Place, Plan, SweepResult, TimeEstimate
 
 _MOST_ROWS = 40
 
 
-def show_plan(
-    plan: Plan,
-    store: Store,
-    to_do: Mapping[str, RunSpec],
-    workers: int,
-    place: Place,
-    *,
-    json: bool,
-) -> None:
-    """Print what a sweep would do, and how long it would take."""
+def places(sweeping: Mapping[str, Any]) -> list[Place]:
+    """Return where a sweep would do its runs; `sweeping` is as `options.sweeping` gives it."""
+    from dilute.sweeps import share
+
+    names = ("workers", "threads", "device", "loader_workers")
+    return share(**{name: sweeping[name] for name in names})
+
+
+def estimated(plan: Plan, specs: Iterable[RunSpec], places: Sequence[Place]) -> TimeEstimate:
+    """Return how long runs of a plan would take, and say what is timed."""
     from dilute.sweeps import estimate_seconds
 
-    estimated = estimate_seconds(
+    return estimate_seconds(
         plan,
-        to_do.values(),
-        workers=workers,
-        threads=place.threads,
-        device=place.device,
+        specs,
+        workers=len(places),
+        threads=places[0].threads,
+        device=places[0].device,
         on_kind=lambda kind: console.say(f"timing {kind}"),
     )
-    num_there = len(plan.specs) - len(to_do)
+
+
+def show_plan(plan: Plan, store: Store, sweeping: Mapping[str, Any], *, json: bool) -> None:
+    """Print what a sweep would do, and how long it would take."""
+    from dilute.sweeps import stored_runs
+
+    found = stored_runs(plan, store)
+    again = found.failed if sweeping["retry_failed"] else ()
+    to_do = [spec for key, spec in plan.specs.items() if key in found.missing or key in again]
+    where = places(sweeping)
+    times = estimated(plan, to_do, where)
+    num_all, num_to_do, threads = len(plan.specs), len(to_do), where[0].threads
     if json:
-        counts = {"total": len(plan.specs), "there": num_there, "to_do": len(to_do)}
+        rows = [
+            {**row, "estimated_seconds": times.run_seconds.get(row["key"])}
+            for row in _rows(plan.specs, store)
+        ]
         console.print_json(
             {
-                **counts,
-                "workers": workers,
-                "threads": place.threads,
-                "estimated_seconds": estimated.seconds,
-                "runs": [
-                    {**row, "estimated_seconds": estimated.run_seconds.get(row["key"])}
-                    for row in _rows(plan.specs, store)
-                ],
+                "total": num_all,
+                "there": num_all - num_to_do,
+                "to_do": num_to_do,
+                "workers": len(where),
+                "threads": threads,
+                "estimated_seconds": times.seconds,
+                "runs": rows,
             }
         )
         return
-    print(_table(plan.specs, store, estimated.run_seconds))
+    print(_table(plan.specs, store, times.run_seconds))
     print(
-        f"{len(plan.specs):,} runs: {num_there:,} there, {len(to_do):,} to do; about "
-        f"{console.duration(estimated.seconds)} with {workers} workers of {place.threads} "
-        f"thread{'s' if place.threads > 1 else ''} (on this machine, from a few steps of each "
-        "model)"
+        f"{num_all:,} runs: {num_all - num_to_do:,} there, {num_to_do:,} to do; about "
+        f"{console.duration(times.seconds)} with {len(where)} workers of {threads} "
+        f"thread{'s' if threads > 1 else ''} (on this machine, from a few steps of each model)"
     )
 
 
 def show_result(result: SweepResult, store: Store, *, json: bool) -> None:
     """Print what came of each run of a sweep, and of how many."""
-    names = ("done", "known", "failed", "diverged", "left")
+    names = {"done": "done", "known": "known before"}
+    names |= {name: name for name in ("failed", "diverged", "left")}
     counts = {name: getattr(result, name) for name in names}
     if json:
-        console.print_json(
-            {
-                "total": len(result.specs),
-                **counts,
-                "interrupted": result.interrupted,
-                "runs": list(_rows(result.specs, store)),
-            }
-        )
+        rows = list(_rows(result.specs, store))
+        interrupted = {"interrupted": result.interrupted}
+        console.print_json({"total": len(result.specs), **counts, **interrupted, "runs": rows})
         return
     print(_table(result.specs, store))
-    said = ("done", "known before", "failed", "diverged", "left")
-    numbers = [
-        f"{count:,} {words}" for words, count in zip(said, counts.values(), strict=True) if count
-    ]
+    numbers = [f"{counts[name]:,} {words}" for name, words in names.items() if counts[name]]
     print(f"{len(result.specs):,} runs: {', '.join(numbers)}")
     if result.failures:
         from dilute.sweeps import label, varied_fields
@@ -111,24 +117,21 @@ def _rows(specs: Mapping[str, RunSpec], store: Store, most: int | None = None) -
 
 
 def _table(
-    specs: Mapping[str, RunSpec], store: Store, estimated: Mapping[str, float] | None = None
+    specs: Mapping[str, RunSpec], store: Store, times: Mapping[str, float] = MappingProxyType({})
 ) -> str:
     """Return the first runs as a table: what varies, status, accuracy and seconds.
 
     The accuracy is that of the selected model, else of the last.
     """
     rows = list(_rows(specs, store, _MOST_ROWS))
-    fields = [
-        name for name in rows[0] if name not in ("key", "status", "accuracy", "seconds", "message")
-    ]
+    outcome = ("key", "status", "accuracy", "seconds", "message")
+    fields = [name for name in rows[0] if name not in outcome]
     cells = [[*fields, "status", "accuracy", "seconds"]]
     for row in rows:
         accuracy = row["accuracy"] or {}
         shown = accuracy.get("selected", accuracy.get("last"))
-        seconds = row["seconds"]
-        if estimated is not None and row["key"] in estimated:
-            seconds = estimated[row["key"]]
-        about = "about " if estimated is not None and row["key"] in estimated else ""
+        seconds = times.get(row["key"], row["seconds"])
+        about = "about " if row["key"] in times else ""
         cells.append(
             [
                 *(_cell(row[name]) for name in fields),

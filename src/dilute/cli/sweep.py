@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -20,26 +20,14 @@ if TYPE_CHECKING:
 @options.json
 @options.refuses("dry_run", "hang_seconds", "no_weights", options.engine)
 def sweep(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="YAML with base, grid, zip and list.")
-    ],
+    file: Path,
     store: str,
     sweeping: dict[str, Any],
     reading: Reading,
     json: bool,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List the runs and estimate the time; run nothing.")
-    ] = False,
-    no_weights: Annotated[
-        bool, typer.Option("--no-weights", help="Keep records alone, without trained weights.")
-    ] = False,
-    shard: Annotated[
-        str | None,
-        typer.Option(
-            metavar="I/N",
-            help="Do part I of N, as 1/8: for the jobs of an array, one store for all.",
-        ),
-    ] = None,
+    dry_run: bool = False,
+    no_weights: bool = False,
+    part: str | None = None,
 ) -> None:
     """Do all runs that a file describes and the store lacks.
 
@@ -48,21 +36,23 @@ def sweep(
     other. The same sweep again goes on with what is left.
 
     Example: `dilute sweep sweep.yaml --store runs --workers 2`
+
+    Arguments:
+        file: YAML with `base`, `grid`, `zip` and `list`.
+
+    Options:
+        dry_run: list the runs and estimate the time; run nothing.
+        no_weights: keep records alone, without trained weights.
+        part: do part I of N, as 1/8: for the jobs of an array, one store for all.
     """
     from dilute.runs import Store
-    from dilute.sweeps import make_plan, part_of, read_sweep, run_sweep, share, stored_runs
+    from dilute.sweeps import make_plan, part_of, read_sweep, run_sweep
 
     kept = Store(store)
     specs = read_sweep(file)
-    plan = make_plan(part_of(specs, shard) if shard else specs, reading=reading)
+    plan = make_plan(part_of(specs, part) if part else specs, reading=reading)
     if dry_run:
-        names = ("workers", "threads", "device", "loader_workers")
-        places = share(**{name: sweeping[name] for name in names})
-        found = stored_runs(plan, kept)
-        to_do = dict(found.missing)
-        if sweeping["retry_failed"]:
-            to_do |= {key: plan.specs[key] for key in found.failed}
-        show_sweep.show_plan(plan, kept, to_do, len(places), places[0], json=json)
+        show_sweep.show_plan(plan, kept, sweeping, json=json)
         return
     with progress.sweep_progress() as on_progress:
         result = run_sweep(

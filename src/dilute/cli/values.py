@@ -13,12 +13,12 @@ def copies(text: str) -> Any:
     return int(text) if text.isascii() and text.isdigit() else text
 
 
-def picture(path: Path | None) -> Path | None:
+def picture(path: Path) -> Path:
     """Return the path of a picture.
 
     Errors: `SpecError` for a kind that is not drawn.
     """
-    if path is not None and path.suffix not in (".png", ".svg"):
+    if path.suffix not in (".png", ".svg"):
         raise SpecError(f"picture {path} ends in '{path.suffix}'; allowed are .png and .svg")
     return path
 
@@ -28,7 +28,7 @@ def words(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def numbers(what: str, text: str) -> list[float]:
+def numbers(what: str, text: str, example: str = "20 or 5,20,50") -> list[float]:
     """Return the numbers of a list by commas, called `what` in errors.
 
     Errors: `SpecError` for anything else.
@@ -36,74 +36,33 @@ def numbers(what: str, text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise SpecError(
-            f"{what} '{text}' cannot be read; give numbers as in 20 or 5,20,50"
-        ) from None
+        raise SpecError(f"{what} '{text}' cannot be read; give numbers as in {example}") from None
 
 
-def steps(text: str) -> list[int]:
-    """Return the ascending numbers of steps that a list by commas gives.
+def whole_numbers(what: str, text: str, example: str) -> list[int]:
+    """Return the whole numbers, from 0, of a list by commas; arguments as for `numbers`.
 
     Errors: `SpecError` for anything else.
     """
-    parts = text.split(",")
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise SpecError(f"steps '{text}' cannot be read; give numbers as in 0,50,200")
-    return sorted({int(part) for part in parts})
+    if not all(part.isascii() and part.isdigit() for part in text.split(",")):
+        raise SpecError(f"{what} '{text}' cannot be read; give numbers as in {example}")
+    return [int(part) for part in text.split(",")]
 
 
-def method_options(pairs: list[str]) -> dict[str, Any]:
-    """Return a method's options from pairs as in `q=0.5`; `matrix` takes the name of a matrix file.
+def rates(text: str) -> list[float]:
+    """Return learning rates from a list by commas.
 
-    Errors: `SpecError` for anything else; what `read_matrix` raises.
+    Errors: as for `numbers`.
     """
-    return _pairs("method", pairs, "q=0.5 or matrix=FILE")
+    return numbers("learning rates", text, example="0.001 or 0.001,0.003")
 
 
-def noise_options(pairs: list[str]) -> dict[str, Any]:
-    """Return the options of a noise pattern from pairs as in `delta=0.5`.
-
-    Errors: as for `method_options`.
-    """
-    return _pairs("noise", pairs, "delta=0.5 or matrix=FILE")
-
-
-def _pairs(what: str, pairs: list[str], example: str) -> dict[str, Any]:
-    from dilute.noise import read_matrix
-
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not (name and equals and value) or name in found:
-            raise SpecError(
-                f"{what} option '{pair}' cannot be read; give each once, as in {example}"
-            )
-        is_file = name == "matrix" and Path(value).suffix
-        found[name] = read_matrix(Path(value)) if is_file else value
-    return found
-
-
-def matrix(path: Path) -> Any:
-    """Return the matrix in a file.
-
-    Errors: as for `dilute.noise.read_matrix`.
-    """
-    from dilute.noise import read_matrix
-
-    return read_matrix(path)
-
-
-def class_order(text: str) -> tuple[int, ...]:
+def class_order(text: str) -> list[int]:
     """Return class numbers from a list by commas.
 
-    Errors: `NoiseError` for anything else.
+    Errors: as for `numbers`.
     """
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise NoiseError(
-            f"class order '{text}' cannot be read; give class numbers as in 3,5,8"
-        ) from None
+    return whole_numbers("class order", text, "3,5,8")
 
 
 def class_map(text: str) -> str | dict[int, int]:
@@ -124,3 +83,42 @@ def class_map(text: str) -> str | dict[int, int]:
         f"class map '{text}' cannot be read; give pairs as in 7:1,2:7, each class once before a "
         "colon"
     )
+
+
+def method_options(pairs: list[str]) -> dict[str, Any]:
+    """Return a method's options from pairs as in `q=0.5`; `matrix` takes the name of a matrix file.
+
+    Errors: `SpecError` for anything else; what `read_matrix` raises.
+    """
+    return _pairs("method", pairs, "q=0.5 or matrix=FILE")
+
+
+def noise_options(pairs: list[str]) -> dict[str, Any]:
+    """Return the options of a noise pattern from pairs as in `delta=0.5`.
+
+    Errors: as for `method_options`.
+    """
+    return _pairs("noise", pairs, "delta=0.5 or matrix=FILE")
+
+
+def matrix(path: Path) -> Any:
+    """Return the matrix in a file.
+
+    Errors: as for `dilute.noise.read_matrix`.
+    """
+    from dilute.noise import read_matrix
+
+    return read_matrix(path)
+
+
+def _pairs(what: str, pairs: list[str], example: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals and value) or name in found:
+            raise SpecError(
+                f"{what} option '{pair}' cannot be read; give each once, as in {example}"
+            )
+        is_file = name == "matrix" and Path(value).suffix
+        found[name] = matrix(Path(value)) if is_file else value
+    return found

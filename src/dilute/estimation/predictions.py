@@ -29,7 +29,7 @@ _COLDEST, _HOTTEST = 0.05, 20.0
 
 def cross_validated(
     labelled: LabelledSet,
-    model: str,
+    model: str = "mlp1",
     *,
     seed: int = 0,
     device: torch.device | None = None,

@@ -28,9 +28,8 @@ class Cluster:
 
     Arguments:
         address: the cluster's head (`host:6379`), or `auto` for the one that this machine belongs
-            to; if not given, `$RAY_ADDRESS`, else a cluster of this machine that ends with the
-            sweep.
-        gpus_per_run: GPUs of a run; a fraction lets runs share one. With 0 runs use CPUs.
+            to; else `$RAY_ADDRESS`. Without any, a cluster of this machine that ends with the sweep.
+        gpus_per_run: GPUs of a run, 0 for CPUs; a fraction lets runs share one.
 
     Errors: `SpecError` for a number of GPUs that Ray cannot give.
     """

@@ -86,7 +86,7 @@ class Recipe(BaseModel):
     schedule: Literal["constant", "linear"] = Field(
         "linear", description="course of the learning rate; linear goes up, then down to zero"
     )
-    warmup_steps: int = Field(50, ge=0, description="steps of the way up, for linear")
+    warmup_steps: int = Field(50, ge=0, description="steps over which a linear schedule goes up")
     budget_steps: int | None = Field(None, ge=1, description="steps to train")
     budget_epochs: float | None = Field(None, gt=0, description="epochs to train, instead of steps")
     budget_examples: int | None = Field(
