@@ -75,9 +75,9 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except TyperException as error:
         message = error.format_message().rstrip(".") + _received(error, arguments)
-        return (
-            fail(f"{message}; see dilute --help") if message else 0
-        )  # without arguments: help was shown
+        if not message:  # without arguments: help was shown
+            return 0
+        return fail(f"{message}; see dilute --help")
     except DiluteError as error:
         return fail(str(error), error=error)
     except KeyboardInterrupt as error:
@@ -87,9 +87,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it fails again at exit
-        return fail(
-            f"cannot read or write {error.filename or 'the output'}: {error.strerror or error}"
-        )
+        where = error.filename or "the output"
+        return fail(f"cannot read or write {where}: {error.strerror or error}")
     except ValueError as error:
         if type(error).__name__ != "ValidationError":  # pydantic's, whose import is slow
             raise

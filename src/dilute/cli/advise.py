@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dilute.cli import console, options
 
 if TYPE_CHECKING:
+    import torch
+
     from dilute.advice import Advice
     from dilute.data import Reading
+    from dilute.runs import RunSpec
 
 
 _IMAGES = options.argument("dilute.advice", "advise", "num_images")
 
 
-@options.data
-@options.model
+@options.noisy_set
 @_IMAGES
-@options.noise
-@options.seed
 @options.reading
-@options.device
-@options.threads
+@options.place
 @options.json
 def advise(
-    data: str,
-    model: str,
-    noise: dict[str, Any],
-    seed: int,
+    spec: RunSpec,
     reading: Reading,
-    device: str | None,
-    threads: int | None,
+    device: torch.device,
     images: int,
     json: bool,
     given: options.Given,
@@ -48,28 +43,23 @@ def advise(
     Options:
         store: folder of records, whose learning rates count if they fit.
     """
-    import torch
-
     from dilute.advice import advise as find_advice
     from dilute.advice import like
-    from dilute.environment import choose_device
-    from dilute.runs import Material, RunSpec, Store
+    from dilute.runs import Material, Store
 
-    if threads is not None:
-        torch.set_num_threads(threads)
-    material = Material.of(RunSpec(data=data, model=model, seed=seed, **noise), reading)
+    material = Material.of(spec, reading)
     runs = like(material.spec, Store(store).records()) if store is not None else []
     found = find_advice(
-        model,
+        spec.model,
         material.noisy,
         runs=runs,
         num_images=images,
-        seed=seed,
-        device=choose_device(device),
+        seed=spec.seed,
+        device=device,
         on_progress=console.say,
     )
     same = given.words([options.model, options.noise, options.reading])
-    command = _command(found, ["dilute", "run", data, *same])
+    command = _command(found, ["dilute", "run", given["data"], *same])
     if json:
         console.print_json({**asdict(found), "command": command})
     else:

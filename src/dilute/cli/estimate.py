@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from dilute.cli import console, options, show_estimate
 
 if TYPE_CHECKING:
+    import torch
+
     from dilute.data import Reading
     from dilute.estimation import NoiseEstimate
 
@@ -28,8 +30,7 @@ def _no_data(given: options.Given) -> str | None:
 @_MODEL
 @options.seed
 @options.reading
-@options.device
-@options.threads
+@options.place
 @options.json
 @options.refuses("annotations", "trusted", "model", "no_rows", "device", "threads")
 @options.refuses("no_rows", "model", "device", "threads")
@@ -38,8 +39,7 @@ def estimate(
     model: str,
     seed: int,
     reading: Reading,
-    device: str | None,
-    threads: int | None,
+    device: torch.device,
     json: bool,
     data: str | None = None,
     trusted: Path | None = None,
@@ -75,10 +75,7 @@ def estimate(
         )
     if no_rows and trusted is None:
         raise EstimateError("--no-rows leaves nothing to estimate from; give --trusted, too")
-    import torch
-
     from dilute.data import load, row_names
-    from dilute.environment import choose_device
     from dilute.estimation import (
         cross_validated,
         document,
@@ -92,8 +89,6 @@ def estimate(
     )
     from dilute.files import make_folder
 
-    if threads is not None:
-        torch.set_num_threads(threads)
     make_folder(out)
     labelled = load(data, reading).whole() if data is not None else None
     names = row_names(data) if data is not None else None
@@ -110,7 +105,7 @@ def estimate(
         predictions = None
         if not no_rows:
             predictions = cross_validated(
-                labelled, model, seed=seed, device=choose_device(device), on_progress=console.say
+                labelled, model, seed=seed, device=device, on_progress=console.say
             )
         if truth is not None:
             found = estimate_from_trusted(labelled, *truth, predictions=predictions, seed=seed)

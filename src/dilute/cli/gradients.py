@@ -11,8 +11,11 @@ from dilute.cli.groups import Option, single
 from dilute.cli.pages import OPTIONS
 
 if TYPE_CHECKING:
+    import torch
+
     from dilute.data import Reading
     from dilute.gradients import GradientReport
+    from dilute.runs import RunSpec
 
 
 def _images() -> Option:
@@ -22,24 +25,16 @@ def _images() -> Option:
     return option(described.Described("num_images", int, usual, text), OPTIONS)
 
 
-@options.data
-@options.model
-@options.noise
-@options.seed
+@options.noisy_set
 @options.reading
-@options.device
-@options.threads
+@options.place
 @single("images", _images)
 @options.json
 @options.refuses("weights", "at")
 def gradients(
-    data: str,
-    model: str,
-    noise: dict[str, Any],
-    seed: int,
+    spec: RunSpec,
     reading: Reading,
-    device: str | None,
-    threads: int | None,
+    device: torch.device,
     images: int,
     json: bool,
     copies: str = "1,4,all,expected",
@@ -61,24 +56,18 @@ def gradients(
     """
     kinds = [values.copies(part) for part in copies.split(",")]
     steps = sorted(set(values.whole_numbers("steps", at, "0,50,200"))) if at is not None else [0]
-    import torch
-
-    from dilute.environment import choose_device
     from dilute.gradients import Sampling, measure_along_training, measure_gradients
-    from dilute.runs import Material, RunSpec, fresh_model
+    from dilute.runs import Material, fresh_model
     from dilute.training import Recipe
     from dilute.training.checkpoints import read_model
 
-    if threads is not None:
-        torch.set_num_threads(threads)
-    material = Material.of(RunSpec(data=data, model=model, seed=seed, **noise), reading)
-    noisy, place = material.noisy, choose_device(device)
-    network = fresh_model(model, noisy, seed, place)
+    noisy = Material.of(spec, reading).noisy
+    network = fresh_model(spec.model, noisy, spec.seed, device)
     how: dict[str, Any] = {
         "copies": kinds,
         "sampling": Sampling(signal_batch_size=images // Sampling.signal_batches),
-        "seed": seed,
-        "device": place,
+        "seed": spec.seed,
+        "device": device,
         "on_progress": console.say,
     }
     found: list[tuple[str, GradientReport]] = []

@@ -125,6 +125,20 @@ pattern = Group("pattern", _pattern_options, _pattern)
 noise = Group("noise", _noise_options, _noise, (needs([pattern], "alpha", "rate"),))
 
 
+def _set_options() -> list[Option]:
+    return [_data(), _of_spec("model", TRAINING), *_noise_options(), _of_spec("seed", TRAINING)]
+
+
+def _set(given: Given) -> Any:
+    from dilute.runs import RunSpec
+
+    return RunSpec(**{name: given[name] for name in ("data", "model", "seed")}, **_noise(given))
+
+
+noisy_set = Group("spec", _set_options, _set, noise.rules)
+"""A noisy set and a model for it, as a `RunSpec`."""
+
+
 # Which model, how to train it
 
 
@@ -182,8 +196,25 @@ def _execution_options() -> list[Option]:
 
 
 execution = Group("execution", _execution_options, lambda given: given.fields(_execution_options()))
-device = single("device", lambda: _execution_option("device"))
 threads = single("threads", lambda: _execution_option("threads"))
+
+
+def _place_options() -> list[Option]:
+    return [_execution_option("device"), _execution_option("threads")]
+
+
+def _place(given: Given) -> Any:
+    """Return the device, and give this process its number of threads."""
+    import torch
+
+    from dilute.environment import choose_device
+
+    if given["threads"] is not None:
+        torch.set_num_threads(given["threads"])
+    return choose_device(given["device"])
+
+
+place = Group("device", _place_options, _place)
 
 _ENGINE = Described(
     "engine",

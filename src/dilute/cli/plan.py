@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dilute.cli import console, options, progress, show_plan, values
 
 if TYPE_CHECKING:
     from dilute.data import Reading
-    from dilute.laws import Evidence, Setting
+    from dilute.laws import Evidence
     from dilute.noise import NoisePattern
+    from dilute.planning import Prices
     from dilute.runs import RunRecord
     from dilute.sweeps import Cluster
 
@@ -97,7 +98,7 @@ def plan(
     alphas = values.numbers("alpha", alpha)
     prices = _prices(clean_price, noisy_price, relabel_price, have)
     from dilute.errors import LawError, SpecError
-    from dilute.laws import evidence_of, fit_law
+    from dilute.laws import fit_law
     from dilute.planning import draw_plan, plan_collection, run_pilot
 
     if _is_store(source):
@@ -129,7 +130,7 @@ def plan(
                 on_progress=on_progress,
                 on_note=console.say,
             )
-        chosen = _of_pilot(evidence_of(records), records)
+        chosen = _of_pilot(records)
         most_clean = float(len(splits.train))
     law = fit_law(chosen, seed)
     found = plan_collection(law, target, alphas, in_hand=have, prices=prices, most_clean=most_clean)
@@ -141,21 +142,9 @@ def plan(
         print(show_plan.text(found))
 
 
-def _stored(source: str, setting: str | None) -> Evidence:
-    """Return the evidence of a folder of records, of the setting that words name."""
-    from dilute.errors import StoreError
-    from dilute.laws import evidence_of
-    from dilute.runs import Store
-
-    records = list(Store(source).records())
-    if not records:
-        raise StoreError(f"{source} holds no records; give a folder that dilute run or sweep wrote")
-    return _chosen(evidence_of(records), source, setting)
-
-
 def _prices(
     clean: float | None, noisy: float | None, relabel: float | None, have: int | None
-) -> Any:
+) -> Prices | None:
     from dilute.errors import LawError
     from dilute.planning import Prices
 
@@ -170,26 +159,27 @@ def _prices(
     return Prices(clean, noisy, relabel)
 
 
-def _chosen(found: dict[Setting, Evidence], source: str, words: str | None) -> Evidence:
-    """Return the evidence of the setting that `words` name, or of the only one there is."""
-    from dilute.errors import LawError
+def _stored(source: str, words: str | None) -> Evidence:
+    """Return the evidence in a folder, of the setting that `words` name, or the only one."""
+    from dilute.errors import LawError, StoreError
+    from dilute.laws import evidence_of
+    from dilute.runs import Store
 
+    records = list(Store(source).records())
+    if not records:
+        raise StoreError(f"{source} holds no records; give a folder that dilute run or sweep wrote")
+    found = evidence_of(records)
     if not found:
         raise LawError(
             f"{source} has no finished runs with noise and test accuracy; a law takes some at two "
             "alpha or more"
         )
     wanted = (words or "").lower().replace(",", " ").split()
-    fitting = {
-        setting: evidence
-        for setting, evidence in found.items()
-        if all(word in str(setting).lower() for word in wanted)
-    }
+    fitting = [one for one in found if all(word in str(one).lower() for word in wanted)]
     if len(fitting) == 1:
-        return next(iter(fitting.values()))
+        return found[fitting[0]]
     listed = "; ".join(
-        f"{setting} ({len(evidence.alpha)} runs)"
-        for setting, evidence in list((fitting or found).items())[:_MOST_SETTINGS]
+        f"{one} ({len(found[one].alpha)} runs)" for one in (fitting or list(found))[:_MOST_SETTINGS]
     )
     if not fitting:
         raise LawError(f"no setting in {source} has the words '{words}'; there are: {listed}")
@@ -199,14 +189,15 @@ def _chosen(found: dict[Setting, Evidence], source: str, words: str | None) -> E
     )
 
 
-def _of_pilot(found: dict[Setting, Evidence], records: list[RunRecord]) -> Evidence:
+def _of_pilot(records: list[RunRecord]) -> Evidence:
     """Return the evidence of a pilot, which has one setting."""
     from dilute.errors import LawError
+    from dilute.laws import evidence_of
 
-    if not found:
-        reasons = {record.message or record.status for record in records}
-        raise LawError(
-            f"none of the pilot's {len(records)} runs with noise came to an end: "
-            f"{'; '.join(sorted(reasons))}"
-        )
-    return next(iter(found.values()))
+    if found := evidence_of(records):
+        return next(iter(found.values()))
+    reasons = {record.message or record.status for record in records}
+    raise LawError(
+        f"none of the pilot's {len(records)} runs with noise came to an end: "
+        f"{'; '.join(sorted(reasons))}"
+    )

@@ -6,17 +6,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dilute.cli.console import duration, say
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from dilute.runs import RunRecord
     from dilute.sweeps import SweepProgress
     from dilute.training import Trained
 
 _STATE_EVERY_SECONDS = 60.0
 _COUNT_EVERY_SECONDS = 10.0
+_NO_ACCURACY = "no accuracy yet"
 
 
 @contextmanager
@@ -37,58 +40,46 @@ def training_progress(
 
 
 def _bar(title: str) -> Iterator[Callable[[int, int, Trained], None]]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("steps · {task.fields[rate]} · {task.fields[accuracy]}"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-    )
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=5) as progress:
-        task = progress.add_task(title, total=None, rate="starting", accuracy="no accuracy yet")
+    texts = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    rates = TextColumn("steps · {task.fields[rate]} · {task.fields[accuracy]}")
+    with _shown(*texts, rates, TimeRemainingColumn(), TextColumn("left")) as progress:
+        task = progress.add_task(title, total=None, rate="starting", accuracy=_NO_ACCURACY)
 
         def on_step(step: int, num_steps: int, trained: Trained) -> None:
             rate = f"{step / max(trained.training_seconds, 1e-9):,.1f} steps/s"
-            accuracy = _accuracy(trained) or "no accuracy yet"
+            accuracy = _accuracy(trained) or _NO_ACCURACY
             progress.update(task, completed=step, total=num_steps, rate=rate, accuracy=accuracy)
 
         yield on_step
 
 
 def _lines(title: str) -> Callable[[int, int, Trained], None]:
-    shown = 0
+    shown, first_step = 0, 0
     started = time.monotonic()
-    first_step = None
 
     def on_step(step: int, num_steps: int, trained: Trained) -> None:
         nonlocal shown, first_step
-        if first_step is None:
+        if not first_step:
             first_step, shown = step, len(trained.curve)
-            say(
-                f"{title}: {'started' if step == 1 else f'resumed at step {step - 1}'}, "
-                f"{num_steps} steps"
-            )
+            how = "started" if step == 1 else f"resumed at step {step - 1}"
+            say(f"{title}: {how}, {num_steps} steps")
         if len(trained.curve) == shown:
             return
         shown = len(trained.curve)
         left = (time.monotonic() - started) / (step - first_step + 1) * (num_steps - step)
-        accuracy = _accuracy(trained)
-        say(
-            f"{title}: step {step}/{num_steps}{', ' + accuracy if accuracy else ''}, "
-            f"{left:.0f} s left"
-        )
+        parts = [f"step {step}/{num_steps}", _accuracy(trained), f"{left:.0f} s left"]
+        say(f"{title}: {', '.join(part for part in parts if part)}")
 
     return on_step
+
+
+def _shown(*columns: Any) -> Progress:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    return Progress(*columns, console=Console(stderr=True), refresh_per_second=5)
 
 
 def counting(what: str) -> Callable[[int, int], None]:
@@ -117,13 +108,10 @@ def sweep_progress() -> Iterator[Callable[[SweepProgress], None]]:
 
 
 def _sweep_bar() -> Iterator[Callable[[SweepProgress], None]]:
-    from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, refresh_per_second=5) as progress:
+    with _shown(BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}")) as progress:
         task = progress.add_task("starting", total=None)
 
         def on_progress(now: SweepProgress) -> None:

@@ -32,7 +32,9 @@ def _study() -> Option:
 
 _LIBRARY = ("dilute.studies", "reproduce")
 _SCALE = options.argument(
-    *_LIBRARY, "scale", help="smoke (minutes, no verdicts), laptop (hours) or paper (GPUs, days)."
+    *_LIBRARY,
+    "scale",
+    help="How much: smoke (minutes, no verdicts), laptop (hours) or paper (GPUs, days).",
 )
 _OUT = options.argument(*_LIBRARY, "out", help="Folder for figures, tables and the claims.")
 

@@ -11,16 +11,6 @@ if TYPE_CHECKING:
     from dilute.gradients import GradientReport, Interval, VisitNoise
 
 
-def _clean_labels(one: VisitNoise, alpha: float, batch_size: int) -> dict[str, float]:
-    """Return what a batch is worth in clean labels by both readings."""
-    from dilute.gradients import clean_examples, signal_over_noise
-
-    return {
-        "counting_clean_examples": clean_examples(batch_size, one.copies, alpha),  # type: ignore[arg-type]
-        "signal_over_noise": signal_over_noise(batch_size, one.copies, alpha),  # type: ignore[arg-type]
-    }
-
-
 def document(name: str, report: GradientReport, batch_size: int) -> dict[str, Any]:
     """Return a report as JSON-able values."""
     visits = [
@@ -28,17 +18,13 @@ def document(name: str, report: GradientReport, batch_size: int) -> dict[str, An
             **asdict(one),
             "batch_size": batch_size,
             "effective_batch": {
-                "measured": [_times(end, batch_size) for end in asdict(one.worth).values()],
+                "measured": [end and end * batch_size for end in asdict(one.worth).values()],
                 **_clean_labels(one, report.alpha, batch_size),
             },
         }
         for one in report.visits
     ]
     return {"weights": name, **asdict(report), "visits": visits}
-
-
-def _times(value: float | None, batch_size: int) -> float | None:
-    return None if value is None else value * batch_size
 
 
 def text(name: str, report: GradientReport, batch_size: int) -> str:
@@ -49,10 +35,7 @@ def text(name: str, report: GradientReport, batch_size: int) -> str:
         [
             signal.layer or "all",
             f"{signal.num_parameters:,}",
-            *(
-                "–" if length is None else f"{length:.3g}"
-                for length in (signal.length, signal.clean_length, signal.noise_length)
-            ),
+            *map(_length, (signal.length, signal.clean_length, signal.noise_length)),
             _interval(signal.cosine, "{:.3f}"),
             _interval(signal.surviving, "{:.2f}", 100),
         ]
@@ -76,15 +59,27 @@ def text(name: str, report: GradientReport, batch_size: int) -> str:
     return f"{title}\n{console.columns(rows)}\n{console.columns(table)}"
 
 
+def _length(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
 def _interval(found: Interval, form: str, factor: float = 1.0) -> str:
     """Return an estimate with its interval, as far as there is one."""
-    ends = [
-        None if end is None else form.format(factor * end)
-        for end in (found.value, found.low, found.high)
-    ]
-    value, low, high = ends
+    ends = (found.value, found.low, found.high)
+    value, low, high = (None if end is None else form.format(factor * end) for end in ends)
     if low is None and high is None:
         return value or "–"
     if high is None:
         return f"above {low}"
     return f"{value} ({low} to {high})"
+
+
+def _clean_labels(one: VisitNoise, alpha: float, batch_size: int) -> dict[str, float]:
+    """Return what a batch is worth in clean labels by both readings."""
+    from dilute.gradients import clean_examples, signal_over_noise
+
+    batch: Any = (batch_size, one.copies, alpha)
+    return {
+        "counting_clean_examples": clean_examples(*batch),
+        "signal_over_noise": signal_over_noise(*batch),
+    }

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from dilute.cli import console
 
 if TYPE_CHECKING:
     from dilute.laws import Predicted
-    from dilute.planning import Collection, Purchase
-
-
-def _number(found: Predicted | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {"value": found.value, "low": found.low, "high": found.high, "beyond": found.beyond}
+    from dilute.planning import Collection
 
 
 def document(found: Collection) -> dict[str, Any]:
     """Return a plan as JSON-able values."""
+    from dilute.planning import cheapest_ways
+
     law = found.law
     return {
         "sentence": found.sentence,
@@ -27,7 +24,7 @@ def document(found: Collection) -> dict[str, Any]:
         "law": {
             "curve": law.best.curve.formula,
             "dilution": law.best.dilution.formula,
-            "parameters": {name: _number(value) for name, value in law.parameters.items()},
+            "parameters": {name: asdict(value) for name, value in law.parameters.items()},
             "spread": law.spread,
             "growth": law.growth,
             "scores": {f"{a} / {b}": score for (a, b), score in law.scores.items()},
@@ -35,47 +32,30 @@ def document(found: Collection) -> dict[str, Any]:
             "num_runs": len(law.evidence.alpha),
         },
         "have": found.in_hand,
-        "now": _number(found.now),
-        "needs": [
-            {
-                "alpha": need.alpha,
-                "noise_rate": need.noise_rate,
-                "num_clean": _number(need.num_clean),
-                "num_labels": _number(need.num_labels),
-            }
-            for need in found.needs
-        ],
-        "ceiling": _number(found.ceiling),
-        "relabelling": [
-            {"share": one.share, "accuracy": _number(one.accuracy)} for one in found.checked
-        ],
+        "now": found.now and asdict(found.now),
+        "needs": [asdict(need) for need in found.needs],
+        "ceiling": asdict(found.ceiling),
+        "relabelling": [asdict(one) for one in found.checked],
         "purchases": [
             {
                 "name": one.name,
-                "clean": _number(one.clean),
-                "noisy": _number(one.noisy),
+                "clean": asdict(one.clean),
+                "noisy": asdict(one.noisy),
                 "relabelled": one.checked,
-                "cost": _number(one.cost),
+                "cost": asdict(one.cost),
             }
-            for one in _ways(found)
+            for one in cheapest_ways(list(found.purchases))
         ],
-        "next_run": None if found.next_run is None else vars(found.next_run),
+        "next_run": found.next_run and asdict(found.next_run),
     }
-
-
-def _ways(found: Collection) -> list[Purchase]:
-    from dilute.planning import cheapest_ways
-
-    return cheapest_ways(list(found.purchases))
 
 
 def text(found: Collection) -> str:
     """Return a plan: its sentence, the law, what each amount of noise takes, and what to buy."""
-    from dilute.planning import amount, rounded
+    from dilute.planning import amount, cheapest_ways, rounded
 
     law = found.law
-    evidence = law.evidence
-    lines = [found.sentence, "", f"{evidence.setting}: {law.status}"]
+    lines = [found.sentence, "", f"{law.evidence.setting}: {law.status}"]
     lines += [
         f"error = {law.best.curve.formula}, n_eff = {law.best.dilution.formula}",
         ", ".join(
@@ -100,13 +80,17 @@ def text(found: Collection) -> str:
         lines += ["", f"of {found.in_hand:,.0f} labels at hand, made right:"]
         lines += [f"  {one.share:>4.0%}  accuracy {_share(one.accuracy)}" for one in found.checked]
     if found.purchases:
-        lines += ["", "to buy:"]
         rows = [["cost", "what", "clean", "noisy", "checked"]]
         rows += [
-            [amount(w.cost), w.name, _count(w.clean), _count(w.noisy), rounded(w.checked)]
-            for w in _ways(found)
+            [
+                amount(way.cost),
+                way.name,
+                *("–" if n.value is None else rounded(n.value) for n in (way.clean, way.noisy)),
+                rounded(way.checked),
+            ]
+            for way in cheapest_ways(list(found.purchases))
         ]
-        lines.append(console.columns(rows))
+        lines += ["", "to buy:", console.columns(rows)]
     if found.next_run is not None:
         run = found.next_run
         lines += [
@@ -115,12 +99,6 @@ def text(found: Collection) -> str:
             f"would shrink the interval to about {run.width:.0%}",
         ]
     return "\n".join(lines)
-
-
-def _count(found: Predicted) -> str:
-    from dilute.planning import rounded
-
-    return "–" if found.value is None else rounded(found.value)
 
 
 def _share(found: Predicted) -> str:
