@@ -42,7 +42,7 @@ _MATRIX = "K×K matrix, by true class the counts or shares of labels: a .csv, .j
 _HELP = {
     "test_curve": "Evaluate the test set at the end alone, not at every curve point.",
     "method_options": "An option of the method, as q=0.5 or matrix=FILE. Repeatable.",
-    "class_map": "Classes and their wrong labels, as 7:1,2:7; or mnist or cifar10 for their usual maps.",
+    "class_map": "Classes and their wrong labels, as 7:1,2:7; or mnist, cifar10: their usual maps.",
     "class_order": "Classes from most to least confused, as 3,5,8; instead of a matrix.",
     "confusion": f"{_MATRIX}.",
     "rows": f"{_MATRIX}.",
