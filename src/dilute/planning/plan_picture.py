@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dilute.figures import COLOURS, save
-from dilute.files import as_path
 from dilute.planning.collection import Collection, rounded
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def draw_plan(found: Collection, path: Path | str) -> None:
     _draw_law(axes[0], found)
     if has_costs:
         _draw_costs(axes[1], found)
-    save(figure, as_path(path))
+    save(figure, path)
 
 
 def _draw_law(axes: Axes, found: Collection) -> None:

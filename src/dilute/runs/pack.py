@@ -18,14 +18,14 @@ Why lines that are not compressed: measured with the 2,344 records of this proje
 
 Git compresses what it stores. Of a changed text it keeps only what changed; of a compressed file it
 keeps each version whole. (Ten versions: from 46 to 100 % of the records, then `git gc`.) A diff of
-lines shows each new or changed record as one line, and `grep KEY` finds one; of a compressed file or
-of Parquet, a diff only says that it changed. Parquet with a column per field could not hold three of
-the six stores: some columns have values of several types.
+lines shows each new or changed record as one line, and `grep KEY` finds one; of a compressed file
+or of Parquet, a diff only says that it changed. Parquet with a column per field could not hold
+three of the six stores: some columns have values of several types.
 
-Reading, all six stores in turn (single files → packed): all records 0.43 → 0.28 s, the table without
-its cache 1.8 → 1.3 s. One record by key takes 0.4 to 12 ms the first time, which reads and checks the
-pack (0.06 to 3.1 MB), and 0.1 ms from then on, as from a file of its own. Decompression would add at
-most 23 ms (xz).
+Reading, all six stores in turn (single files → packed): all records 0.43 → 0.28 s, the table
+without its cache 1.8 → 1.3 s. One record by key takes 0.4 to 12 ms the first time, which reads and
+checks the pack (0.06 to 3.1 MB), and 0.1 ms from then on, as from a file of its own. Decompression
+would add at most 23 ms (xz).
 """
 
 from __future__ import annotations
@@ -52,10 +52,6 @@ class _Head(BaseModel):
     format: int = Field(ge=1)
     records: int = Field(ge=0)
     sha256: str
-
-
-class _Format(BaseModel):
-    format: int = Field(ge=1)
 
 
 def packed_line(text: bytes, path: Path) -> bytes:
@@ -107,7 +103,7 @@ def read_pack(path: Path) -> dict[str, bytes]:
     first, _, body = content.partition(b"\n")
     try:
         # First, since a newer pack may have nothing else that is known here.
-        check_format(f"pack {path}", _Format.model_validate_json(first).format, PACK_FORMAT)
+        check_format(f"pack {path}", first, PACK_FORMAT)
         head = _Head.model_validate_json(first)
     except ValidationError:
         raise _damaged(path, "its first line is not that of a pack") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,8 @@ from dilute.runs.files import (
 from dilute.runs.material import Material
 from dilute.runs.pack import PACK, packed_line, packed_state, read_pack, write_pack
 from dilute.runs.record import RunRecord
-from dilute.runs.result import Fit
-from dilute.runs.running import Execution, TrainedNetwork, train_material
+from dilute.runs.result import Fit, TrainedNetwork
+from dilute.runs.running import Execution, train_material
 from dilute.runs.spec import RunSpec
 from dilute.runs.table import Row, frame, read_cache, row_of, write_cache
 from dilute.runs.weights import Which, read_model, weights_path, write_weights
@@ -45,8 +45,8 @@ class Store:
     (weights) and, while a run is unfinished, `KEY.checkpoint.safetensors`. The hidden
     `.table.parquet` makes `table` fast and can be deleted at any time.
 
-    `pack` puts all records into one file, `records.jsonl`. A record that is in it and also has a file
-    of its own is read from the latter.
+    `pack` puts all records into one file, `records.jsonl`. A record that is in it and also has a
+    file of its own is read from the latter.
 
     Arguments:
         folder: created, if missing, when the first file is written; one that cannot be written to
@@ -138,16 +138,14 @@ class Store:
     def _record(self, key: str) -> Path:
         return self.folder / f"{key}.json"
 
-    @contextmanager
-    def claim(self, key: str) -> Iterator[bool]:
-        """Yield whether run `key` is ours to do; not if another process here has claimed it.
+    def claim(self, key: str) -> AbstractContextManager[bool]:
+        """Say, in a `with` block, whether run `key` is ours: not if another process has claimed it.
 
         A claim only saves work: a record is written whole, and two runs of one spec give the same.
 
         Errors: those of `claimed`.
         """
-        with claimed(self.folder, key) as is_ours:
-            yield is_ours
+        return claimed(self.folder, key)
 
     def records(self) -> Iterator[RunRecord]:
         """Yield all records, by key.
@@ -213,10 +211,8 @@ class Store:
     ) -> Fit:
         """Return what came of a run: from the store if it has it, else by running it.
 
-        A run that has a checkpoint goes on from it.
-
-        Data are loaded only if the run has to be done, or if their own names (`folder@hash`) are
-        not known without them.
+        A run that has a checkpoint goes on from it. Data are loaded only if the run has to be done,
+        or if their own names (`folder@hash`) are not known without them.
 
         Arguments:
             run, execution: as for `run_one`.
@@ -234,13 +230,14 @@ class Store:
         named = material.spec_unread
         if may_answer and named is not None:
             found = world.from_first(lambda: self.get(named.key()))
-            if found is not None and _answers(found, material.may_have_test):
+            if found is not None and found.answers(material.may_have_test):
                 return self._known(found, material)
         if named is not None:  # before the data are read
             world.from_first(lambda: check_writable(self.folder))
         key = material.spec.key()
         found = world.from_first(lambda: self.get(key))
-        if may_answer and found is not None and _answers(found, material.splits.test is not None):
+        has_test = material.splits.test is not None
+        if may_answer and found is not None and found.answers(has_test):
             return self._known(found, material)
         world.from_first(lambda: check_writable(self.folder))
         checkpoint = weights_path(self.folder, key, "checkpoint")
@@ -254,7 +251,7 @@ class Store:
                 self._keep(trained, found, material.splits.train, keep_weights)
             if should_stop():
                 raise Interrupted(f"run {key} was finished and kept; nothing was begun after it")
-        return Fit.of_training(trained.record, trained.network, trained.selected_weights)
+        return trained.fit()
 
     def _known(self, record: RunRecord, material: Material) -> Fit:
         """Return the fit of a run that the store has; its model is read when it is asked for."""
@@ -273,10 +270,7 @@ class Store:
         clean: LabelledSet,
         keep_weights: bool,
     ) -> None:
-        """Write what came of a run.
-
-        A failure replaces no result, and leaves the checkpoint for another try.
-        """
+        """Write what came of a run; a failure replaces no result, and leaves the checkpoint."""
         record = trained.record
         if record.status == "failed":
             if found is None or found.status == "failed":
@@ -325,12 +319,6 @@ def load_model(
     """
     store = store if isinstance(store, Store) else Store(store)
     return store.load_model(key, which, clean=clean)
-
-
-def _answers(record: RunRecord, has_test: bool) -> bool:
-    """Return whether a run with this record need not be done again."""
-    lacks_test = has_test and record.num_test is None
-    return record.status != "failed" and not lacks_test
 
 
 def _remove(path: Path) -> None:

@@ -18,9 +18,7 @@ from dilute.sweeps.places import share
 from dilute.sweeps.planned import Plan, make_plan, stored_runs
 from dilute.sweeps.progress import SweepProgress, SweepResult
 from dilute.sweeps.ray_crew import RayCrew
-from dilute.sweeps.workers import (
-    WorkerSetting,
-)
+from dilute.sweeps.workers import WorkerSetting
 
 
 def run_sweep(

@@ -15,15 +15,7 @@ from dilute.errors import DiluteError, one_line
 from dilute.runs import Store
 from dilute.sweeps.cluster import num_places
 from dilute.sweeps.crew import Lost, Member
-from dilute.sweeps.workers import (
-    HeldData,
-    Message,
-    Step,
-    Task,
-    Unfit,
-    WorkerSetting,
-    do,
-)
+from dilute.sweeps.workers import HeldData, Message, Step, Task, Unfit, WorkerSetting, do
 
 _MOST_REPEATS = 3  # by Ray, of a run whose worker or node died
 _QUEUED_PER_PLACE = 2  # so that no place waits for the driver
@@ -164,25 +156,22 @@ class RayCrew:
         try:
             message: Message = self._ray.get(member.reference)
             return message
-        except errors.TaskCancelledError:
-            if member.is_hung:
-                return Lost(self._why_hung(), was_stopped=False)
-            return Lost("the run was stopped", was_stopped=True)
-        except errors.RayTaskError as error:
-            cause = one_line(error.cause or error)[:300]
-            return Unfit(f"a node of the cluster cannot begin a run: {cause}")
         except errors.RayError as error:
+            was_stopped = isinstance(error, errors.TaskCancelledError)
+            if isinstance(error, errors.RayTaskError) and not was_stopped:
+                cause = one_line(error.cause or error)[:300]
+                return Unfit(f"a node of the cluster cannot begin a run: {cause}")
             if member.is_hung:
-                return Lost(self._why_hung(), was_stopped=False)
+                silence = f"no sign of life for {self._hang_seconds:g} s, twice"
+                reason = f"{silence}; the run was ended (see --hang-seconds)"
+                return Lost(reason, was_stopped=False)
+            if was_stopped:
+                return Lost("the run was stopped", was_stopped=True)
             first = " ".join(str(error).split())[:200]
             return Lost(
                 f"the worker was lost {_MOST_REPEATS + 1} times ({type(error).__name__}: {first})",
                 was_stopped=False,
             )
-
-    def _why_hung(self) -> str:
-        silence = f"no sign of life for {self._hang_seconds:g} s, twice"
-        return f"{silence}; the run was ended (see --hang-seconds)"
 
     def _listen(self, now: float) -> None:
         """Note what runs have reported since last time; end those that are silent for too long."""
