@@ -67,6 +67,15 @@ def test_a_record_without_a_format_is_of_format_1(store: Store):
     assert store.get(made_up(1).key) == made_up(1, heldout_confusion=None)
 
 
+@pytest.mark.parametrize("status", ["done", "diverged", "failed"])
+def test_a_record_answers_if_it_was_tested_where_there_is_a_test_set(status: str):
+    tested, untested = (made_up(1, status=status, num_test=number) for number in (100, None))
+    ended = status != "failed"
+    assert tested.answers(has_test=True) is tested.answers(has_test=False) is ended
+    assert untested.answers(has_test=False) is ended
+    assert untested.answers(has_test=True) is False
+
+
 def test_a_newer_record_asks_for_an_update(store: Store):
     """Whatever else is in it."""
     path = path_of(store, 1)

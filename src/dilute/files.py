@@ -206,6 +206,15 @@ def _upload(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
         raise StoreError(f"cannot write {path}: {one_line(error)}") from error
 
 
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Errors: `StoreError` if it cannot be removed.
+    """
+    with _as_store_error(path):
+        path.unlink(missing_ok=True)
+
+
 def _flush_folder(folder: Path) -> None:
     """Make a rename in `folder` survive a power cut, where the platform can."""
     if os.name == "posix":

@@ -17,7 +17,6 @@ from dilute.data import (
     load,
     load_pool,
     reading_for,
-    white_noise_size,
 )
 from dilute.dilution import DilutedSet, ImageSource, NoisySet
 from dilute.dilution.blocks import check_memory
@@ -130,17 +129,13 @@ class Material:
     @property
     def _has_pool(self) -> bool:
         """Whether labels are to be drawn for images that have a name of their own."""
-        return self.given_noisy is None and (self.given_pool is not None or self._names_a_pool)
+        has_pool = self.given_pool is not None or self.given.names_other_images
+        return has_pool and self.given_noisy is None
 
     @property
     def may_have_test(self) -> bool:
         """Whether there is a test set, or may be one among data that are not loaded yet."""
         return self.given_splits is None or self.given_splits.test is not None
-
-    @property
-    def _names_a_pool(self) -> bool:
-        name = self.given.noisy_images
-        return name != "same" and white_noise_size(name) is None
 
     @cached_property
     def splits(self) -> Splits:
@@ -179,11 +174,6 @@ class Material:
     def test_set(self) -> NoisySet | None:
         """What measures the accuracy and chooses nothing; None without a test set."""
         return DilutedSet(self.splits.test, 0.0) if self.splits.test is not None else None
-
-    @property
-    def is_repeatable(self) -> bool:
-        """Whether the spec's key says all: false for a network that was given as an object."""
-        return self.network is None
 
     @cached_property
     def _parts(self) -> tuple[NoisySet, NoisySet | None]:
@@ -229,7 +219,7 @@ class Material:
                 "--heldout"
             )
         self._check_amounts()
-        pool = self.pool if self._names_a_pool else None
+        pool = self.pool if spec.names_other_images else None
         if pool is not None and pool.input_shape != clean.input_shape:
             raise DataError(
                 f"images of {spec.noisy_images} have shape {pool.input_shape}, those of "

@@ -32,15 +32,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json
 
 from dilute.errors import StoreError
-from dilute.files import read_file, write_file
-from dilute.runs.files import check_format, parse_record
+from dilute.files import read_file, remove_file, write_file
+from dilute.runs.claims import claimed
+from dilute.runs.files import check_format, file_state, parse_record, read_text
 
 PACK = "records.jsonl"
 PACK_FORMAT = 1
@@ -52,6 +54,70 @@ class _Head(BaseModel):
     format: int = Field(ge=1)
     records: int = Field(ge=0)
     sha256: str
+
+
+class Pack:
+    """The records that a store has in one file, which is read again once it has changed.
+
+    Arguments:
+        folder: of the store.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / PACK
+        self._state: str | None = None
+        self._lines: Mapping[str, bytes] = {}
+
+    def lines(self) -> Mapping[str, bytes]:
+        """Return each record's JSON by key.
+
+        Errors: those of `read_pack`.
+        """
+        state = file_state(self.path)
+        if state != self._state:
+            self._lines = {} if state is None else read_pack(self.path)
+            self._state = state
+        return self._lines
+
+    def remove(self, key: str) -> None:
+        """Remove a record.
+
+        Errors: those of `write_pack`; `StoreError` if another process is packing the store.
+        """
+        with self._claimed():
+            write_pack(
+                self.path, {name: line for name, line in self.lines().items() if name != key}
+            )
+
+    def take_in(self, names: Sequence[str]) -> int:
+        """Put the records in these files into the pack, and return how many it has then.
+
+        Files that nobody has changed meanwhile are removed.
+
+        Errors: those of `packed_line` and `remove`.
+        """
+        if not names:
+            return len(self.lines())
+        with self._claimed():
+            lines = dict(self.lines())
+            states = {}
+            for path in (self.path.parent / name for name in names):
+                states[path] = file_state(path)
+                if (text := read_text(path)) is not None:
+                    lines[path.stem] = packed_line(text, path)
+            write_pack(self.path, lines)
+            for path, state in states.items():
+                if file_state(path) == state:
+                    remove_file(path)
+        return len(lines)
+
+    @contextmanager
+    def _claimed(self) -> Iterator[None]:
+        folder = self.path.parent
+        with claimed(folder, "pack") as is_ours:
+            if not is_ours:
+                raise StoreError(f"another process is packing {folder}; wait until it is done")
+            yield
 
 
 def packed_line(text: bytes, path: Path) -> bytes:

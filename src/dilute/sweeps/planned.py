@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import dilute.data
 from dilute.data import (
     AS_THEY_ARE,
-    LabelledSet,
     Reading,
     Splits,
     can_stream,
@@ -95,9 +94,10 @@ def make_plan(
     for number, spec in sorted(
         enumerate(specs), key=lambda item: (item[1].data, item[1].noisy_images)
     ):
-        material = Material.of(
-            spec, splits=loader.splits(spec.data), pool=loader.pool(spec.noisy_images)
-        )
+        splits, pool = loader.splits(spec.data), None
+        if spec.names_other_images:
+            pool = loader.splits(spec.noisy_images, "pool").train
+        material = Material.of(spec, splits=splits, pool=pool)
         try:
             material.check(built)
         except DiluteError as error:
@@ -137,11 +137,6 @@ class _Loader:
             )
             held = self._held[role] = (name, found)
         return held[1]
-
-    def pool(self, name: str) -> LabelledSet | None:
-        if name == "same" or white_noise_size(name) is not None:
-            return None
-        return self.splits(name, "pool").train
 
 
 def stored_runs(plan: Plan, store: Store) -> StoredRuns:

@@ -172,8 +172,7 @@ def _run(
 ) -> Finished | Stopped:
     spec = task.spec
     splits = data.splits(spec.data)
-    is_own = spec.noisy_images in setting.sources
-    pool = data.splits(spec.noisy_images).train if is_own else None
+    pool = data.splits(spec.noisy_images).train if spec.names_other_images else None
     execution = Execution(
         device=setting.device,
         threads=setting.threads,
