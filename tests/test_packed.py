@@ -13,8 +13,7 @@ from made_records import made_up
 from pandas.testing import assert_frame_equal
 
 from dilute.errors import StoreError
-from dilute.runs import RunRecord, RunSpec, Store
-from dilute.runs import files as record_files
+from dilute.runs import RunRecord, RunSpec, Store, record_files
 from dilute.runs import pack as packing
 from dilute.runs import store as storing
 from dilute.runs.pack import PACK, PACK_FORMAT, read_pack, write_pack

@@ -35,11 +35,11 @@ def path_of(store: Store, seed: int) -> Path:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are read as records."""
     names: list[str] = []
-    from dilute.runs import files, store
+    from dilute.runs import record_files, store
 
     def counted(path: Path) -> RunRecord | None:
         names.append(path.name)
-        return files.read_record(path)
+        return record_files.read_record(path)
 
     monkeypatch.setattr(store, "read_record", counted)
     return names

@@ -75,7 +75,7 @@ def source_hash(*names: str) -> str:
     """Return 12 hex digits of the SHA-256 of some of this package's sources.
 
     Arguments:
-        names: modules or packages, relative to this package, as `"seeds"` or `"runs/files"`.
+        names: modules or packages, relative to this package, as `"seeds"` or `"runs/record_files"`.
 
     Errors: `FileNotFoundError` for a name that is not there.
     """

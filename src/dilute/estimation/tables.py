@@ -16,10 +16,7 @@ _SHOWN = 5
 
 
 def read_trusted(
-    path: Path | str,
-    num_items: int,
-    class_names: Sequence[str],
-    names: Sequence[str] | None = None,
+    path: Path | str, num_items: int, class_names: Sequence[str], names: Sequence[str] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return rows and true labels of a trusted subset, int64 `[M]` each, from a CSV file.
 

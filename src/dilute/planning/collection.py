@@ -21,7 +21,7 @@ _WORTH_A_RUN = 0.95
 
 
 @dataclass(frozen=True)
-class Need:
+class NeededLabels:
     """What a target needs at one amount of noise.
 
     Attributes:
@@ -86,7 +86,7 @@ class Collection:
     law: DilutionLaw
     in_hand: float | None
     now: Predicted | None
-    needs: tuple[Need, ...]
+    needs: tuple[NeededLabels, ...]
     ceiling: Predicted
     checked: tuple[Checked, ...]
     purchases: tuple[Purchase, ...]
@@ -150,9 +150,9 @@ def plan_collection(
     )
 
 
-def _need(law: DilutionLaw, target: float, alpha: float) -> Need:
+def _need(law: DilutionLaw, target: float, alpha: float) -> NeededLabels:
     found = law.needed(target, alpha)
-    return Need(alpha, noise_rate(alpha), found, found.times(1 + alpha))
+    return NeededLabels(alpha, noise_rate(alpha), found, found.times(1 + alpha))
 
 
 def _checked(law: DilutionLaw, in_hand: float, alpha: float) -> list[Checked]:
@@ -191,7 +191,7 @@ def _next_run(
         for size in candidates:
             outcome = np.log(
                 [
-                    float(form.error(np.array([size * worth]), evidence.chance)[0])
+                    form.error_at(size * worth, evidence.chance)
                     for form, worth in zip(law.draws, worth_of_draws, strict=True)
                 ]
             )
@@ -207,8 +207,8 @@ def _next_run(
 
 def _sentence(
     target: float,
-    need: Need,
-    clean: Need,
+    need: NeededLabels,
+    clean: NeededLabels,
     law: DilutionLaw,
     now: Predicted | None,
     bought: tuple[Purchase, ...],

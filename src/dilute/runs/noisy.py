@@ -110,10 +110,7 @@ def with_heldout(spec: RunSpec, heldout: LabelledSet) -> RunSpec:
             f"the held-out set {spec.heldout_hash[:16]} of this run was not given; give it again"
         )
     return _changed(
-        spec,
-        heldout_fraction=0.0,
-        heldout_labels="clean",
-        heldout_hash=heldout.content_hash,
+        spec, heldout_fraction=0.0, heldout_labels="clean", heldout_hash=heldout.content_hash
     )
 
 

@@ -41,8 +41,8 @@ from pydantic_core import from_json
 
 from dilute.errors import StoreError
 from dilute.files import read_file, remove_file, write_file
-from dilute.runs.claims import claimed
-from dilute.runs.files import check_format, file_state, parse_record, read_text
+from dilute.runs.locks import claimed
+from dilute.runs.record_files import check_format, file_state, parse_record, read_text
 
 PACK = "records.jsonl"
 PACK_FORMAT = 1

@@ -15,11 +15,17 @@ from dilute.data import LabelledSet
 from dilute.errors import StoreError
 from dilute.files import as_path, check_folder, check_writable, remove_file
 from dilute.interruption import Interrupted, stop_requests
-from dilute.runs.claims import claimed
-from dilute.runs.files import file_states, parse_record, read_record, record_names, write_record
+from dilute.runs.locks import claimed
 from dilute.runs.material import Material
 from dilute.runs.pack import Pack, packed_state
 from dilute.runs.record import RunRecord
+from dilute.runs.record_files import (
+    file_states,
+    parse_record,
+    read_record,
+    record_names,
+    write_record,
+)
 from dilute.runs.result import Fit, TrainedNetwork
 from dilute.runs.running import Execution, train_material
 from dilute.runs.spec import RunSpec

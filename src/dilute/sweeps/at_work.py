@@ -12,9 +12,9 @@ from dilute.interruption import stop_requests
 from dilute.runs import Execution, RunRecord, Store, failed_record
 from dilute.sweeps.calibration import Outlook
 from dilute.sweeps.crew import Crew, Lost, Member
-from dilute.sweeps.labels import label, varied_fields
 from dilute.sweeps.planned import Plan, StoredRuns
 from dilute.sweeps.progress import Running, SweepProgress, SweepResult
+from dilute.sweeps.run_labels import label, varied_fields
 from dilute.sweeps.workers import (
     Failed,
     Finished,

@@ -87,11 +87,7 @@ def run_sweep(
 
 
 def _work_on_cluster(
-    sweep: Sweep,
-    cluster: Cluster,
-    setting: WorkerSetting,
-    workers: int | None,
-    hang_seconds: float,
+    sweep: Sweep, cluster: Cluster, setting: WorkerSetting, workers: int | None, hang_seconds: float
 ) -> None:
     gpus = cluster.gpus_per_run
     token = f".{uuid.uuid4().hex[:12]}.seen"

@@ -13,7 +13,7 @@ from dilute.errors import DiluteError, SpecError, unknown_name, validation_line
 from dilute.methods import METHODS
 from dilute.noise import PATTERNS, as_pattern
 from dilute.runs import RunSpec
-from dilute.sweeps.labels import Values, named, short
+from dilute.sweeps.run_labels import Values, named, short
 
 MOST_RUNS = 100_000
 _KEYS = ("base", "grid", "zip", "list")

@@ -7,17 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import dilute.data
-from dilute.data import (
-    AS_THEY_ARE,
-    Reading,
-    Splits,
-    can_stream,
-    reading_for,
-    white_noise_size,
-)
+from dilute.data import AS_THEY_ARE, Reading, Splits, can_stream, reading_for, white_noise_size
 from dilute.errors import DiluteError, SpecError
 from dilute.runs import Material, RunRecord, RunSpec, Store, num_taken
-from dilute.sweeps.labels import label, varied_fields
+from dilute.sweeps.run_labels import label, varied_fields
 
 
 @dataclass(frozen=True)
@@ -86,7 +79,7 @@ def make_plan(
     specs = list(specs)
     if not specs:
         raise SpecError("the sweep has no runs; give at least one")
-    loader = _Loader(specs, reading.absolute(), sources or {})
+    data_sets = _DataSets(specs, reading.absolute(), sources or {})
     fields = varied_fields(specs)
     resolved: dict[int, RunSpec] = {}
     built: set[tuple[str, tuple[int, ...], int]] = set()
@@ -94,9 +87,9 @@ def make_plan(
     for number, spec in sorted(
         enumerate(specs), key=lambda item: (item[1].data, item[1].noisy_images)
     ):
-        splits, pool = loader.splits(spec.data), None
+        splits, pool = data_sets.splits(spec.data), None
         if spec.names_other_images:
-            pool = loader.splits(spec.noisy_images, "pool").train
+            pool = data_sets.splits(spec.noisy_images, "pool").train
         material = Material.of(spec, splits=splits, pool=pool)
         try:
             material.check(built)
@@ -104,17 +97,14 @@ def make_plan(
             raise type(error)(f"run {label(spec, fields)}: {error}") from None
         resolved[number] = material.spec
     in_order = (resolved[number] for number in range(len(specs)))
-    return Plan({spec.key(): spec for spec in in_order}, loader.sources)
+    return Plan({spec.key(): spec for spec in in_order}, data_sets.sources)
 
 
-class _Loader:
+class _DataSets:
     """Data sets by the names that specs give them; the last one of each role is kept."""
 
     def __init__(
-        self,
-        specs: Sequence[RunSpec],
-        reading: Reading,
-        load_names: Mapping[str, str],
+        self, specs: Sequence[RunSpec], reading: Reading, load_names: Mapping[str, str]
     ) -> None:
         self.sources: dict[str, Source] = {}
         self._reading = reading

@@ -41,11 +41,11 @@ def read_sweep(path: Path | str) -> list[RunSpec]:
         raise SpecError(f"sweep file {path}: {error}") from None
 
 
-class _Loader(yaml.SafeLoader):
+class _StrictLoader(yaml.SafeLoader):
     """A loader that refuses a mapping with a key twice, of which YAML would keep the last."""
 
 
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None and twice != "<<":
@@ -56,12 +56,12 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     return dict(loader.construct_pairs(node, deep=True))
 
 
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+_StrictLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
 def _parsed(text: str) -> Any:
     try:
-        return yaml.load(text, _Loader)
+        return yaml.load(text, _StrictLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}" if mark else "somewhere"
