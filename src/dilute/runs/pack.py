@@ -4,28 +4,16 @@ The first line has the format, the number of records and the SHA-256 of the byte
 further line is a record's JSON as it was, without line breaks and indentation. Lines are sorted by
 key, so that the same records give the same bytes.
 
-Why lines that are not compressed: measured with the 2,344 records of this project's own stores
-(6 stores, 9 to 796 records each; 8.7 MB in single files), on two cores.
+Why lines that are not compressed: Git compresses what it stores. Of a changed text it keeps only
+what changed; of a compressed file, each version whole. Measured with the 2,344 records of this
+project's own stores (8.75 MB in single files, which Git stores in 3.28 MB): lines have 7.62 MB and
+ten versions of them 1.26 MB in Git, where xz has 0.83 MB and 5.89 MB. A diff of lines shows each
+new or changed record as one line, and `grep KEY` finds one. Parquet with a column per field cannot
+hold stores in which a column has values of several types.
 
-| format | in the folder, MB | in git, MB | in git after ten versions, MB |
-| --- | --- | --- | --- |
-| a file each | 8.75 | 3.28 | – |
-| JSON lines | 7.62 | 1.28 | 1.26 |
-| JSON lines, gzip | 1.23 | 1.23 | – |
-| JSON lines, xz | 0.83 | 0.83 | 5.89 |
-| JSON lines, zstd (level 19) | 0.82 | 0.82 | – |
-| Parquet, JSON in a column, zstd | 0.92 | 0.92 | – |
-
-Git compresses what it stores. Of a changed text it keeps only what changed; of a compressed file it
-keeps each version whole. (Ten versions: from 46 to 100 % of the records, then `git gc`.) A diff of
-lines shows each new or changed record as one line, and `grep KEY` finds one; of a compressed file
-or of Parquet, a diff only says that it changed. Parquet with a column per field could not hold
-three of the six stores: some columns have values of several types.
-
-Reading, all six stores in turn (single files → packed): all records 0.43 → 0.28 s, the table
-without its cache 1.8 → 1.3 s. One record by key takes 0.4 to 12 ms the first time, which reads and
-checks the pack (0.06 to 3.1 MB), and 0.1 ms from then on, as from a file of its own. Decompression
-would add at most 23 ms (xz).
+Reading on two cores, single files → packed: all these records 0.43 → 0.28 s, the table without its
+cache 1.8 → 1.3 s. One record by key takes up to 12 ms the first time, when the pack is read and
+checked, and 0.1 ms from then on, as from a file of its own.
 """
 
 from __future__ import annotations

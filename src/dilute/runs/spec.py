@@ -50,7 +50,8 @@ class RunSpec(Recipe):
     alpha: float | None = Field(
         None,
         ge=0,
-        description="noisy examples per clean one (dilution); without it and rate there is no noise",
+        description="noisy examples per clean one (dilution); "
+        "without it and rate there is no noise",
     )
     rate: float | None = Field(
         None, ge=0, le=1, description="share of labels replaced, instead of alpha"
