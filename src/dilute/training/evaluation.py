@@ -115,9 +115,7 @@ def _mixed_nll(predicted: Tensor, counts: Tensor, world: World) -> float:
         predicted: float64 `[N, K]`, N of this rank's share, which may be 0.
         counts: int32 `[N, K]`.
     """
-    from scipy.optimize import (
-        minimize_scalar,  # slow to import; runs without held-out sets save that
-    )
+    from scipy.optimize import minimize_scalar  # slow to import, and not for every run
 
     # A share that is empty is one batch. All at once, every intermediate result would be as large.
     starts = range(0, max(1, len(counts)), _BATCH_SIZE)
