@@ -1,8 +1,11 @@
-"""Classes and functions of the user's own, named `module:name`."""
+"""What is found by name: the user's own as `module:name`, the package's own in its files."""
 
 from __future__ import annotations
 
 import importlib
+import pkgutil
+from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 from dilute.errors import DiluteError, one_line
@@ -68,3 +71,32 @@ def name_of(kind: str, thing: Any, error: type[DiluteError]) -> str:
             "define it at the top of a module that other processes can import"
         )
     return f"{module}:{name}"
+
+
+def files_of(package: str, first: Sequence[str] = ()) -> list[str]:
+    """Return the modules of a package, as `dilute.methods.gce`, without importing them.
+
+    Arguments:
+        package: as `dilute.methods`.
+        first: names of files that come first, in this order; all others follow by name.
+    """
+    found = find_spec(package)
+    assert found is not None
+    names = sorted(file.name for file in pkgutil.iter_modules(found.submodule_search_locations))
+    ordered = [*first, *(name for name in names if name not in first)]
+    return [f"{package}.{name}" for name in ordered]
+
+
+def listed(package: str, table: str, first: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what the files of a package list by name, so that a new file needs no entry elsewhere.
+
+    Arguments:
+        package, first: as for `files_of`.
+        table: name of the mapping that a file lists its own in.
+    """
+    found: dict[str, Any] = {}
+    for file in files_of(package, first):
+        own = getattr(importlib.import_module(file), table, {})
+        assert not found.keys() & own.keys(), f"{file} lists a name that another file has"
+        found |= own
+    return found
