@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dilute.data import data_folder_at
 from dilute.runs import RunSpec, Store
-from dilute.studies import known
+from dilute.studies.known import chosen_studies
 from dilute.study import Reproduction, Scale, Study, reproduce_studies
 from dilute.study.finding import each_once
 from dilute.study.sweeping import Sweeping
@@ -57,6 +57,4 @@ def reproduce(
 
 def _chosen(studies: Sequence[str | Study]) -> list[Study]:
     names = [one for one in studies if isinstance(one, str)]
-    return each_once(
-        [*known.chosen_studies(names), *(one for one in studies if isinstance(one, Study))]
-    )
+    return each_once([*chosen_studies(names), *(one for one in studies if isinstance(one, Study))])
