@@ -94,7 +94,7 @@ def advise(
         runs: records of runs on the same data, model and noise (see `like`), if there are some. If
             they tried several learning rates, the best by held-out likelihood is taken instead of
             that of the power law.
-        num_images: how many images the gradient is taken over, ≥ 64; four times as many if noise
+        num_images: images that the gradient is taken over, 64 or more; four times as many if noise
             hides the gradient.
         seed: of the network and of the images looked at.
         device: where to measure; the CPU if None.

@@ -43,11 +43,14 @@ class Execution:
     """How to run, which changes no result: where, with what at hand, and whom to tell.
 
     Arguments:
-        device: `cpu`, `cuda`, `mps`, …; None for a GPU if there is one.
-        threads: CPU threads; PyTorch's default if None. (Weights are bit-identical at one number
-            only.)
-        checkpoint, checkpoint_every_steps, on_step, should_stop, micro_batch_size, world,
-            loader_workers: as for `train`.
+        device: `cpu`, `cuda`, `mps`, …; if not given, a GPU if there is one.
+        threads: CPU threads, PyTorch's default if not given. Weights are bit-identical at one
+            number.
+        checkpoint_every_steps: steps between checkpoints; every minute if not given.
+        micro_batch_size: most images that go through the network at once; the batch's gradients
+            add up.
+        loader_workers: processes that load images ahead; 0 to load them between steps.
+        checkpoint, on_step, should_stop, world: as for `train`.
     """
 
     device: str | None = None

@@ -45,10 +45,12 @@ class RunSpec(Recipe):
         0.05, ge=0, lt=1, description="share of the images taken that is held out"
     )
     heldout_labels: Literal["noisy", "clean"] = Field(
-        "noisy", description="labels by which held-out images select the model: noisy or clean"
+        "noisy", description="labels of held-out images that select the model"
     )
     alpha: float | None = Field(
-        None, ge=0, description="noisy examples per clean one (dilution); 0 if not given"
+        None,
+        ge=0,
+        description="noisy examples per clean one (dilution); without it and rate there is no noise",
     )
     rate: float | None = Field(
         None, ge=0, le=1, description="share of labels replaced, instead of alpha"

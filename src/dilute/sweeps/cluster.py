@@ -27,10 +27,10 @@ class Cluster:
     """Where and with what Ray does the runs of a sweep.
 
     Arguments:
-        address: of a cluster's head (`host:6379`), or `auto` for the one that this machine belongs
-            to; None for $RAY_ADDRESS, else a cluster of this machine alone that ends with the
+        address: the cluster's head (`host:6379`), or `auto` for the one that this machine belongs
+            to; if not given, `$RAY_ADDRESS`, else a cluster of this machine that ends with the
             sweep.
-        gpus_per_run: ≥ 0; a fraction lets runs share a GPU. With 0 runs use CPUs.
+        gpus_per_run: GPUs of a run; a fraction lets runs share one. With 0 runs use CPUs.
 
     Errors: `SpecError` for a number of GPUs that Ray cannot give.
     """
