@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch
 
 import dilute
 from dilute.cli import main
+from dilute.extensions import listed
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -24,7 +24,6 @@ BLOCKS = {
     for language, name, text in re.findall(r"^```(\w+)\n# (\S+)\n(.*?)^```$", PAGE, re.M | re.S)
 }
 OUTSIDE = [name for name in BLOCKS if "/" not in name]
-GENERATED = find_spec("dilute.cli.described") is not None  # options from the models' fields
 ADDED = {
     kind: re.findall(r"`(\S+?)`", files)
     for kind, number, files in re.findall(r"^\| (an? [^|]+) \| (\d) \| (.+) \|$", PAGE, re.M)
@@ -73,18 +72,16 @@ def test_commands_of_part_1(place: Path, script: str, capsys: pytest.CaptureFixt
     for arguments in commands(place / script):
         assert main(arguments) == 0, capsys.readouterr().err
     specs = [record.spec for record in dilute.Store(place / "runs").records()]
+    assert len(specs) == {"commands.sh": 4, "sweep.sh": 4, "study.sh": 2}[script]
     if script == "commands.sh":
         run = next(spec for spec in specs if spec.get("method_options") == {"epsilon": 2.0})
         assert (run["model"], run["method"]) == ("my_model:small", "my_loss:PolyLoss")
         assert run["noise"] == {"pattern": "my_noise:Nearby", "width": 1.0}
         assert {"my_loss:PolyLoss", "my_method:GrowingTrust"} < {spec["method"] for spec in specs}
-    elif script == "sweep.sh":
-        assert len(specs) == 4
-    else:
+    elif script == "study.sh":
         assert (place / "figures" / "noise-costs.png").stat().st_size > 0
 
 
-@pytest.mark.skipif(not GENERATED, reason="the command has no such option yet")
 def test_an_option_of_a_pattern(place: Path):
     (arguments,) = commands(place / "noise_option.sh")
     assert main(arguments) == 0
@@ -151,15 +148,14 @@ def test_a_loss_a_model_and_an_option_are_a_file_each(add):
     add("a model")
     add("a command-line option")
     run = ["-m", "dilute", "run", "digits", "--model", "small", "--method", "poly", *QUICK]
-    run += ["--method-option", "epsilon=2", *(["--amsgrad"] if GENERATED else [])]
+    run += ["--method-option", "epsilon=2", "--amsgrad"]
     shown = python(*run)
     assert '"method": "poly"' in shown
-    assert ('"amsgrad": true' in shown) == GENERATED
+    assert '"amsgrad": true' in shown
     specs = "dilute.RunSpec(data='digits', model='small', amsgrad={}).key()"
-    if GENERATED:
-        shown = python("-m", "dilute", "run", "--help")
-        assert "small" in shown
-        assert "poly" in shown
+    shown = python("-m", "dilute", "run", "--help")
+    for word in ("small", "poly", "--amsgrad"):
+        assert word in shown
     keys = python("-c", f"import dilute; print({specs.format(True)}, {specs.format(False)})")
     plain = dilute.RunSpec(data="digits", model="mlp1").model_copy(update={"model": "small"})
     assert keys.split()[1] == plain.key() != keys.split()[0]
@@ -179,3 +175,22 @@ def test_a_figure_is_one_file(add):
     add("a figure (a study)")
     code = "from dilute.studies import chosen_studies as c; print(c(['noise-costs'])[0].title)"
     assert python("-c", code) == "What noise costs on digits\n"
+
+
+def test_files_list_what_they_add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Files that list nothing are not imported; a name that two list is refused."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    package = tmp_path / "shelf"
+    package.mkdir()
+    for name, text in (
+        ("__init__", ""),
+        ("apple", "FRUIT = {'apple': 1}"),
+        ("pear", "FRUIT: dict[str, int] = {'pear': 2, 'quince': 3}"),
+        ("stone", "raise RuntimeError('FRUIT = ' + str({'stone': 4}))"),
+    ):
+        (package / f"{name}.py").write_text(text)
+    assert listed("shelf", "FRUIT", first=("pear",)) == {"pear": 2, "quince": 3, "apple": 1}
+    assert list(listed("shelf", "FRUIT", first=("pear",))) == ["pear", "quince", "apple"]
+    (package / "plum.py").write_text("FRUIT = {'pear': 5}")
+    with pytest.raises(ValueError, match=r"shelf.plum lists pear, as another file does"):
+        listed("shelf", "FRUIT")
