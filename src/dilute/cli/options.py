@@ -170,17 +170,17 @@ recipe = Group("recipe", _recipe_options, lambda given: given.fields(_recipe_opt
 # Where and with what
 
 
-_EXECUTION = ("checkpoint_every_steps", "device", "threads", "micro_batch_size", "loader_workers")
+_NOT_TYPED = ("checkpoint", "on_step", "should_stop", "world")
 
 
 def _execution_options() -> list[Option]:
     fields = described.fields("dilute.runs", "Execution")
-    return [option(fields[name], MACHINE) for name in _EXECUTION]
+    return [option(field, MACHINE) for name, field in fields.items() if name not in _NOT_TYPED]
 
 
 execution = Group("execution", _execution_options, lambda given: given.fields(_execution_options()))
-device = single("device", lambda: _execution_options()[1])
-threads = single("threads", lambda: _execution_options()[2])
+device = single("device", lambda: _execution_options()[0])
+threads = single("threads", lambda: _execution_options()[1])
 
 
 def _engine_options() -> list[Option]:
