@@ -10,7 +10,7 @@ from dilute.data import bundled, cifar, folder, hub, idx, imagenet, npz, parquet
 from dilute.data.checking import check_images
 from dilute.data.download import download as download_set
 from dilute.data.encoded import EncodedImages, OnCorrupt
-from dilute.data.home import data_folder, data_folder_at
+from dilute.data.home import data_folder
 from dilute.data.labelled import LabelledSet, Splits, check_alike
 from dilute.data.reading import AS_THEY_ARE, Reading
 from dilute.data.sheet import contact_sheet, describe
@@ -34,7 +34,6 @@ __all__ = [
     "check_images",
     "contact_sheet",
     "data_folder",
-    "data_folder_at",
     "describe",
     "fetch",
     "known",
