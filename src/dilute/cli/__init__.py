@@ -1,4 +1,4 @@
-"""The command line: thin, one command per library function, nothing heavy imported before it is needed."""
+"""The command line: one command per library function; what is heavy is imported when needed."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from dilute.cli import (
     store,
     sweep,
 )
+from dilute.cli.pages import add_command
 from dilute.errors import DiluteError, validation_line
 
 app = typer.Typer(
@@ -33,16 +34,16 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
-app.command("demo")(demo.demo)
-app.command("run")(run.run)
-app.command("sweep")(sweep.sweep)
-app.command("compare")(compare.compare)
-app.command("reproduce")(reproduce.reproduce)
-app.command("plan")(plan.plan)
-app.command("estimate")(estimate.estimate)
-app.command("advise")(advise.advise)
-app.command("gradients")(gradients.gradients)
-app.command("labels")(labels.labels)
+add_command(app, "demo", demo.demo)
+add_command(app, "run", run.run)
+add_command(app, "sweep", sweep.sweep)
+add_command(app, "compare", compare.compare)
+add_command(app, "reproduce", reproduce.reproduce)
+add_command(app, "plan", plan.plan)
+add_command(app, "estimate", estimate.estimate)
+add_command(app, "advise", advise.advise)
+add_command(app, "gradients", gradients.gradients)
+add_command(app, "labels", labels.labels)
 app.add_typer(data.app, name="data")
 app.add_typer(store.app, name="store")
 
@@ -61,41 +62,50 @@ def _before(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 done, 1 an error that the user can mend, 130 interrupted."""
+    """Run the command line and return its exit code.
+
+    0: done; 1: an error that the user can fix, said in one line; 130: interrupted.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
+    known = ranks.Ranks()
+
+    def fail(message: str, code: int = 1, error: BaseException | None = None) -> int:
+        known.say_why(message, error)
+        return code
+
     try:
-        _invoke(arguments)
+        _invoke(arguments, known)
         sys.stdout.flush()
     except Exit as error:
         return error.exit_code
     except TyperException as error:
         message = error.format_message().rstrip(".") + _received(error, arguments)
         return (
-            _fail(f"{message}; see dilute --help") if message else 0
+            fail(f"{message}; see dilute --help") if message else 0
         )  # without arguments: help was shown
     except DiluteError as error:
-        return _fail(str(error), error=error)
+        return fail(str(error), error=error)
     except KeyboardInterrupt as error:
-        return _fail(f"interrupted{': ' if str(error) else ''}{error}", 130)
+        return fail(f"interrupted{': ' if str(error) else ''}{error}", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it fails again at exit
-        return _fail(
+        return fail(
             f"cannot read or write {error.filename or 'the output'}: {error.strerror or error}"
         )
     except ValueError as error:
         if type(error).__name__ != "ValidationError":  # pydantic's, whose import is slow
             raise
-        return _fail(validation_line(error))
+        return fail(validation_line(error))
     return 0
 
 
-def _invoke(arguments: list[str]) -> None:
-    """Run the command without typer's own handling of interrupts, which would lose what they say."""
+def _invoke(arguments: list[str], known: ranks.Ranks) -> None:
+    """Run the command without typer's handling of interrupts, which would lose what they say."""
     command = typer.main.get_command(app)
-    with command.make_context("dilute", list(arguments)) as context:
+    with command.make_context("dilute", list(arguments), obj=known) as context:
         command.invoke(context)
 
 
@@ -107,8 +117,3 @@ def _received(error: TyperException, arguments: list[str]) -> str:
         if name in names and (equals or number + 1 < len(arguments)):
             return f" (received {value if equals else arguments[number + 1]})"
     return ""
-
-
-def _fail(message: str, code: int = 1, error: BaseException | None = None) -> int:
-    ranks.say_why(message, error)
-    return code

@@ -12,99 +12,82 @@ from dilute.cli import console, options
 
 if TYPE_CHECKING:
     from dilute.advice import Advice
+    from dilute.data import Reading
 
 
+_IMAGES = options.argument("dilute.advice", "advise", "num_images")
+
+
+@options.data
+@options.model
+@_IMAGES
+@options.noise
+@options.seed
+@options.reading
+@options.device
+@options.threads
+@options.json
 def advise(
-    data: options.DataName,
-    model: options.Model,
-    alpha: options.Alpha = None,
-    rate: options.Rate = None,
-    noise: options.Noise = "uniform",
-    delta: options.Delta = None,
-    order: options.Order = None,
-    order_seed: options.OrderSeed = None,
-    class_order: options.ClassOrder = None,
-    class_map: options.ClassMap = None,
-    confusion: options.ConfusionFile = None,
-    noisy_images: options.NoisyImages = "same",
-    images: Annotated[
-        int,
-        typer.Option(
-            help="How many images the gradient is taken over; four times as many if noise hides it.",
-            min=64,
-        ),
-    ] = 8192,
+    data: str,
+    model: str,
+    noise: dict[str, Any],
+    seed: int,
+    reading: Reading,
+    device: str | None,
+    threads: int | None,
+    images: int,
+    json: bool,
+    given: options.Given,
     store: Annotated[
-        str | None, typer.Option(help="Folder of records, whose learning rates count if they fit.")
+        str | None,
+        typer.Option(
+            metavar="FOLDER", help="Folder of records, whose learning rates count if they fit."
+        ),
     ] = None,
-    seed: options.Seed = 0,
-    device: options.Device = None,
-    threads: options.CpuThreads = None,
-    data_dir: options.DataDir = None,
-    resize: options.Resize = None,
-    json: options.Json = False,
 ) -> None:
-    """Say how to train: method, batch size, labels per visit, learning rate and steps, each with its reason.
+    """Say how to train: method, batch size, labels per visit, learning rate, steps, and why.
 
-    Measures the gradient before the first step and the time of a step: under a minute for small networks.
-    Without --alpha or --rate the labels are taken as they are, however noisy.
+    Measures the gradient before the first step and the time of a step: under a minute for small
+    networks. Without --alpha or --rate the labels are taken as they are, however noisy.
 
     Example: `dilute advise mnist --model conv4 --alpha 50`
     """
-    chosen = options.pattern(noise, delta, order, order_seed, class_order, class_map, confusion)
     import torch
 
     from dilute.advice import advise as find_advice
     from dilute.advice import like
     from dilute.environment import choose_device
-    from dilute.runs import Store
+    from dilute.runs import Material, RunSpec, Store
 
     if threads is not None:
         torch.set_num_threads(threads)
-    reading = options.reading_of(data_dir, resize)
-    material = options.material_of(data, model, alpha, rate, chosen, noisy_images, seed, reading)
-    noisy = material.noisy
+    material = Material.of(RunSpec(data=data, model=model, seed=seed, **noise), reading)
     runs = like(material.spec, Store(store).records()) if store is not None else []
     found = find_advice(
         model,
-        noisy,
+        material.noisy,
         runs=runs,
         num_images=images,
         seed=seed,
         device=choose_device(device),
         on_progress=console.say,
     )
-    given: dict[str, Any] = {
-        "model": model,
-        "alpha": alpha,
-        "rate": rate,
-        "noise": noise if noise != "uniform" else None,
-        "delta": delta,
-        "order": order,
-        "order_seed": order_seed,
-        "class_order": class_order,
-        "class_map": class_map,
-        "confusion": confusion,
-        "noisy_images": noisy_images if noisy_images != "same" else None,
-        "resize": resize,
-        "data_dir": data_dir,
-    }
-    command = _command(found, data, given)
+    same = given.words([options.model, options.noise, options.reading])
+    command = _command(found, ["dilute", "run", data, *same])
     if json:
         console.print_json({**asdict(found), "command": command})
     else:
         print(_text(found, command))
 
 
-def _command(found: Advice, data: str, given: dict[str, Any]) -> str:
+def _command(found: Advice, words: list[str]) -> str:
     """Return the run that the advice is, as a command.
 
     Arguments:
-        given: the options that say what to train on; those that are None were not given.
+        words: its beginning, which says what to train on.
     """
     recipe = found.recipe()
-    options = {
-        **given,
+    values = {
         "method": recipe.method,
         "copies": recipe.copies,
         "batch_size": recipe.batch_size,
@@ -112,13 +95,8 @@ def _command(found: Advice, data: str, given: dict[str, Any]) -> str:
         "warmup_steps": recipe.warmup_steps,
         "steps": recipe.budget_steps,
     }
-    words = ["dilute", "run", data]
-    for name, value in options.items():
-        if value is not None:
-            words += [
-                f"--{name.replace('_', '-')}",
-                f"{value:g}" if isinstance(value, float) else str(value),
-            ]
+    for name, value in values.items():
+        words += [options.flag(name), str(value)]
     return shlex.join(words)
 
 

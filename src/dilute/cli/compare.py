@@ -4,69 +4,101 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dilute.cli import console, options
+from dilute.cli import console, described, options, progress, values
+from dilute.cli.from_models import option
+from dilute.cli.groups import Group, Option
 
 if TYPE_CHECKING:
+    from dilute.data import Reading
+    from dilute.noise import NoisePattern
     from dilute.study import MethodResult
 
-_USUAL = "cross_entropy,gce,elr,forward_estimated,em_estimated,neighbours_estimated"
+_LIBRARY = ("dilute.study", "compare")
 
 
+def _contest_options() -> list[Option]:
+    usual = {name: one.default for name, one in described.arguments(*_LIBRARY).items()}
+    methods, rates = ",".join(usual["methods"]), ",".join(f"{r:g}" for r in usual["learning_rates"])
+    texts = {
+        "methods": "Methods by commas; also all, known, estimated (what is known of the matrix).",
+        "passes": "Budget: how often each image may go through a network.",
+        "seeds": "How many seeds, from --seed on.",
+        "learning_rates": "Peak rates to try, by commas; held-out noisy labels choose.",
+    }
+    return [
+        Option(
+            "methods",
+            str,
+            methods,
+            texts["methods"],
+            "",
+            note=f"default: {', '.join(usual['methods'])}",
+        ),
+        option(described.arguments(*_LIBRARY)["passes"], "", help=texts["passes"]),
+        Option(
+            "seeds",
+            int,
+            usual["seeds"],
+            texts["seeds"],
+            "",
+            minimum=1,
+            note=f"≥ 1; default: {usual['seeds']}",
+        ),
+        Option("learning_rates", str, rates, texts["learning_rates"], "", note=f"default: {rates}"),
+    ]
+
+
+def _contest(given: options.Given) -> dict[str, Any]:
+    """Return what is compared, and at which budget, as `dilute.compare` takes it."""
+    return {
+        "methods": values.words(given["methods"]),
+        "passes": given["passes"],
+        "learning_rates": values.numbers("learning rates", given["learning_rates"]),
+        "seeds": given["seeds"],
+    }
+
+
+@options.data
+@options.model
+@Group("contest", _contest_options, _contest)
+@options.pattern
+@options.seed
+@options.num_clean
+@options.reading
+@options.sweeping
+@options.store
+@options.picture
+@options.json
 def compare(
-    data: options.DataName,
-    model: options.Model,
+    data: str,
+    model: str,
+    contest: dict[str, Any],
+    pattern: NoisePattern,
+    seed: int,
+    num_clean: int | None,
+    reading: Reading,
+    sweeping: dict[str, Any],
+    store: str,
+    picture: Path | None,
+    json: bool,
     alpha: Annotated[
         str | None,
-        typer.Option(help="Wrong labels drawn for each right one; several by commas (dilution)."),
+        typer.Option(
+            help="Wrong labels drawn for each right one; several by commas (dilution).",
+            rich_help_panel=options.NOISE,
+        ),
     ] = None,
     rate: Annotated[
         str | None,
-        typer.Option(help="Share of labels replaced; several by commas; instead of --alpha."),
-    ] = None,
-    methods: Annotated[
-        str,
         typer.Option(
-            help="Methods by commas; also: all, known, estimated (what is known of the matrix)."
+            help="Share of labels replaced; several by commas; instead of --alpha.",
+            rich_help_panel=options.NOISE,
         ),
-    ] = _USUAL,
-    passes: Annotated[
-        float, typer.Option(help="Budget: how often each image may go through a network.", min=0.01)
-    ] = 4.0,
-    seeds: Annotated[int, typer.Option(help="How many seeds, from --seed on.", min=1)] = 3,
-    learning_rates: Annotated[
-        str, typer.Option(help="Peak rates to try; held-out noisy labels choose.")
-    ] = "0.001",
-    num_clean: options.NumClean = None,
-    noise: options.Noise = "uniform",
-    delta: options.Delta = None,
-    order: options.Order = None,
-    order_seed: options.OrderSeed = None,
-    class_order: options.ClassOrder = None,
-    class_map: options.ClassMap = None,
-    confusion: options.ConfusionFile = None,
-    seed: options.Seed = 0,
-    picture: Annotated[
-        Path | None, typer.Option(help="Draw the comparison into this .png or .svg file.")
     ] = None,
-    store: options.RunStore = "runs",
-    workers: options.Workers = None,
-    threads: options.Threads = None,
-    device: options.WorkerDevice = None,
-    retry_failed: options.RetryFailed = False,
-    loader_workers: options.LoaderWorkers = 0,
-    hang_seconds: options.HangSeconds = 900.0,
-    engine: options.Engine = "local",
-    address: options.Address = None,
-    gpus_per_run: options.GpusPerRun = None,
-    data_dir: options.DataDir = None,
-    resize: options.Resize = None,
-    stream: options.Stream = None,
-    on_corrupt: options.OnCorrupt = "fail",
-    json: options.Json = False,
 ) -> None:
     """Train with each method on the same noisy labels, within the same budget, and rank them.
 
@@ -76,40 +108,24 @@ def compare(
 
     Example: `dilute compare mnist5k --model mlp1 --alpha 5,20 --methods cross_entropy,gce,em_known`
     """
+    import dilute
     from dilute.errors import SpecError
+    from dilute.study import Sweeping
 
     if (alpha is None) == (rate is None):
         raise SpecError("noise is given by --alpha or by --rate; give exactly one")
-    options.check_picture(picture)
-    import dilute
-    from dilute.study import Sweeping
-
-    with console.sweep_progress() as on_progress:
+    contest["seeds"] = range(seed, seed + contest["seeds"])
+    with progress.sweep_progress() as on_progress:
         found = dilute.compare(
             data,
-            options.words(methods),
             model=model,
-            alpha=None if alpha is None else options.numbers("alpha", alpha),
-            rate=None if rate is None else options.numbers("rate", rate),
-            noise=options.pattern(
-                noise, delta, order, order_seed, class_order, class_map, confusion
-            ),
+            alpha=None if alpha is None else values.numbers("alpha", alpha),
+            rate=None if rate is None else values.numbers("rate", rate),
+            noise=pattern,
             num_clean=num_clean,
-            passes=passes,
-            learning_rates=options.numbers("learning rates", learning_rates),
-            seeds=range(seed, seed + seeds),
             store=store,
-            sweeping=Sweeping(
-                workers=workers,
-                threads=threads,
-                device=device,
-                loader_workers=loader_workers,
-                hang_seconds=hang_seconds,
-                cluster=options.cluster(engine, address, gpus_per_run),
-                on_progress=on_progress,
-                retry_failed=retry_failed,
-                reading=options.reading_of(data_dir, resize, stream, on_corrupt),
-            ),
+            sweeping=Sweeping(on_progress=on_progress, reading=reading, **sweeping),
+            **contest,
         )
     if json:
         console.print_json(

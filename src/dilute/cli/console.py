@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dilute.dilution import NoisySet
-    from dilute.runs import RunRecord
-    from dilute.sweeps import SweepProgress
-    from dilute.training import Trained
-
-
-_STATE_EVERY_SECONDS = 60.0
 
 
 def say(text: str) -> None:
@@ -27,8 +18,9 @@ def say_lost_classes(noisy: NoisySet) -> None:
     """Say which classes plain training cannot learn, if any."""
     lost = noisy.lost_classes()
     if lost:
+        shown = ", ".join([*lost[:5], *(["…"] if len(lost) > 5 else [])])
         say(
-            f"note: for {len(lost)} of {noisy.num_classes} classes ({', '.join(lost[:5])}{', …' if len(lost) > 5 else ''}) "
+            f"note: for {len(lost)} of {noisy.num_classes} classes ({shown}) "
             "the true label is not the most frequent one; plain training cannot recover them"
         )
 
@@ -38,141 +30,6 @@ def print_json(document: Any) -> None:
     import json
 
     print(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))
-
-
-@contextmanager
-def training_progress(
-    title: str, *, quiet: bool = False
-) -> Iterator[Callable[[int, int, Trained], None]]:
-    """Yield an `on_step` that shows progress, unless it is to be quiet: a bar with rate and remaining time on a terminal, lines elsewhere."""
-    if quiet:
-        yield lambda step, num_steps, trained: None
-    elif sys.stderr.isatty():
-        yield from _bar(title)
-    else:
-        yield _lines(title)
-
-
-def _bar(title: str) -> Iterator[Callable[[int, int, Trained], None]]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("steps · {task.fields[rate]} · {task.fields[accuracy]}"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-    )
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=5) as progress:
-        task = progress.add_task(title, total=None, rate="starting", accuracy="no accuracy yet")
-
-        def on_step(step: int, num_steps: int, trained: Trained) -> None:
-            rate = f"{step / max(trained.training_seconds, 1e-9):,.1f} steps/s"
-            accuracy = _accuracy(trained) or "no accuracy yet"
-            progress.update(task, completed=step, total=num_steps, rate=rate, accuracy=accuracy)
-
-        yield on_step
-
-
-def _lines(title: str) -> Callable[[int, int, Trained], None]:
-    shown = 0
-    started = time.monotonic()
-    first_step = None
-
-    def on_step(step: int, num_steps: int, trained: Trained) -> None:
-        nonlocal shown, first_step
-        if first_step is None:
-            first_step, shown = step, len(trained.curve)
-            say(
-                f"{title}: {'started' if step == 1 else f'resumed at step {step - 1}'}, {num_steps} steps"
-            )
-        if len(trained.curve) == shown:
-            return
-        shown = len(trained.curve)
-        left = (time.monotonic() - started) / (step - first_step + 1) * (num_steps - step)
-        accuracy = _accuracy(trained)
-        say(
-            f"{title}: step {step}/{num_steps}{', ' + accuracy if accuracy else ''}, {left:.0f} s left"
-        )
-
-    return on_step
-
-
-@contextmanager
-def sweep_progress() -> Iterator[Callable[[SweepProgress], None]]:
-    """Yield an `on_progress` that shows a sweep: a bar on a terminal, elsewhere a line per run and a state each minute."""
-    if sys.stderr.isatty():
-        yield from _sweep_bar()
-    else:
-        yield _sweep_lines()
-
-
-def _sweep_bar() -> Iterator[Callable[[SweepProgress], None]]:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, refresh_per_second=5) as progress:
-        task = progress.add_task("starting", total=None)
-
-        def on_progress(now: SweepProgress) -> None:
-            if now.ended is not None:
-                progress.console.print(escape(ended_line(*now.ended)), highlight=False)
-            progress.update(
-                task, completed=_ended(now), total=now.total, description=escape(_state(now))
-            )
-
-        yield on_progress
-
-
-def _sweep_lines() -> Callable[[SweepProgress], None]:
-    shown: float | None = None
-
-    def on_progress(now: SweepProgress) -> None:
-        nonlocal shown
-        if now.ended is not None:
-            say(f"[{_ended(now)}/{now.total}] {ended_line(*now.ended)}")
-        if shown is None or time.monotonic() - shown >= _STATE_EVERY_SECONDS:
-            shown = time.monotonic()
-            say(f"[{_ended(now)}/{now.total}] {_state(now)}")
-
-    return on_progress
-
-
-def _ended(now: SweepProgress) -> int:
-    return now.known + now.done + now.diverged + now.failed
-
-
-def _state(now: SweepProgress) -> str:
-    """Return what goes on in a sweep, in one line."""
-    parts = [f"{_ended(now):,} of {now.total:,} runs done"]
-    if now.failed:
-        parts.append(f"{now.failed:,} of them failed")
-    if now.waiting:
-        parts.append(f"waiting for {now.waiting:,} of another sweep")
-    parts.append(f"{len(now.running)} running at {now.images_per_second:,.0f} images/s")
-    if now.remaining_seconds is not None:
-        parts.append(f"{duration(now.remaining_seconds)} left")
-    return ", ".join(parts)
-
-
-def ended_line(label: str, record: RunRecord) -> str:
-    """Return one line for a run that has ended."""
-    if record.status != "done":
-        return f"{label}: {record.status}{': ' + record.message if record.message else ''}"
-    accuracy = record.accuracy.selected if record.selected_by else record.accuracy.last
-    shown = f"test accuracy {accuracy:.1%}" if accuracy is not None else "done"
-    return f"{label}: {shown}, {duration(record.seconds)}"
 
 
 def duration(seconds: float) -> str:
@@ -194,49 +51,3 @@ def columns(rows: list[list[str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
-
-
-def _accuracy(trained: Trained) -> str | None:
-    if not trained.curve or trained.curve[-1].test_accuracy is None:
-        return None
-    return f"test accuracy {trained.curve[-1].test_accuracy:.1%}"
-
-
-def _top5(accuracy: float | None) -> str:
-    return "" if accuracy is None else f" (top 5: {accuracy:.2%})"
-
-
-def summary(record: RunRecord) -> str:
-    """Return what came of a run in a few lines for people."""
-    spec = record.spec
-    noise = spec["noise"]["pattern"]
-    amount = f"alpha {spec['alpha']:g}" if "alpha" in spec else f"rate {spec['rate']:g}"
-    lines = [
-        f"{spec['data']} · {spec['model']} · {noise} noise, {amount} · copies {spec['copies']} · seed {spec['seed']}",
-    ]
-    if record.num_clean is not None:
-        lines.append(
-            f"  {record.num_clean:,} clean and {record.num_noisy:,} noisy labels: {record.noise_rate:.1%} noise, "
-            f"{record.wrong_rate:.1%} wrong; {record.num_heldout:,} images held out"
-        )
-    if record.status != "done":
-        lines.append(
-            f"  {record.status} after {record.steps or 'no'} steps{': ' + record.message if record.message else ''}"
-        )
-    if record.accuracy.selected is not None:
-        lines.append(
-            f"  test accuracy {record.accuracy.selected:.2%}{_top5(record.accuracy.top5_selected)} "
-            f"at step {record.selected_step}, "
-            f"selected by {str(record.selected_by).replace('_', ' ')} (n = {record.num_test:,})"
-        )
-    if record.accuracy.last is not None:
-        lines.append(
-            f"  test accuracy {record.accuracy.last:.2%}{_top5(record.accuracy.top5_last)} "
-            f"of the last model (step {record.steps})"
-        )
-    if record.images_per_second is not None:
-        lines.append(
-            f"  {record.images_per_second:,.0f} images/s, {record.examples_per_second:,.0f} examples/s, "
-            f"{record.seconds:.0f} s in all, peak memory {(record.peak_memory_bytes or 0) / 2**20:,.0f} MiB"
-        )
-    return "\n".join(lines)

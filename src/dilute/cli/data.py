@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dilute.cli import console, options
+from dilute.cli import console, options, progress
+from dilute.cli.pages import add_command
+
+if TYPE_CHECKING:
+    from dilute.data import Reading
 
 app = typer.Typer(
-    help="List, look at and fetch data sets.", no_args_is_help=True, rich_markup_mode="markdown"
+    help="List, look at, fetch and check data sets.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
 )
 
 
-@app.command("list")
-def list_(json: options.Json = False) -> None:
+@options.json
+def list_(json: bool) -> None:
     """List the data sets that have a name, and the forms that your own may have.
 
     Example: `dilute data list`
@@ -31,16 +37,16 @@ def list_(json: options.Json = False) -> None:
         print(f"{name:{width}}  {description}")
 
 
-@app.command()
+@options.data
+@options.reading
+@options.json
 def info(
-    name: options.DataName,
+    data: str,
+    reading: Reading,
+    json: bool,
     picture: Annotated[
         Path | None, typer.Option(help="Write a sheet of images of each class to this PNG.")
     ] = None,
-    data_dir: options.DataDir = None,
-    resize: options.Resize = None,
-    stream: options.Stream = None,
-    json: options.Json = False,
 ) -> None:
     """Tell sizes, classes, class balance and origin of a data set.
 
@@ -48,7 +54,7 @@ def info(
     """
     from dilute.data import contact_sheet, describe, load
 
-    splits = load(name, options.reading_of(data_dir, resize, stream))
+    splits = load(data, reading)
     description = describe(splits)
     if picture is not None:
         contact_sheet(splits.train, picture)
@@ -60,27 +66,58 @@ def info(
             print(f"picture: {picture}")
 
 
-@app.command()
-def fetch(
-    name: options.DataName, data_dir: options.DataDir = None, json: options.Json = False
-) -> None:
+@options.data
+@options.reading.but("resize", "stream", "on_corrupt")
+@options.json
+def fetch(data: str, reading: Reading, json: bool) -> None:
     """Get a public data set from its home, checked and whole, unless it is here already.
 
     Example: `dilute data fetch mnist`
     """
     from dilute.data import fetch as fetch_data
 
-    origin = fetch_data(name, options.reading_of(data_dir))
+    origin = fetch_data(data, reading)
     if json:
-        console.print_json({"name": name, "origin": origin})
+        console.print_json({"name": data, "origin": origin})
     else:
-        print(f"{name}: {origin}")
+        print(f"{data}: {origin}")
+
+
+@options.data
+@options.reading.but("stream", "on_corrupt")
+@options.json
+def check(data: str, reading: Reading, json: bool) -> None:
+    """Decode every image of a data set once, and print the names of those that do not decode.
+
+    These are the images that `--on-corrupt skip` skips in a run. Exits with 1 if there are some.
+
+    Example: `dilute data check folder:my-images`
+    """
+    from dilute.data import check_images
+
+    found = check_images(data, reading, progress.counting("images"))
+    if json:
+        console.print_json({"name": data, "corrupt": found})
+    else:
+        print("\n".join(found) if found else f"{data}: every image decodes")
+    if found:
+        console.say(
+            f"{data}: {len(found):,} of its images cannot be decoded; replace or remove them"
+        )
+        raise typer.Exit(1)
+
+
+add_command(app, "list", list_)
+add_command(app, "info", info)
+add_command(app, "fetch", fetch)
+add_command(app, "check", check)
 
 
 def _as_text(description: dict[str, Any]) -> str:
     shape = "×".join(str(side) for side in description["input_shape"])
     lines = [
-        f"{description['name']}: {description['num_classes']} classes, inputs {shape} {description['dtype']}",
+        f"{description['name']}: {description['num_classes']} classes, "
+        f"inputs {shape} {description['dtype']}",
         f"found: {description['origin']}",
     ]
     for part in ("train", "test"):

@@ -8,20 +8,37 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dilute.cli import console, options
+from dilute.cli import console, options, show_estimate
 
 if TYPE_CHECKING:
+    from dilute.data import Reading
     from dilute.estimation import NoiseEstimate
 
-_MOST_CLASSES_SHOWN = 12
+
+def _no_data(given: options.Given) -> str | None:
+    return "--annotations without DATA" if given["data"] is None else None
 
 
+@options.seed
+@options.reading
+@options.device
+@options.threads
+@options.json
+@options.refuses("annotations", "trusted", "model", "no_rows", "device", "threads")
+@options.refuses("no_rows", "model", "device", "threads")
+@options.refuses(_no_data, options.reading)
 def estimate(
+    seed: int,
+    reading: Reading,
+    device: str | None,
+    threads: int | None,
+    json: bool,
     data: Annotated[
         str | None,
         typer.Argument(
             metavar="[DATA]",
-            help="The data whose labels are in doubt, as for other commands; not needed with --annotations.",
+            help="The data whose labels are in doubt, as for other commands; not needed with "
+            "--annotations.",
         ),
     ] = None,
     trusted: Annotated[
@@ -39,9 +56,6 @@ def estimate(
             help="Model that predicts labels, for the rows in doubt; with DATA alone, for all."
         ),
     ] = None,
-    out: Annotated[
-        Path, typer.Option(help="Folder for matrix, rows in doubt, picture and numbers.")
-    ] = Path("estimate"),
     no_rows: Annotated[
         bool,
         typer.Option(
@@ -49,17 +63,19 @@ def estimate(
             help="With --trusted: do not look for the rows in doubt, which trains models.",
         ),
     ] = False,
-    seed: options.Seed = 0,
-    device: options.Device = None,
-    threads: options.CpuThreads = None,
-    data_dir: options.DataDir = None,
-    resize: options.Resize = None,
-    json: options.Json = False,
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for matrix, rows in doubt, picture and numbers.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = Path("estimate"),
 ) -> None:
-    """Estimate the noise of labels: matrix, rate, equivalent alpha, what they are worth, and which rows are wrong.
+    """Estimate the noise of labels: matrix, rate, equivalent alpha, and which rows are wrong.
 
-    From true labels of a few items (--trusted), several labels per item (--annotations), or nothing but the
-    labels (cross-validated predictions; the least trustworthy). Data in one piece are taken whole.
+    From true labels of a few items (--trusted), several labels per item (--annotations), or nothing
+    but the labels (cross-validated predictions; the least trustworthy). Data in one piece are taken
+    whole. Says, too, how many clean examples the labels are worth.
 
     Example: `dilute estimate folder:my-images --trusted trusted.csv --model conv4`
     """
@@ -69,7 +85,6 @@ def estimate(
         raise SpecError(
             "nothing to estimate from; give DATA, or --annotations with a table of labels"
         )
-    options.refuse_beside("--annotations", annotations, {"trusted": trusted, "model": model})
     if annotations is None and model is None and not (trusted is not None and no_rows):
         model = "mlp1"
     import torch
@@ -92,9 +107,7 @@ def estimate(
     if threads is not None:
         torch.set_num_threads(threads)
     make_folder(out)
-    labelled = (
-        load(data, options.reading_of(data_dir, resize)).whole() if data is not None else None
-    )
+    labelled = load(data, reading).whole() if data is not None else None
     names = row_names(data) if data is not None else None
     rows = truth = None
     if annotations is not None:
@@ -128,13 +141,13 @@ def estimate(
     if json:
         console.print_json({**document(found), "files": files, "commands": commands})
     else:
-        print(_text(found, files, commands))
+        print(show_estimate.text(found, files, commands))
 
 
 def _commands(
     found: NoiseEstimate, data: str | None, model: str | None, files: dict[str, str]
 ) -> dict[str, str]:
-    """Return what may be asked next: a plan on clean data with this noise, and how to train on these."""
+    """Return what may be asked next: a plan with this noise, and how to train on these data."""
     alpha, _ = found.noise()
     model = model or "conv4"
     clean = f"npz:{files['trusted']}" if "trusted" in files else "CLEAN_DATA"
@@ -144,39 +157,3 @@ def _commands(
     if data is not None:
         commands["advise"] = shlex.join(["dilute", "advise", data, "--model", model])
     return commands
-
-
-def _text(found: NoiseEstimate, files: dict[str, str], commands: dict[str, str]) -> str:
-    from dilute.estimation import alpha_text
-    from dilute.planning import amount
-
-    wrong = found.wrong_rate
-    rows = [
-        ["wrong labels", f"{wrong.value:.1%} ({wrong.low:.1%} to {wrong.high:.1%})"],
-        ["alpha", f"{alpha_text(found.alpha)}: uniform noise with as many wrong labels"],
-        [
-            "worth",
-            f"{amount(found.worth)} clean examples, of {found.num_items:,} items with {found.num_labels:,} labels",
-        ],
-    ]
-    if found.rows is not None:
-        rows.append(
-            ["probably wrong", f"{int((found.rows.wrong > 0.5).sum()):,} rows, in {files['rows']}"]
-        )
-    lines = [f"{name:16}{value}" for name, value in rows]
-    lines += [f"{'note':16}{warning}" for warning in found.warnings]
-    lines.append(f"{'from':16}{found.source} ({found.num_evidence:,}); 90 % intervals")
-    if len(found.class_names) <= _MOST_CLASSES_SHOWN:
-        lines += ["", "given label, % of each true class:", _matrix(found)]
-    lines += ["", *files.values(), "", *commands.values()]
-    return "\n".join(lines)
-
-
-def _matrix(found: NoiseEstimate) -> str:
-    names = [name[:10] for name in found.class_names]
-    rows = [["", *names]]
-    rows += [
-        [name, *(f"{100 * value:.1f}" for value in row)]
-        for name, row in zip(names, found.laws, strict=True)
-    ]
-    return console.columns(rows)

@@ -3,48 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dilute.cli import console, options
 
+if TYPE_CHECKING:
+    from dilute.data import Reading
 
+
+@options.data
+@options.noise
+@options.seed
+@options.reading
+@options.json
 def labels(
-    data: options.DataName,
+    data: str,
     out: Annotated[Path, typer.Option(help="The Parquet file to write.")],
-    alpha: options.Alpha = None,
-    rate: options.Rate = None,
-    noise: options.Noise = "uniform",
-    delta: options.Delta = None,
-    order: options.Order = None,
-    order_seed: options.OrderSeed = None,
-    class_order: options.ClassOrder = None,
-    class_map: options.ClassMap = None,
-    confusion: options.ConfusionFile = None,
-    noisy_images: options.NoisyImages = "same",
-    seed: options.Seed = 0,
-    data_dir: options.DataDir = None,
-    resize: options.Resize = None,
-    json: options.Json = False,
+    noise: dict[str, Any],
+    seed: int,
+    reading: Reading,
+    json: bool,
 ) -> None:
-    """Write the wrong labels of a diluted set to a Parquet file, so that others train on the very same ones.
+    """Write the labels of a diluted set to a Parquet file, for others to train on the same ones.
 
-    Example: `dilute labels mnist --alpha 20 --noise structured --order random --delta 0.5 --out labels.parquet`
+    Example: `dilute labels mnist --alpha 20 --noise structured --order random --delta 0.5
+    --out labels.parquet`
     """
-    chosen = options.pattern(noise, delta, order, order_seed, class_order, class_map, confusion)
     from dilute.dilution import write_labels
-    from dilute.errors import NoiseError
+    from dilute.models import MODELS
+    from dilute.runs import Material, RunSpec
 
-    if rate is not None and (alpha is not None or noisy_images != "same"):
-        raise NoiseError(
-            "--rate replaces labels on the same images; leave out --alpha and --noisy-images"
-        )
-    reading = options.reading_of(data_dir, resize)
-    # Labels depend on no model.
-    material = options.material_of(
-        data, "perceptron", alpha, rate, chosen, noisy_images, seed, reading
-    )
+    any_model = next(iter(MODELS))  # none is built
+    spec = RunSpec(data=data, model=any_model, seed=seed, **noise)
+    material = Material.of(spec, reading)
     noisy = material.noisy
     content_hash = write_labels(noisy, out)
     console.say_lost_classes(noisy)

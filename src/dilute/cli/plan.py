@@ -7,43 +7,74 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dilute.cli import console, options
+from dilute.cli import console, options, progress, show_plan, values
 
 if TYPE_CHECKING:
-    from dilute.laws import Evidence, Predicted, Setting
-    from dilute.planning import Collection, Purchase
+    from dilute.data import Reading
+    from dilute.laws import Evidence, Setting
+    from dilute.noise import NoisePattern
     from dilute.runs import RunRecord
+    from dilute.sweeps import Cluster
 
 _MOST_SETTINGS = 12
+_PILOT = "Pilot (with DATA)"
+_PRICES = "Prices"
 
 
+def _is_store(source: str) -> bool:
+    return "://" in source or Path(source).is_dir()
+
+
+def _folder(given: options.Given) -> str | None:
+    source = given["source"]
+    return f"a folder of records {source}" if _is_store(source) else None
+
+
+def _data(given: options.Given) -> str | None:
+    source = given["source"]
+    return None if _is_store(source) else f"data {source}, which a pilot runs on"
+
+
+@options.pattern
+@options.workers
+@options.engine
+@options.seed
+@options.reading
+@options.picture
+@options.json
+@options.refuses(
+    _folder,
+    *("model", "pilot_minutes", "store", "replacement"),
+    *(options.pattern, options.workers, options.engine, options.reading),
+)
+@options.refuses(_data, "setting")
 def plan(
     source: Annotated[
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A folder of records to fit; or clean DATA, as for other commands, to run a pilot on.",
+            help="A folder of records to fit; or clean DATA, as for other commands, for a pilot.",
         ),
     ],
     target: Annotated[
         float, typer.Option(help="Test accuracy to reach, above a guess and below 1.")
     ],
+    pattern: NoisePattern,
+    workers: int | None,
+    cluster: Cluster | None,
+    seed: int,
+    reading: Reading,
+    picture: Path | None,
+    json: bool,
     alpha: Annotated[
         str,
         typer.Option(
-            help="Wrong labels drawn for each right one; several by commas, the first being that of the noisy source "
-            "and of --have."
+            help="Wrong labels drawn for each right one; several by commas, the first being that "
+            "of the noisy source and of --have."
         ),
     ] = "0",
     have: Annotated[
         int | None, typer.Option(help="Labels at hand, right and wrong, at the first alpha.")
-    ] = None,
-    clean_price: Annotated[float | None, typer.Option(help="Of a label that is right.")] = None,
-    noisy_price: Annotated[
-        float | None, typer.Option(help="Of a label at the first alpha.")
-    ] = None,
-    relabel_price: Annotated[
-        float | None, typer.Option(help="Of making a label at hand right; needs --have.")
     ] = None,
     setting: Annotated[
         str | None,
@@ -51,75 +82,58 @@ def plan(
             help="Words that choose among settings in a folder of records, as 'mnist conv4'."
         ),
     ] = None,
+    clean_price: Annotated[
+        float | None, typer.Option(help="Of a label that is right.", rich_help_panel=_PRICES)
+    ] = None,
+    noisy_price: Annotated[
+        float | None, typer.Option(help="Of a label at the first alpha.", rich_help_panel=_PRICES)
+    ] = None,
+    relabel_price: Annotated[
+        float | None,
+        typer.Option(
+            help="Of making a label at hand right; needs --have.", rich_help_panel=_PRICES
+        ),
+    ] = None,
     model: Annotated[
-        str | None, typer.Option(help="With DATA: the model to plan for; as for `dilute run`.")
+        str | None,
+        typer.Option(help="The model to plan for; as for dilute run.", rich_help_panel=_PILOT),
     ] = None,
     pilot_minutes: Annotated[
-        float, typer.Option(help="With DATA: how long the pilot may take.")
+        float, typer.Option(help="How long the pilot may take.", rich_help_panel=_PILOT)
     ] = 10.0,
     store: Annotated[
-        str, typer.Option(help="With DATA: folder for the pilot's records, answered from.")
+        str,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder for the pilot's records, answered from.",
+            rich_help_panel=_PILOT,
+        ),
     ] = "pilot",
     replacement: Annotated[
         bool,
         typer.Option(
             "--replacement",
-            help="With DATA: every label has an image of its own; else the labels of an image come together.",
+            help="Every label has an image of its own; else the labels of an image come together.",
+            rich_help_panel=_PILOT,
         ),
     ] = False,
-    noise: options.Noise = "uniform",
-    delta: options.Delta = None,
-    order: options.Order = None,
-    order_seed: options.OrderSeed = None,
-    class_order: options.ClassOrder = None,
-    class_map: options.ClassMap = None,
-    confusion: options.ConfusionFile = None,
-    picture: Annotated[
-        Path | None, typer.Option(help="Draw law and trade-off into this .png or .svg file.")
-    ] = None,
-    workers: options.Workers = None,
-    engine: options.Engine = "local",
-    address: options.Address = None,
-    gpus_per_run: options.GpusPerRun = None,
-    seed: options.Seed = 0,
-    data_dir: options.DataDir = None,
-    resize: options.Resize = None,
-    json: options.Json = False,
 ) -> None:
-    """Say how many labels a target takes at each amount of noise, and which to buy, from runs and a law fitted to them.
+    """Say how many labels a target takes at each amount of noise, and which to buy.
 
-    The runs come from a folder of records, or from a pilot on clean data of yours, into which noise is planted.
-    Every answer has a 90 % interval, and says so where it leaves the runs behind it; docs/laws.md tells how often they held.
+    The answer comes from runs and a law fitted to them: runs in a folder of records, or of a pilot
+    on clean data of yours, into which noise is planted. Every number has a 90 % interval, and says
+    so where it leaves the runs behind it; docs/laws.md says how often these held.
 
     Example: `dilute plan mnist5k --model mlp1 --target 0.9 --alpha 5,20 --pilot-minutes 2`
     """
-    from dilute.errors import LawError, SpecError, StoreError
-
-    alphas = options.numbers("alpha", alpha)
+    alphas = values.numbers("alpha", alpha)
     prices = _prices(clean_price, noisy_price, relabel_price, have)
-    options.check_picture(picture)
-    pattern = options.pattern(noise, delta, order, order_seed, class_order, class_map, confusion)
+    from dilute.errors import LawError, SpecError
     from dilute.laws import evidence_of, fit_law
     from dilute.planning import draw_plan, plan_collection, run_pilot
-    from dilute.runs import Store
 
-    cluster = options.cluster(engine, address, gpus_per_run)
-    is_store = "://" in source or Path(source).is_dir()
-    if is_store:
-        given: dict[str, object] = {
-            "model": model,
-            "confusion": confusion,
-            "delta": delta,
-            "order": order,
-        }
-        options.refuse_beside("a folder of records", source, given)
-        records = list(Store(source).records())
-        if not records:
-            raise StoreError(
-                f"{source} holds no records; give a folder that dilute run or sweep wrote"
-            )
-        chosen = _chosen(evidence_of(records), source, setting)
-        most_clean = None
+    if _is_store(source):
+        chosen, most_clean = _stored(source, setting), None
     else:
         if model is None:
             raise SpecError(
@@ -129,9 +143,8 @@ def plan(
             raise LawError(f"--pilot-minutes {pilot_minutes:g} cannot be; give a number above 0")
         from dilute.data import load
 
-        reading = options.reading_of(data_dir, resize)
         splits = load(source, reading)
-        with console.sweep_progress() as on_progress:
+        with progress.sweep_progress() as on_progress:
             records = run_pilot(
                 source,
                 model,
@@ -155,9 +168,21 @@ def plan(
     if picture is not None:
         draw_plan(found, picture)
     if json:
-        console.print_json(_document(found))
+        console.print_json(show_plan.document(found))
     else:
-        print(_text(found))
+        print(show_plan.text(found))
+
+
+def _stored(source: str, setting: str | None) -> Evidence:
+    """Return the evidence of a folder of records, of the setting that words name."""
+    from dilute.errors import StoreError
+    from dilute.laws import evidence_of
+    from dilute.runs import Store
+
+    records = list(Store(source).records())
+    if not records:
+        raise StoreError(f"{source} holds no records; give a folder that dilute run or sweep wrote")
+    return _chosen(evidence_of(records), source, setting)
 
 
 def _prices(
@@ -183,7 +208,8 @@ def _chosen(found: dict[Setting, Evidence], source: str, words: str | None) -> E
 
     if not found:
         raise LawError(
-            f"{source} has no finished runs with noise and test accuracy; a law takes some at two alpha or more"
+            f"{source} has no finished runs with noise and test accuracy; a law takes some at two "
+            "alpha or more"
         )
     wanted = (words or "").lower().replace(",", " ").split()
     fitting = {
@@ -200,7 +226,8 @@ def _chosen(found: dict[Setting, Evidence], source: str, words: str | None) -> E
     if not fitting:
         raise LawError(f"no setting in {source} has the words '{words}'; there are: {listed}")
     raise LawError(
-        f"{len(fitting)} settings in {source} could be meant; choose by words with --setting: {listed}"
+        f"{len(fitting)} settings in {source} could be meant; choose by words with --setting: "
+        f"{listed}"
     )
 
 
@@ -211,120 +238,7 @@ def _of_pilot(found: dict[Setting, Evidence], records: list[RunRecord]) -> Evide
     if not found:
         reasons = {record.message or record.status for record in records}
         raise LawError(
-            f"none of the pilot's {len(records)} runs with noise came to an end: {'; '.join(sorted(reasons))}"
+            f"none of the pilot's {len(records)} runs with noise came to an end: "
+            f"{'; '.join(sorted(reasons))}"
         )
     return next(iter(found.values()))
-
-
-def _number(found: Predicted | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {"value": found.value, "low": found.low, "high": found.high, "beyond": found.beyond}
-
-
-def _document(found: Collection) -> dict[str, Any]:
-    law = found.law
-    return {
-        "sentence": found.sentence,
-        "target": found.target,
-        "setting": law.evidence.setting._asdict(),
-        "law": {
-            "curve": law.best.curve.formula,
-            "dilution": law.best.dilution.formula,
-            "parameters": {name: _number(value) for name, value in law.parameters.items()},
-            "spread": law.spread,
-            "growth": law.growth,
-            "scores": {f"{a} / {b}": score for (a, b), score in law.scores.items()},
-            "status": law.status,
-            "num_runs": len(law.evidence.alpha),
-        },
-        "have": found.in_hand,
-        "now": _number(found.now),
-        "needs": [
-            {
-                "alpha": need.alpha,
-                "noise_rate": need.noise_rate,
-                "num_clean": _number(need.num_clean),
-                "num_labels": _number(need.num_labels),
-            }
-            for need in found.needs
-        ],
-        "ceiling": _number(found.ceiling),
-        "relabelling": [
-            {"share": one.share, "accuracy": _number(one.accuracy)} for one in found.checked
-        ],
-        "purchases": [
-            {
-                "name": one.name,
-                "clean": _number(one.clean),
-                "noisy": _number(one.noisy),
-                "relabelled": one.checked,
-                "cost": _number(one.cost),
-            }
-            for one in _ways(found)
-        ],
-        "next_run": None if found.next_run is None else vars(found.next_run),
-    }
-
-
-def _ways(found: Collection) -> list[Purchase]:
-    from dilute.planning import cheapest_ways
-
-    return cheapest_ways(list(found.purchases))
-
-
-def _text(found: Collection) -> str:
-    from dilute.planning import amount, rounded
-
-    law = found.law
-    evidence = law.evidence
-    lines = [found.sentence, "", f"{evidence.setting}: {law.status}"]
-    lines += [
-        f"error = {law.best.curve.formula}, n_eff = {law.best.dilution.formula}",
-        ", ".join(
-            f"{name} {value.value:.3g} ({value.low:.3g} to {value.high:.3g})"
-            for name, value in law.parameters.items()
-        ),
-        "",
-    ]
-    rows = [["alpha", "noise", "clean examples", "labels in all", "outside the runs"]]
-    rows += [
-        [
-            f"{need.alpha:g}",
-            f"{need.noise_rate:.1%}",
-            amount(need.num_clean),
-            amount(need.num_labels),
-            need.num_clean.beyond,
-        ]
-        for need in found.needs
-    ]
-    lines += [f"for {found.target:.1%}:", console.columns(rows)]
-    if found.checked:
-        lines += ["", f"of {found.in_hand:,.0f} labels at hand, made right:"]
-        lines += [f"  {one.share:>4.0%}  accuracy {_share(one.accuracy)}" for one in found.checked]
-    if found.purchases:
-        lines += ["", "to buy:"]
-        rows = [["cost", "what", "clean", "noisy", "checked"]]
-        rows += [
-            [amount(w.cost), w.name, _count(w.clean), _count(w.noisy), rounded(w.checked)]
-            for w in _ways(found)
-        ]
-        lines.append(console.columns(rows))
-    if found.next_run is not None:
-        run = found.next_run
-        lines += [
-            "",
-            f"to know better, run {run.num_clean:,.0f} clean examples at alpha = {run.alpha:g}: it would shrink the interval "
-            f"to about {run.width:.0%}",
-        ]
-    return "\n".join(lines)
-
-
-def _count(found: Predicted) -> str:
-    from dilute.planning import rounded
-
-    return "–" if found.value is None else rounded(found.value)
-
-
-def _share(found: Predicted) -> str:
-    return f"{found.value or 0:.1%} ({found.low or 0:.1%} to {found.high or 0:.1%})"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dilute.cli import console, options
+from dilute.cli import console, options, progress
 
 if TYPE_CHECKING:
     from dilute.data import Reading
@@ -18,6 +18,21 @@ if TYPE_CHECKING:
     from dilute.sweeps import Place, SweepProgress
 
 
+_LIBRARY = ("dilute.studies", "reproduce")
+_SCALE = options.argument(
+    *_LIBRARY, "scale", help="smoke (minutes, no verdicts), laptop (hours) or paper (GPUs, days)."
+)
+_OUT = options.argument(*_LIBRARY, "out", help="Folder for figures, tables and the claims.")
+
+
+@_SCALE
+@_OUT
+@options.sweeping
+@options.reading
+@options.store
+@options.json
+@options.refuses("dry_run", "draw_only", "out", "hang_seconds", options.engine)
+@options.refuses("draw_only", options.sweeping.but("retry_failed"))
 def reproduce(
     names: Annotated[
         list[str],
@@ -29,34 +44,18 @@ def reproduce(
             "compare-mlp1, …, planted-noise, full-scale; your own: my_study.py or module:name.",
         ),
     ],
-    scale: Annotated[
-        str,
-        typer.Option(help="smoke (minutes, no verdicts), laptop (hours) or paper (GPUs, days)."),
-    ] = "laptop",
-    store: options.RunStore = "runs",
-    out: Annotated[Path, typer.Option(help="Folder for figures, tables and the claims.")] = Path(
-        "figures"
-    ),
+    scale: Any,
+    out: Path,
+    sweeping: dict[str, Any],
+    reading: Reading,
+    store: str,
+    json: bool,
     draw_only: Annotated[
         bool, typer.Option("--draw-only", help="Train nothing: an error if the store lacks a run.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count the runs and estimate the time; run nothing.")
     ] = False,
-    retry_failed: options.RetryFailed = False,
-    workers: options.Workers = None,
-    threads: options.Threads = None,
-    device: options.WorkerDevice = None,
-    loader_workers: options.LoaderWorkers = 0,
-    hang_seconds: options.HangSeconds = 900.0,
-    engine: options.Engine = "local",
-    address: options.Address = None,
-    gpus_per_run: options.GpusPerRun = None,
-    data_dir: options.DataDir = None,
-    resize: options.Resize = None,
-    stream: options.Stream = None,
-    on_corrupt: options.OnCorrupt = "fail",
-    json: options.Json = False,
 ) -> None:
     """Train what is missing for the paper's figures and other studies, draw them, judge claims.
 
@@ -72,30 +71,19 @@ def reproduce(
     from dilute.sweeps import share
 
     chosen = chosen_studies(names)
-    reading = options.reading_of(data_dir, resize, stream, on_corrupt)
-    cluster = options.cluster(engine, address, gpus_per_run)
     if dry_run:
-        places = share(workers, threads, device, loader_workers)
+        names_of_places = ("workers", "threads", "device", "loader_workers")
+        places = share(**{name: sweeping[name] for name in names_of_places})
         _show_missing(chosen, scale, Store(store), places, reading, json=json)
         return
     with ExitStack() as shown:
         found = dilute.reproduce(
             chosen,
-            scale=scale,  # type: ignore[arg-type]
+            scale=scale,
             store=store,
             out=out,
             draw_only=draw_only,
-            sweeping=Sweeping(
-                workers=workers,
-                threads=threads,
-                device=device,
-                loader_workers=loader_workers,
-                hang_seconds=hang_seconds,
-                cluster=cluster,
-                on_progress=_when_needed(shown),
-                retry_failed=retry_failed,
-                reading=reading,
-            ),
+            sweeping=Sweeping(on_progress=_when_needed(shown), reading=reading, **sweeping),
         )
     if json:
         console.print_json(
@@ -121,7 +109,7 @@ def _when_needed(shown: ExitStack) -> Callable[[SweepProgress], None]:
     def on_progress(now: SweepProgress) -> None:
         nonlocal show
         if show is None:
-            show = shown.enter_context(console.sweep_progress())
+            show = shown.enter_context(progress.sweep_progress())
         show(now)
 
     return on_progress
@@ -156,12 +144,10 @@ def _show_missing(
     json: bool,
 ) -> None:
     """Print how many runs each study lacks, and how long they would take here."""
-    from dilute.data import data_folder_at
     from dilute.study import missing_runs
     from dilute.sweeps import estimate_seconds, make_plan
 
-    with data_folder_at(reading.data_dir):
-        missing = missing_runs(chosen, scale, store)
+    missing = missing_runs(chosen, scale, store, reading)
     uncounted = [
         study.name
         for study in chosen

@@ -7,17 +7,20 @@ from typing import Annotated
 import typer
 
 from dilute.cli import console, options
+from dilute.cli.pages import add_command
 
 app = typer.Typer(
     help="Pack the records of a store into one file, or delete some.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
-Folder = Annotated[str, typer.Argument(help="The store: a folder, or s3://BUCKET/FOLDER.")]
+Folder = Annotated[
+    str, typer.Argument(metavar="FOLDER", help="The store: a folder, or s3://BUCKET/FOLDER.")
+]
 
 
-@app.command()
-def pack(folder: Folder, json: options.Json = False) -> None:
+@options.json
+def pack(folder: Folder, json: bool) -> None:
     """Put all records of a store into its one file records.jsonl.
 
     The store answers as before. Weights and checkpoints stay as they are.
@@ -37,11 +40,11 @@ def pack(folder: Folder, json: options.Json = False) -> None:
         print(f"{folder}: {num_records:,} records in records.jsonl")
 
 
-@app.command()
+@options.json
 def delete(
     folder: Folder,
     keys: Annotated[list[str], typer.Argument(help="Keys of records.", metavar="KEY…")],
-    json: options.Json = False,
+    json: bool,
 ) -> None:
     """Delete records from a store, packed or not, so that their runs are run again.
 
@@ -62,3 +65,7 @@ def delete(
         console.print_json({"store": folder, "deleted": keys})
     else:
         print(f"{folder}: deleted {len(keys):,} of {len(there):,} records")
+
+
+add_command(app, "pack", pack)
+add_command(app, "delete", delete)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dilute.data.corrupt import check_images
 from dilute.data.encoded import EncodedImages, OnCorrupt
-from dilute.data.home import data_folder, data_folder_at
+from dilute.data.home import data_folder
 from dilute.data.labelled import LabelledSet, Splits, check_alike
 from dilute.data.loading import fetch, load, load_pool, reading_for, row_names
 from dilute.data.reading import AS_THEY_ARE, Reading
@@ -29,7 +29,6 @@ __all__ = [
     "check_images",
     "contact_sheet",
     "data_folder",
-    "data_folder_at",
     "describe",
     "fetch",
     "known",

@@ -16,14 +16,14 @@ class Reading:
 
     Arguments:
         data_dir: folder of named data sets; else `$DILUTE_DATA`, else the user's data folder.
-        resize: side in pixels (1 or more) of the square that every image is brought to: the shorter
-            side is scaled, the centre cut out. For `imagenet` (224 if None), `imagenet-sample`
-            (96), `folder:`, `shards:`, `parquet:` and `hub:`; None for the images' own size.
-        stream: True to decode images when they are needed, False to decode all of them once and
-            keep them; None to stream ImageNet, and what would not fit in the free memory. For
-            `imagenet`, `imagenet-sample`, `folder:` and `shards:` (always streamed).
-        on_corrupt: what happens at a streamed image that does not decode: `"fail"` stops; with
-            `"skip"` the image counts for nothing.
+        resize: side in pixels of the square that every image is brought to: the shorter side is
+            scaled, the centre cut out. For `imagenet` (224 if not given), `imagenet-sample` (96),
+            `folder:`, `shards:`, `parquet:` and `hub:`.
+        stream: decode images when they are needed, or once and keep them. If not given, ImageNet
+            is streamed, and what would not fit in the free memory. For `imagenet`,
+            `imagenet-sample`, `folder:` and `shards:` (always streamed).
+        on_corrupt: what happens at a streamed image that does not decode: `fail` stops; with
+            `skip` the image counts for nothing.
 
     Errors: `DataError` for a value that is not allowed.
     """

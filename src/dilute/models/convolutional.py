@@ -76,3 +76,6 @@ def image_shape(model: str, input_shape: tuple[int, ...], smallest: int) -> tupl
             f"not {height}×{width}"
         )
     return channels, height, width
+
+
+MODELS = {"conv4": conv4, "conv6": conv6}

@@ -27,10 +27,10 @@ class Cluster:
     """Where and with what Ray does the runs of a sweep.
 
     Arguments:
-        address: of a cluster's head (`host:6379`), or `auto` for the one that this machine belongs
-            to; None for $RAY_ADDRESS, else a cluster of this machine alone that ends with the
+        address: the cluster's head (`host:6379`), or `auto` for the one that this machine belongs
+            to; if not given, `$RAY_ADDRESS`, else a cluster of this machine that ends with the
             sweep.
-        gpus_per_run: ≥ 0; a fraction lets runs share a GPU. With 0 runs use CPUs.
+        gpus_per_run: GPUs of a run; a fraction lets runs share one. With 0 runs use CPUs.
 
     Errors: `SpecError` for a number of GPUs that Ray cannot give.
     """
@@ -83,9 +83,7 @@ def connected(cluster: Cluster) -> Iterator[Any]:
 
 
 def _check_answers(address: str) -> None:
-    """Refuse an address at which nothing speaks HTTP/2, as Ray does, within ten seconds.
-
-    Ray itself may try for ever.
+    """Refuse an address at which nothing speaks HTTP/2, as Ray does; Ray itself may try for ever.
 
     Of a cluster that speaks TLS ($RAY_USE_TLS) it is enough that something listens.
     """

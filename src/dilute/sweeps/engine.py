@@ -18,9 +18,7 @@ from dilute.sweeps.places import share
 from dilute.sweeps.planned import Plan, make_plan, stored_runs
 from dilute.sweeps.progress import SweepProgress, SweepResult
 from dilute.sweeps.ray_crew import RayCrew
-from dilute.sweeps.workers import (
-    WorkerSetting,
-)
+from dilute.sweeps.workers import WorkerSetting
 
 
 def run_sweep(
@@ -49,16 +47,15 @@ def run_sweep(
     Arguments:
         specs: the runs, as of `read_sweep`; or a `Plan` of them, which has reading and sources.
         store: the store, or its folder.
-        workers: runs at the same time; as many as there are cores (or GPUs) for, if None.
+        workers: runs at the same time; if not given, as many as there are cores (or GPUs) for.
         threads: CPU threads of each worker; its share of the cores if workers are given, else 1.
-        device: `cpu`, `cuda:1`, …; None for the GPUs in turn if there are some.
+        device: `cpu`, `cuda:1`, …; if not given, the GPUs in turn if there are some.
         reading, sources: as for `make_plan`.
         retry_failed: do runs again that the store has as failed.
         keep_weights: also keep the weights of the last and the selected models.
-        loader_workers: processes of each run that load images ahead, beside its threads; 0 for
-            none.
-        hang_seconds: a worker that is silent for so long is killed; a worker speaks with every
-            step, so this must be longer than reading the data, or an evaluation.
+        loader_workers: processes of each run that load images ahead, beside its threads.
+        hang_seconds: kill a worker that is silent for so long; its run has failed. It must be
+            longer than reading the data, or an evaluation: a worker speaks with every step.
         cluster: where Ray does the runs; None for processes on this machine.
         on_progress: called whenever a run ends, and about once a second.
 
@@ -90,11 +87,7 @@ def run_sweep(
 
 
 def _work_on_cluster(
-    sweep: Sweep,
-    cluster: Cluster,
-    setting: WorkerSetting,
-    workers: int | None,
-    hang_seconds: float,
+    sweep: Sweep, cluster: Cluster, setting: WorkerSetting, workers: int | None, hang_seconds: float
 ) -> None:
     gpus = cluster.gpus_per_run
     token = f".{uuid.uuid4().hex[:12]}.seen"

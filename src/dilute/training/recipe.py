@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from dilute.dilution import Copies, Visits
 from dilute.errors import SpecError
-from dilute.methods import LossMethod, Method, make_method, written
+from dilute.methods import PLAIN, LossMethod, Method, make_method, written
 
 Optimizer = Literal["adadelta", "sgd", "adamw"]
 _DEFAULTS: dict[str, dict[str, float]] = {
@@ -58,42 +58,36 @@ class Recipe(BaseModel):
     it has its default, and changes no key.
     """
 
-    method: str = Field(
-        "cross_entropy", description="how to learn from the labels: a name or module:Class"
-    )
+    method: str = Field(PLAIN, description="how to learn from the labels: a name or module:Class")
     method_options: dict[str, Any] | None = Field(
         None, description="the method's own options; None where all have their defaults"
     )
     copies: Copies = Field("all", description="labels per visit: a number from 1, all or expected")
     batch_size: int = Field(256, ge=1, description="visits (images) per step")
-    optimizer: Optimizer = Field("adamw", description="adadelta, sgd (with momentum) or adamw")
+    optimizer: Optimizer = Field("adamw", description="how weights are updated; sgd has momentum")
     learning_rate: float = Field(
         default=None,  # type: ignore[assignment]
         gt=0,
         validate_default=False,
-        description="peak learning rate; 1.0, 0.05, 0.001 for adadelta, sgd, adamw if not given",
+        description="peak learning rate",
     )
-    momentum: float | None = Field(
-        None, ge=0, lt=1, description="momentum, for sgd alone; 0.9 if not given"
-    )
+    momentum: float | None = Field(None, ge=0, lt=1, description="momentum, for sgd alone")
     weight_decay: float = Field(
         default=None,  # type: ignore[assignment]
         ge=0,
         validate_default=False,
-        description="weight decay; 0.01 for adamw, else 0, if not given",
+        description="weight decay",
     )
     epsilon: float | None = Field(
         None,
         gt=0,
-        description="epsilon of adadelta and adamw; PyTorch's 1e-6 and 1e-8 if not given",
+        description="keeps divisions of adadelta and adamw from zero",
     )
     schedule: Literal["constant", "linear"] = Field(
-        "linear", description="learning rate: constant, or linear (up, then down to zero)"
+        "linear", description="course of the learning rate; linear goes up, then down to zero"
     )
     warmup_steps: int = Field(50, ge=0, description="steps of the way up, for linear")
-    budget_steps: int | None = Field(
-        None, ge=1, description="steps to train; 600 if no budget is given"
-    )
+    budget_steps: int | None = Field(None, ge=1, description="steps to train")
     budget_epochs: float | None = Field(None, gt=0, description="epochs to train, instead of steps")
     budget_examples: int | None = Field(
         None, ge=1, description="image–label pairs to train on, instead of steps"

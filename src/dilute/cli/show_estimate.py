@@ -1,0 +1,50 @@
+"""What was estimated of the noise, for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dilute.cli import console
+
+if TYPE_CHECKING:
+    from dilute.estimation import NoiseEstimate
+
+_MOST_CLASSES_SHOWN = 12
+
+
+def text(found: NoiseEstimate, files: dict[str, str], commands: dict[str, str]) -> str:
+    """Return the estimate, the files written, and the commands that may come next."""
+    from dilute.estimation import alpha_text
+    from dilute.planning import amount
+
+    wrong = found.wrong_rate
+    rows = [
+        ["wrong labels", f"{wrong.value:.1%} ({wrong.low:.1%} to {wrong.high:.1%})"],
+        ["alpha", f"{alpha_text(found.alpha)}: uniform noise with as many wrong labels"],
+        [
+            "worth",
+            f"{amount(found.worth)} clean examples, of {found.num_items:,} items with "
+            f"{found.num_labels:,} labels",
+        ],
+    ]
+    if found.rows is not None:
+        rows.append(
+            ["probably wrong", f"{int((found.rows.wrong > 0.5).sum()):,} rows, in {files['rows']}"]
+        )
+    lines = [f"{name:16}{value}" for name, value in rows]
+    lines += [f"{'note':16}{warning}" for warning in found.warnings]
+    lines.append(f"{'from':16}{found.source} ({found.num_evidence:,}); 90 % intervals")
+    if len(found.class_names) <= _MOST_CLASSES_SHOWN:
+        lines += ["", "given label, % of each true class:", _matrix(found)]
+    lines += ["", *files.values(), "", *commands.values()]
+    return "\n".join(lines)
+
+
+def _matrix(found: NoiseEstimate) -> str:
+    names = [name[:10] for name in found.class_names]
+    rows = [["", *names]]
+    rows += [
+        [name, *(f"{100 * value:.1f}" for value in row)]
+        for name, row in zip(names, found.laws, strict=True)
+    ]
+    return console.columns(rows)
