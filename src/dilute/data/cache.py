@@ -178,9 +178,9 @@ def _checksums(path: Path, blocks: Iterable[int] | None = None) -> list[str]:
 
 def _discard(folder: Path) -> None:
     """Remove `folder` if it is there; renamed first, so that no reader meets half of it."""
-    grave = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:12]}.old"
+    old = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:12]}.old"
     try:
-        folder.rename(grave)
+        folder.rename(old)
     except OSError:
-        grave = folder
-    shutil.rmtree(grave, ignore_errors=True)
+        old = folder
+    shutil.rmtree(old, ignore_errors=True)

@@ -19,7 +19,7 @@ from dilute.errors import DataError, reason_of
 
 _IMAGES = ".bmp .gif .jfif .jpe .jpeg .jpg .pbm .pgm .png .ppm .tif .tiff .webp"
 IMAGE_SUFFIXES = frozenset(_IMAGES.split())
-# What lies beside images in honest folders: notes, lists, and what file managers leave.
+# What lies beside images in usual folders: notes, lists, and what file managers leave.
 _CLUTTER = ".csv .html .json .jsonl .md .tsv .txt .xml .yaml .yml"
 _CLUTTER_SUFFIXES = frozenset(_CLUTTER.split())
 _CLUTTER_NAMES = frozenset({"thumbs.db", "desktop.ini", "license", "readme"})
@@ -36,7 +36,7 @@ class _Listing:
     labels: NDArray[np.int64]
 
 
-def load(path: str, reading: Reading = AS_THEY_ARE, kind: str = "folder") -> Splits:
+def load(path: Path | str, reading: Reading = AS_THEY_ARE, kind: str = "folder") -> Splits:
     """Return the images of a folder of class folders, labelled by them.
 
     The class folders (sorted by name) lie in DIR, or in `DIR/train` and `DIR/test` (or `DIR/val`).
@@ -71,7 +71,7 @@ def load(path: str, reading: Reading = AS_THEY_ARE, kind: str = "folder") -> Spl
     return cache.cached(_key(root, found, reading.resize), str(root), build)
 
 
-def file_names(path: str) -> list[str]:
+def file_names(path: Path | str) -> list[str]:
     """Return the paths of a folder's training images, in the order of the rows of `Splits.whole`.
 
     Errors: `DataError` as for `load`.

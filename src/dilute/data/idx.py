@@ -124,7 +124,7 @@ def load_mnist(folder: Path) -> Splits | None:
     return cache.cached(cache.hash_files(files.values(), "mnist"), str(place), build)
 
 
-def load(path: str) -> Splits:
+def load(path: Path | str) -> Splits:
     """Return the images and labels of an IDX folder.
 
     Without `t10k-` files, a seeded fifth becomes the test set.

@@ -145,7 +145,7 @@ def decode(
                 image.draft(None, (smallest_side, smallest_side))
             pixels: NDArray[np.uint8] = np.asarray(bring(_eight_bits(image)), dtype=np.uint8)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise DataError(f"{name}: the picture is too large to be honest ({error})") from error
+        raise DataError(f"{name}: the picture is too large to be trusted ({error})") from error
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
     except MemoryError:

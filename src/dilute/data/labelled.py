@@ -31,7 +31,7 @@ class LabelledSet:
             `[N, …]`, all finite.
         labels: int64 `[N]`, values 0 to K−1.
         class_names: K names; K ≥ 2.
-        name: of the data set that it is the training part of (with `:test` behind it for the test
+        name: of the data set that it is the training part of (with `:test` after it for the test
             part); given by the `Splits` that it becomes a part of.
 
     Errors: `DataError` for a wrong shape or dtype, labels out of range, fewer than two classes, or

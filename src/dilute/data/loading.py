@@ -31,7 +31,7 @@ def load(name: str, reading: Reading = AS_THEY_ARE) -> Splits:
 
     Arguments:
         name: a key of `SETS`, or the user's own as `idx:DIR`, `folder:DIR`, `shards:DIR`,
-            `parquet:FILE`, `npz:FILE` or `hub:OWNER/NAME`. A name with `@hash` behind it, as an
+            `parquet:FILE`, `npz:FILE` or `hub:OWNER/NAME`. A name with `@hash` after it, as an
             incomplete set has it, is accepted if that is the content found.
         reading: how to read it.
 

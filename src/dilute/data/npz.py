@@ -33,7 +33,7 @@ _ONE_PART = (
 )
 
 
-def load(path: str) -> Splits:
+def load(path: Path | str) -> Splits:
     """Return inputs and labels of an `.npz` file; without a test part, a seeded fifth becomes one.
 
     uint8 `[N, H, W]`, `[N, H, W, C]` or `[N, C, H, W]` are images; anything else becomes float32

@@ -48,7 +48,7 @@ class TableRows:
     follow_paths: bool = False
 
 
-def load(path: str, resize: int | None = None) -> Splits:
+def load(path: Path | str, resize: int | None = None) -> Splits:
     """Return images and labels of a Parquet file, or of a folder of `train*` and `test*` files.
 
     Without a test part, a seeded fifth becomes the test set.

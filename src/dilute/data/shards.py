@@ -46,7 +46,7 @@ class _Index:
     labels: NDArray[np.int64]
 
 
-def load(path: str, reading: Reading) -> Splits:
+def load(path: Path | str, reading: Reading) -> Splits:
     """Return the images of a folder of shards, or of a pattern such as `DIR/train-*.tar`.
 
     In a folder, shards whose name begins with `test`, `val` or `dev` are the test set; without any,
@@ -69,7 +69,7 @@ def load(path: str, reading: Reading) -> Splits:
     root, train_files, test_files = _find(Path(path).expanduser())
     reading.streams(0)  # refuses what cannot be, before all shards are read
     found = [_part(root, files, reading) for files in (train_files, test_files) if files]
-    return parts.assemble("streamed-shards", path, found)
+    return parts.assemble("streamed-shards", str(path), found)
 
 
 def _find(place: Path) -> tuple[Path, list[Path], list[Path]]:
@@ -176,11 +176,9 @@ def _check_end(path: Path, end: int, file_size: int, last: str | None) -> None:
 
     `tarfile` takes anything that is no header for the end.
 
-    Arguments:
-        end: where that member ends.
-        last: its name.
+    That member ends at `end`, and is called `last`.
     """
-    behind = f"behind its member {last}" if last else "at its start"
+    place = f"after its member {last}" if last else "at its start"
     with path.open("rb") as file:
         file.seek(end)
         # Whoever writes an archive ends it with blocks of zeros; without one the rest is missing.
@@ -190,13 +188,13 @@ def _check_end(path: Path, end: int, file_size: int, last: str | None) -> None:
         has_more = any(block)
         if not has_more and not _is_padding(end, file_size):
             raise DataError(
-                f"{path} has {file_size - end:,} bytes of nothing {behind}, more than fill up a "
+                f"{path} has {file_size - end:,} bytes of nothing {place}, more than fill up a "
                 "tar file: a download that did not end? Get the shard again, or pack it again if "
                 "it is whole"
             )
         if has_more or any(file.read()):
             raise DataError(
-                f"{path} is damaged {behind}: what follows is no member, and not the end; get the "
+                f"{path} is damaged {place}: what follows is no member, and not the end; get the "
                 "shard again"
             )
 

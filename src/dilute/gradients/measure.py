@@ -154,7 +154,7 @@ def class_scales(
     device = device or torch.device("cpu")
     probe = Probe(model, cross_entropy, device, seed)
     _check(noisy, probe, sampling)
-    on_progress("the part of the gradient that tells classes apart")
+    on_progress("the part of the gradient that separates classes")
     shares = noisy.label_shares().astype(np.float32)
     number, size = sampling.signal_batches, sampling.signal_batch_size
     of_law = drawn(Visits(noisy, "expected", seed), number, size, "classes")

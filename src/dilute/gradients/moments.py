@@ -1,4 +1,4 @@
-"""Signal and noise from gradients of batches: unbiased estimates with honest intervals."""
+"""Signal and noise from gradients of batches: unbiased estimates, with intervals that hold."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def _mixed_nll(predicted: Tensor, counts: Tensor, world: World) -> float:
     """Return the NLL per label of outputs mixed with the labels' frequencies at the best share.
 
     A network that predicts true labels is sure of what noisy ones often contradict; with the share
-    that fits, its likelihood tells how much it knows of them. Every rank has the images of its
+    that fits, its likelihood shows how much it knows of them. Every rank has the images of its
     share, and all search in step, by sums that are the same on all.
 
     Arguments:

@@ -90,7 +90,15 @@ def train(
     state = state or Trained()
     state.examples_per_visit = steps.visits.examples_per_visit
     points = Points(
-        state, model, steps.visits, recipe, heldout, test, on_curve_point, device, world
+        state,
+        model,
+        steps.visits,
+        recipe,
+        heldout=heldout,
+        test=test,
+        on_curve_point=on_curve_point,
+        device=device,
+        world=world,
     )
     unreadable = Unreadable(noisy, heldout, test)
     saved = None
