@@ -197,7 +197,10 @@ def test_the_law_is_readable_and_sensible():
 
 
 def test_times_that_are_alike_give_a_sensible_cost(digits: Splits, monkeypatch: pytest.MonkeyPatch):
-    """A step of many images seems as fast as one of few: an image and a step both still cost time."""
+    """A step of many images seems as fast as one of few.
+
+    An image still costs something, and so does a step.
+    """
     import torch
 
     from dilute.advice import timing
