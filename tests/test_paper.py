@@ -117,7 +117,7 @@ def test_the_confusing_order_is_read_from_the_confusion_matrix():
     confusion = np.array([[50, 1, 7, 7], [9, 50, 0, 3], [0, 0, 50, 0], [1, 2, 3, 50]])
     assert fig5.class_order(confusion) == ((2, 3, 1), (0, 3, 2), (0, 1, 3), (2, 1, 0))
     with pytest.raises(SpecError, match="needs its reference run"):
-        fig5.specs("laptop", [])
+        fig5.specs_given("laptop", [])
 
 
 class Trainer:

@@ -151,8 +151,8 @@ class _Names(dict[str, Any]):
     def __missing__(self, name: str) -> Any:
         found = _module(self.module).get(name)
         if isinstance(found, ast.ImportFrom) and found.module:
-            if found.module == self.module:
-                return Unread(name)  # a module of the package
+            if _is_module(f"{found.module}.{_real_name(found, name)}"):
+                return Unread(name)
             if found.module.startswith("dilute."):
                 return _Names(found.module)[_real_name(found, name)]
             if found.module in ("typing", "pathlib", "collections.abc"):
@@ -182,6 +182,12 @@ def _described(node: ast.AnnAssign, names: _Names, said: dict[str, str]) -> Desc
                 default = one.args[0] if one.args else one.keywords.get("default", MISSING)
     bounds: dict[str, float] = {end: keywords[end] for end in _BOUNDS if end in keywords}
     return Described(name, kind, default, keywords.get("description") or said.get(name, ""), bounds)
+
+
+def _is_module(name: str) -> bool:
+    """Return whether `dilute.…` names a module, and not something in one."""
+    path = _PACKAGE.joinpath(*name.split(".")[1:])
+    return name.startswith("dilute.") and (path.is_dir() or path.with_suffix(".py").exists())
 
 
 @cache

@@ -50,7 +50,8 @@ class RunSpec(Recipe):
     alpha: float | None = Field(
         None,
         ge=0,
-        description="noisy examples per clean one (dilution); without it and rate there is no noise",
+        description="noisy examples per clean one (dilution); "
+        "without it and rate there is no noise",
     )
     rate: float | None = Field(
         None, ge=0, le=1, description="share of labels replaced, instead of alpha"
@@ -106,6 +107,11 @@ class RunSpec(Recipe):
         except SpecError as error:
             raise ValueError(str(error)) from None
         return self
+
+    @property
+    def names_other_images(self) -> bool:
+        """Whether the images of noisy examples are those of another data set, which is named."""
+        return self.noisy_images != "same" and white_noise_size(self.noisy_images) is None
 
     def canonical(self) -> dict[str, Any]:
         """Return the spec as JSON-able values, equal for equal runs.

@@ -12,8 +12,10 @@ import numpy as np
 from scipy import stats
 
 from dilute.runs import RunRecord, RunSpec
+from dilute.studies.paper import setup
 from dilute.study import claims
 from dilute.study.claims import Claim, Judgement
+from dilute.study.pages import markdown_table
 from dilute.study.study import Scale, Study
 from dilute.study.style import finish_logarithmic, line_style, new_figure
 
@@ -25,7 +27,7 @@ _ALPHAS = (0, 2, 5, 10, 20, 50, 100)
 _SINGLE, _GROUPED = "label_noise_scale", "noise_scale"
 
 
-def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
+def specs(scale: Scale) -> list[RunSpec]:
     """Return the runs: all labels of an image in a visit, the gradient measured on the way."""
     base: dict[str, Any] = {"copies": "all", "batch_size": 128, "log_gradients": True}
     if scale == "smoke":
@@ -69,7 +71,7 @@ def _looks(record: RunRecord) -> Iterator[dict[str, Any]]:
         yield row
 
 
-def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
+def select(table: Any, scale: Scale) -> Any:
     """Return the looks in order of model, step, `alpha` and seed."""
     return table.sort_values(["model", "step", "alpha", "seed"], ignore_index=True)
 
@@ -85,7 +87,7 @@ def draw(data: Any, scale: Scale) -> Figure:
         "marks: geometric means of the seeds, bars: lowest to highest"
     )
     figure, panels = new_figure(
-        f"{'MNIST (5,000)' if scale == 'smoke' else 'MNIST'}: noise scale of the gradient",
+        f"{setup.mnist_title(scale)}: noise scale of the gradient",
         note,
         panels=len(models),
         inches=(2.6, 2.9),
@@ -153,15 +155,12 @@ def exponents(data: Any, name: str) -> dict[tuple[str, int], Exponent]:
     return found
 
 
-def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
+def summary(data: Any, scale: Scale) -> str:
     """Return the exponents in Markdown, by network and point of training."""
     single, grouped = exponents(data, _SINGLE), exponents(data, _GROUPED)
-    lines = [
-        "| network | steps | noise scale, labels: alpha = 0 | largest alpha | exponent, single "
-        "labels | "
-        "exponent, all labels of an image |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+    heads = ["network", "steps", "noise scale, labels: alpha = 0", "largest alpha"]
+    heads += ["exponent, single labels", "exponent, all labels of an image"]
+    table = []
     for (model, step), value in single.items():
         rows = data[(data["model"] == model) & (data["step"] == step)]
         ends = [
@@ -169,21 +168,21 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
             for alpha in (rows["alpha"].min(), rows["alpha"].max())
         ]
         cells = [_MODELS[model], f"{step:,}", *(f"{end:,.0f}" for end in ends), str(value)]
-        lines.append(f"| {' | '.join([*cells, str(grouped.get((model, step), '–'))])} |")
-    return "\n".join(lines)
+        table.append([*cells, str(grouped.get((model, step), "–"))])
+    return markdown_table(heads, table)
 
 
 def cost_markdown(records: Sequence[RunRecord]) -> str:
     """Return in Markdown what looking at gradients cost the runs."""
-    lines = ["| network | share of the time in steps, % | runs |", "| --- | --- | --- |"]
     shares: dict[str, list[float]] = {}
     for record in records:
         share = (record.gradient_seconds or 0.0) / (record.training_seconds or math.nan)
         shares.setdefault(record.spec["model"], []).append(share)
+    rows = []
     for model, values in shares.items():
         median, low, high = (100 * of(values) for of in (statistics.median, min, max))
-        lines.append(f"| {model} | {median:.1f} ({low:.1f} to {high:.1f}) | {len(values)} |")
-    return "\n".join(lines)
+        rows.append([model, f"{median:.1f} ({low:.1f} to {high:.1f})", str(len(values))])
+    return markdown_table(["network", "share of the time in steps, %", "runs"], rows)
 
 
 def judge(data: Any) -> Judgement:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dilute.laws import Evidence, evidence_of, fit_law
-from dilute.runs import RunRecord, RunSpec
+from dilute.runs import RunRecord
 from dilute.studies import dilution_law
 from dilute.study.needs import crossing
+from dilute.study.pages import markdown_table
 from dilute.study.study import Scale, Study
 from dilute.study.style import line_style, new_figure, plain_ticks
 
@@ -100,7 +101,7 @@ def held(value: float, low: float | None, high: float | None) -> bool:
     )
 
 
-def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
+def draw(data: Any, scale: Scale) -> Figure:
     """Draw predicted against measured: needed examples, and error of the largest runs."""
     figure, (left, right) = new_figure(
         "Predicted from small pilots, measured on large runs",
@@ -169,14 +170,11 @@ def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
     return figure
 
 
-def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
+def summary(data: Any, scale: Scale) -> str:
     """Return predictions and what was measured in Markdown, and how many of them held."""
-    lines = [
-        "| setting | alpha | clean examples for the target: predicted | measured | ratio | "
-        "accuracy of the largest runs: predicted | "
-        "measured |",
-        "| --- " * 7 + "|",
-    ]
+    heads = ["setting", "alpha", "clean examples for the target: predicted", "measured", "ratio"]
+    heads += ["accuracy of the largest runs: predicted", "measured"]
+    rows = []
     for _, row in data.iterrows():
         need = "–"
         if not np.isnan(row["need"]):
@@ -199,11 +197,11 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
             f"{row['accuracy_high']:.1%})",
             f"{row['accuracy']:.1%}" + ("" if held_accuracy else " ✗"),
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *_counts(data)])
+        rows.append(cells)
+    return f"{markdown_table(heads, rows)}\n\n{_counts(data)}"
 
 
-def _counts(data: Any) -> list[str]:
+def _counts(data: Any) -> str:
     """Return in sentences how many predictions held."""
     needs = data[data["need"].notna() & data["is_beyond_pilot"]]
     near = ((needs["factor"] < _FACTOR) & (needs["factor"] > 1 / _FACTOR)).sum()
@@ -211,17 +209,11 @@ def _counts(data: Any) -> list[str]:
     right = sum(
         held(r["accuracy"], r["accuracy_low"], r["accuracy_high"]) for _, r in data.iterrows()
     )
-    return [
+    return (
         f"Needs beyond the pilot: {near} of {len(needs)} within a factor of {_FACTOR:g}, {inside} "
-        f"of {len(needs)} inside their "
-        f"90 % interval. Accuracies of the largest runs: {right} of {len(data)} inside theirs (✗: "
-        f"outside).",
-    ]
-
-
-def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:
-    """Return the runs, which are those of the law of dilution."""
-    return dilution_law.specs(scale, references)
+        f"of {len(needs)} inside their 90 % interval. Accuracies of the largest runs: {right} of "
+        f"{len(data)} inside theirs (✗: outside)."
+    )
 
 
 STUDY = Study(
@@ -231,10 +223,9 @@ STUDY = Study(
     notes={
         **dilution_law.STUDY.notes,
         "laptop": "Laws are fitted to runs on at most a tenth of the images with alpha up to 20, "
-        "and asked for larger runs and "
-        "alpha = 50.",
+        "and asked for larger runs and alpha = 50.",
     },
-    specs=specs,
+    specs=dilution_law.specs,
     table=plan_table,
     draw=draw,
     summary=summary,

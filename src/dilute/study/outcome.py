@@ -9,6 +9,7 @@ from typing import Any
 
 from dilute.runs import RunRecord
 from dilute.study.claims import Claim, Judgement
+from dilute.study.pages import markdown_table
 from dilute.study.study import Scale, Study
 
 
@@ -109,16 +110,16 @@ class Reproduction:
 
 def claims_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the table of claims in Markdown, from rows as of `Judged.row`."""
-    lines = [
-        "| claim | the paper says | reported | ours | runs | scale | verdict |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| `{row['id']}` ({row['source']}) | {row['claim']} | {row['reported']} | "
-        f"{row['finding']} | {row['num_runs']} | {row['scale']} | **{row['verdict']}** |"
+    heads = ["claim", "the paper says", "reported", "ours", "runs", "scale", "verdict"]
+    cells = [
+        [
+            f"`{row['id']}` ({row['source']})",
+            *(str(row[name]) for name in ("claim", "reported", "finding", "num_runs", "scale")),
+            f"**{row['verdict']}**",
+        ]
         for row in rows
     ]
-    return "\n".join(lines)
+    return markdown_table(heads, cells)
 
 
 def notes_markdown(studies: Sequence[StudyRuns]) -> str:

@@ -83,9 +83,7 @@ def connected(cluster: Cluster) -> Iterator[Any]:
 
 
 def _check_answers(address: str) -> None:
-    """Refuse an address at which nothing speaks HTTP/2, as Ray does, within ten seconds.
-
-    Ray itself may try for ever.
+    """Refuse an address at which nothing speaks HTTP/2, as Ray does; Ray itself may try for ever.
 
     Of a cluster that speaks TLS ($RAY_USE_TLS) it is enough that something listens.
     """
