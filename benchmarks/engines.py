@@ -11,14 +11,13 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from report import ROOT, machine, write_results
+from report import ROOT, machine, measured_apart, write_results
 
 from dilute.study.pages import write_table
 
@@ -100,15 +99,7 @@ def sweep(engine: str, runs: int, workers: int) -> dict[str, float]:
 def measure(engine: str, runs: int, workers: int) -> dict[str, float]:
     arguments = ["--measure", engine, "--runs", str(runs), "--workers", str(workers)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path[1:]])}
-    done = subprocess.run(
-        [sys.executable, __file__, *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        env=environment,
-    )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return measured_apart(__file__, *arguments, environment=environment)
 
 
 def table(results: dict[str, Any]) -> str:

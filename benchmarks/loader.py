@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,9 +22,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from report import ROOT, machine, write_results
+from report import ROOT, machine, measured_apart, write_results
 
-from dilute.study.pages import write_table
+from dilute.study.pages import markdown_table, write_table
 
 NUM_CLASSES = 100
 BATCH_SIZE = 256
@@ -124,10 +123,7 @@ MEASUREMENTS = {"ours": ours, "theirs": theirs, "memory": memory}
 
 def measure(name: str, *arguments: Any) -> dict[str, float]:
     print(f"measuring {name} {' '.join(map(str, arguments))}", file=sys.stderr, flush=True)
-    command = [sys.executable, __file__, "--measure", json.dumps([name, *arguments])]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    return measured_apart(__file__, "--measure", json.dumps([name, *arguments]))
 
 
 def speeds(folder: Path, side: int, count: int, rounds: int) -> list[dict[str, Any]]:
@@ -160,43 +156,35 @@ def cores_needed(row: dict[str, Any]) -> float:
 
 
 def table(results: dict[str, Any]) -> str:
-    lines = [
-        "| images | workers | images/s | ImageFolder, images/s | ratio |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    speed_rows, memory_rows = [], []
     for kind, found in results["speed"].items():
         for row in found["rows"]:
             ratios = [a / b for a, b in zip(row["ours"], row["imagefolder"], strict=True)]
             workers = f"{row['workers']}" + (", two threads" if row["threads"] > 1 else "")
             values = (spread(row["ours"], "{:,.0f}"), spread(row["imagefolder"], "{:,.0f}"))
             name = f"{kind}, {found['files']} to {found['side']}"
-            lines.append(
-                f"| {name} | {workers} | {' | '.join(values)} | {spread(ratios, '{:.2f}')} |"
-            )
-    lines += [
-        "",
-        "Training a small network on single labels, PyTorch included in the peak:",
-        "",
-        "| training on | alpha | labels, MiB | peak memory, MiB |",
-        "| --- | --- | --- | --- |",
-    ]
+            speed_rows.append([name, workers, *values, spread(ratios, "{:.2f}")])
     for row in results["memory"]:
         sizes = [f"{row[name] / 2**20:,.1f}" for name in ("label_bytes", "peak_bytes")]
-        lines.append(f"| {row['data']} | {row['alpha']} | {sizes[0]} | {sizes[1]} |")
+        memory_rows.append([row["data"], str(row["alpha"]), *sizes])
     needed = [
         f"{cores_needed(found['rows'][WORKERS.index(1)]):.1f} for {kind}"
         for kind, found in results["speed"].items()
     ]
-    lines += [
-        "",
-        f"Cores that a GPU at {GPU_IMAGES_PER_SECOND:,} images/s would need, from one worker's "
-        f"rate: {', '.join(needed)}.",
-        "",
-        f"Random resized crops and flips in batches of {BATCH_SIZE}; median (lowest to highest of "
-        f"{results['rounds']} "
-        f"rounds). {results['machine']}.",
-    ]
-    return "\n".join(lines)
+    heads = ["images", "workers", "images/s", "ImageFolder, images/s", "ratio"]
+    return "\n\n".join(
+        [
+            markdown_table(heads, speed_rows),
+            "Training a small network on single labels, PyTorch included in the peak:",
+            markdown_table(
+                ["training on", "alpha", "labels, MiB", "peak memory, MiB"], memory_rows
+            ),
+            f"Cores that a GPU at {GPU_IMAGES_PER_SECOND:,} images/s would need, from one worker's "
+            f"rate: {', '.join(needed)}.",
+            f"Random resized crops and flips in batches of {BATCH_SIZE}; median (lowest to highest "
+            f"of {results['rounds']} rounds). {results['machine']}.",
+        ]
+    )
 
 
 def run(folder: Path, images: int, rounds: int, count: int) -> dict[str, Any]:

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
 import sys
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
+
+from report import ROOT, Rows, measured_apart, measured_table, spread
 
 from dilute.files import write_file
 from dilute.study.pages import write_table
 
-HERE = Path(__file__).parent
+MEASURE = ROOT / "benchmarks" / "measure.py"
 ROUNDS = 5
 TIME_LIMIT_FACTOR = 15.0
 
 
 def measure(name: str, *arguments: float) -> dict[str, Any]:
-    print(f"measuring {name} {' '.join(map(str, arguments))}", file=sys.stderr, flush=True)
-    command = [sys.executable, str(HERE / "measure.py"), name, *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout)
+    words = [name, *map(str, arguments)]
+    print(f"measuring {' '.join(words)}", file=sys.stderr, flush=True)
+    return measured_apart(str(MEASURE), *words)
 
 
-def spread(values: Iterable[float], form: str = "{:.2f}") -> str:
-    values = sorted(values)
-    median, low, high = (form.format(v) for v in (statistics.median(values), values[0], values[-1]))
-    return f"{median} ({low} to {high}, n = {len(values)})"
-
-
-def speed() -> list[tuple[str, str, str]]:
+def speed() -> Rows:
     pairs = [(measure("speed_ours"), measure("speed_plain")) for _ in range(ROUNDS)]
     ours, theirs = ([pair[i]["images_per_second"] for pair in pairs] for i in (0, 1))
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
@@ -42,7 +33,7 @@ def speed() -> list[tuple[str, str, str]]:
     ]
 
 
-def overhead() -> list[tuple[str, str, str]]:
+def overhead() -> Rows:
     rounds = [measure("overhead") for _ in range(ROUNDS)]
     over = [100 * (found["loop_over_bare"] - 1) for found in rounds]
     ceiling = [
@@ -55,7 +46,7 @@ def overhead() -> list[tuple[str, str, str]]:
     ]
 
 
-def time_to_target() -> list[tuple[str, str, str]]:
+def time_to_target() -> Rows:
     ours = [measure("time_to_target_ours", seed) for seed in range(3)]
     assert all(found["accuracy"] >= 0.9 for found in ours), ours
     median = statistics.median(found["seconds"] for found in ours)
@@ -83,7 +74,7 @@ def time_to_target() -> list[tuple[str, str, str]]:
     ]
 
 
-def memory() -> list[tuple[str, str, str]]:
+def memory() -> Rows:
     mebibytes = {
         alpha: measure("memory_ours", alpha)["peak_bytes"] / 2**20 for alpha in (0, 20, 100)
     }
@@ -104,7 +95,7 @@ def memory() -> list[tuple[str, str, str]]:
     ]
 
 
-def labels() -> list[tuple[str, str, str]]:
+def labels() -> Rows:
     found = measure("labels")
     return [
         (
@@ -115,41 +106,11 @@ def labels() -> list[tuple[str, str, str]]:
     ]
 
 
-def machine() -> str:
-    code = (
-        "import json, torch; from dilute.environment import hardware, versions; "
-        "print(json.dumps([hardware(torch.device('cpu')), versions()]))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True
-    )
-    hardware, versions = json.loads(done.stdout)
-    return (
-        f"{hardware['processor']} ({hardware['capability']}), {hardware['threads']} threads, "
-        f"{hardware['memory_bytes'] / 2**30:.0f} GiB; PyTorch {versions['torch']}"
-    )
-
-
 def main() -> None:
-    sections = [labels, memory, overhead, speed, time_to_target]
-    rows = []
-    for section in sections:
-        for row in section():
-            rows.append(row)
-            print(
-                " | ".join(row), file=sys.stderr, flush=True
-            )  # at once: the whole takes 20 minutes
-    lines = [
-        "| measured | result | to reach |",
-        "| --- | --- | --- |",
-        *(f"| {' | '.join(row)} |" for row in rows),
-    ]
-    text = "\n".join(
-        [*lines, "", f"Median (lowest to highest of n rounds). Machine: {machine()}.", ""]
-    )
+    text = measured_table([labels, memory, overhead, speed, time_to_target])
     print(text)
-    write_file(HERE.parent / "results" / "benchmarks.md", text.encode())
-    write_table(HERE.parent / "README.md", "bench", text)
+    write_file(ROOT / "results" / "benchmarks.md", text.encode())
+    write_table(ROOT / "README.md", "bench", text)
 
 
 if __name__ == "__main__":

@@ -7,26 +7,21 @@ from __future__ import annotations
 
 import itertools
 import statistics
-import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-from run import machine, spread
+from report import ROOT, Rows, measured_table, spread
 
 from dilute.files import write_file
 from dilute.runs import Accuracy, RunRecord, RunSpec, Store
 from dilute.sweeps import run_sweep
 from dilute.training import CurvePoint
 
-HERE = Path(__file__).parent
 ROUNDS = 3
 TINY_RUNS = 200
 RECORDS = 10_000
 SHARES = ((2, 1), (1, 2))  # workers, threads of each
-
-Rows = list[tuple[str, str, str]]
 
 
 def conv4(seed: int) -> RunSpec:
@@ -136,20 +131,10 @@ def made_up(number: int) -> RunRecord:
 
 
 def main() -> None:
-    rows = []
-    for section in (table, overhead, shares):
-        for row in section():
-            rows.append(row)
-            print(" | ".join(row), file=sys.stderr, flush=True)
-    lines = ["# Sweeps", "", "| measured | result | to reach |", "| --- | --- | --- |"]
-    lines += [f"| {' | '.join(row)} |" for row in rows]
-    note = (
-        f"Written by `python benchmarks/sweep.py`. Median (lowest to highest of n rounds). "
-        f"Machine: {machine()}."
-    )
-    text = "\n".join([*lines, "", note, ""])
+    table_of_all = measured_table([table, overhead, shares])
+    text = f"# Sweeps\n\nWritten by `python benchmarks/sweep.py`.\n\n{table_of_all}"
     print(text)
-    write_file(HERE.parent / "results" / "sweep.md", text.encode())
+    write_file(ROOT / "results" / "sweep.md", text.encode())
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from dilute.runs import RunSpec, Store
 from dilute.studies import ALL, advice_law, advice_pays, chosen_studies, full_scale, noise_scale
 from dilute.studies import method_comparison as methods
 from dilute.study import Reproduction, claims_markdown, notes_markdown, reproduce_studies
-from dilute.study.pages import write_table
+from dilute.study.pages import markdown_table, write_table
 from dilute.study.sweeping import Sweeping
 from dilute.study.writing import Format
 
@@ -62,10 +62,7 @@ def claims_and_notes(found: Reproduction) -> str:
 
 def figures_markdown(found: Reproduction) -> str:
     """Return the Markdown table: figure, command, core-minutes, the paper's value, ours."""
-    lines = [
-        "| figure | command | runs | core-minutes | the paper | ours |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+    rows = []
     for one in found.studies:
         study = one.study
         judged = [claim for claim in found.claims if claim.study == study.name]
@@ -80,17 +77,16 @@ def figures_markdown(found: Reproduction) -> str:
         title = f"[{study.title}](results/figures/{study.name}.png)" if is_drawn else study.title
         command = f"`dilute reproduce {study.name}`" + ("" if is_drawn else " `--scale paper`")
         minutes = f"{one.core_seconds / 60:.0f}" if one.num_runs else "–"
-        cells = [title, command, f"{one.num_runs}", minutes, reported, ours or "drawn"]
-        lines.append(f"| {' | '.join(cells)} |")
+        rows.append([title, command, f"{one.num_runs}", minutes, reported, ours or "drawn"])
+    table = markdown_table(["figure", "command", "runs", "core-minutes", "the paper", "ours"], rows)
     first = next(record for one in found.studies for record in one.records)
-    lines += [
-        "",
+    return (
+        f"{table}\n\n"
         "Figures 8 and 9 share their runs, and 10 and 11 some; figure 1 shows single draws of the "
         "last row. Core-minutes: seconds of the runs times their threads, on "
         f"{first.hardware['processor']} ({first.hardware['capability']}), "
-        f"PyTorch {first.versions['torch']}.",
-    ]
-    return "\n".join(lines)
+        f"PyTorch {first.versions['torch']}."
+    )
 
 
 def gradient_tables(found: Reproduction) -> Tables:
@@ -135,18 +131,19 @@ def recipe_markdown(store: Store) -> str:
         tried.setdefault(cell, []).append(f"{record.steps:,}{at}: {100 * (accuracy or 0):.1f}")
         taken = pilot_recipe(spec["num_clean"], spec["alpha"])
         chosen[cell] = f"{taken['budget_steps']:,} at {taken['learning_rate']:g}"
-    lines = [
-        "| data, model | n | alpha | steps (at learning rates other than 0.001): held-out clean "
-        "accuracy, % | recipe |",
-        "| --- " * 5 + "|",
+    heads = ["data, model", "n", "alpha"]
+    heads += ["steps (at learning rates other than 0.001): held-out clean accuracy, %", "recipe"]
+    rows = [
+        [
+            f"{data}, {model}",
+            f"{size:,}",
+            f"{alpha:g}",
+            "; ".join(tried[data, model, size, alpha]),
+            chosen[data, model, size, alpha],
+        ]
+        for data, model, size, alpha in sorted(tried)
     ]
-    for cell in sorted(tried):
-        data, model, size, alpha = cell
-        lines.append(
-            f"| {data}, {model} | {size:,} | {alpha:g} | {'; '.join(tried[cell])} | "
-            f"{chosen[cell]} |"
-        )
-    return "\n".join(lines)
+    return markdown_table(heads, rows)
 
 
 def comparison_tables(found: Reproduction) -> Tables:

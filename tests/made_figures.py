@@ -71,4 +71,4 @@ def made_record(spec: RunSpec, accuracy: float = 0.5) -> RunRecord:
 
 def specs_of(name: str, scale: str) -> list[RunSpec]:
     figure = FIGURES[name]
-    return figure.specs(scale, [made_record(spec) for spec in figure.references(scale)])
+    return figure.runs(scale, [made_record(spec) for spec in figure.references(scale)])

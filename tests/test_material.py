@@ -76,7 +76,6 @@ def test_the_sets_of_a_run(digits: Splits):
     assert material.train_set.n == 100
     assert len(material.heldout_set) == 5, "their own labels alone"
     assert len(material.test_set) == len(digits.test)
-    assert material.test_is_clean
     assert Material.of(spec, splits=Splits("digits", digits.train, None, "")).test_set is None
 
 

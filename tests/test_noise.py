@@ -18,6 +18,7 @@ from dilute.noise import (
     Uniform,
     UniformOther,
     alpha_from_rate,
+    checked_matrix,
     label_laws,
     majority_is_true,
     make_pattern,
@@ -218,3 +219,7 @@ def test_wrong_rate_weighs_classes():
 def test_rates_out_of_range(rate: float):
     with pytest.raises(NoiseError, match="must be 0 to 1"):
         alpha_from_rate(rate)
+
+
+def test_no_noise_is_the_identity_whatever_the_pattern():
+    assert (checked_matrix(Structured(delta=0.5), 3, 0.0) == np.eye(3)).all()

@@ -1,4 +1,4 @@
-"""A store in object storage, by an address: in memory, and on a server of this machine that speaks S3."""
+"""A store in object storage, by an address: in memory, and on a local server that speaks S3."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 from moto.server import ThreadedMotoServer
 
 from dilute.data import Splits
 from dilute.errors import StoreError
-from dilute.files import as_path, is_local
+from dilute.figures import save
+from dilute.files import as_path, is_local, read_file, write_file
 from dilute.interruption import Interrupted
 from dilute.runs import Execution, Material, RunSpec, Store
 from dilute.sweeps import run_sweep
@@ -196,6 +198,14 @@ def test_a_bucket_that_is_not_there_is_one_line(bucket: str, digits: Splits):
     ) as caught:
         store.run(Material.of(SPEC, splits=digits))
     assert "\n" not in str(caught.value)
+
+
+def test_an_address_as_text_is_written_to():
+    write_file("memory://texts/a.txt", b"one")
+    assert read_file(as_path("memory://texts/a.txt")) == b"one"
+    figure = Figure()
+    save(figure, "memory://texts/a.svg")
+    assert read_file(as_path("memory://texts/a.svg")).startswith(b"<?xml")
 
 
 def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

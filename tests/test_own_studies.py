@@ -20,7 +20,7 @@ from dilute.study import Study
 from dilute.study.style import draw_means, finish_accuracy, new_figure
 
 
-def specs(scale, references):
+def specs(scale):
     return [
         RunSpec(data="digits", model="perceptron", alpha=alpha, budget_steps=4, curve_points=1)
         for alpha in (0, 2)
@@ -46,9 +46,9 @@ def own_study(tmp_path: Path) -> Path:
 
 
 def test_a_study_of_ones_own_by_path(own_study: Path, tmp_path: Path, capsys):
-    command = ["reproduce", str(own_study), "--scale", "smoke", "--workers", "1", "--json"]
+    command = ["reproduce", str(own_study), "--scale", "smoke", "--json"]
     command += ["--store", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
-    assert main(command) == 0
+    assert main([*command, "--workers", "1"]) == 0
     assert json.loads(capsys.readouterr().out)["runs"] == {"own": 2}
     for ending in ("png", "svg", "csv"):
         assert (tmp_path / "out" / f"own.{ending}").stat().st_size > 0

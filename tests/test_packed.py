@@ -13,11 +13,10 @@ from made_records import made_up
 from pandas.testing import assert_frame_equal
 
 from dilute.errors import StoreError
-from dilute.runs import RunRecord, RunSpec, Store
-from dilute.runs import files as record_files
+from dilute.runs import RunRecord, RunSpec, Store, record_files
 from dilute.runs import pack as packing
 from dilute.runs import store as storing
-from dilute.runs.pack import PACK, PACK_FORMAT, read_pack
+from dilute.runs.pack import PACK, PACK_FORMAT, read_pack, write_pack
 
 KEYS = [made_up(seed).key for seed in range(7)]
 
@@ -140,7 +139,7 @@ def test_one_key_is_one_record_parsed(packed: Store, monkeypatch: pytest.MonkeyP
         parsed.append(name)
         return record_files.parse_record(text, name)
 
-    monkeypatch.setattr(storing, "read_pack", counted_read)
+    monkeypatch.setattr(packing, "read_pack", counted_read)
     monkeypatch.setattr(storing, "parse_record", counted_parse)
     store = Store(packed.folder)
     for key in KEYS[:3]:
@@ -246,7 +245,7 @@ def test_nothing_is_lost_or_doubled_where_it_is_killed(
         path.unlink()
 
     with monkeypatch.context() as patch:
-        patch.setattr(storing, "_remove", killed_at_the_third)
+        patch.setattr(packing, "remove_file", killed_at_the_third)
         with pytest.raises(KeyboardInterrupt):
             store.pack()
     assert len(list(tmp_path.glob("*.json"))) == 5
@@ -260,11 +259,11 @@ def test_a_record_written_while_packing_stays(tmp_path: Path, monkeypatch: pytes
     store, newer = filled(tmp_path), made_up(2, seconds=9.0)
 
     def write_meanwhile(path: Path, lines: dict[str, bytes]) -> None:
-        packing.write_pack(path, lines)
+        write_pack(path, lines)
         Store(tmp_path).put(newer)
         Store(tmp_path).put(made_up(8))
 
-    monkeypatch.setattr(storing, "write_pack", write_meanwhile)
+    monkeypatch.setattr(packing, "write_pack", write_meanwhile)
     store.pack()
     left = {path.stem for path in tmp_path.glob("*.json")}
     assert left == {newer.key, made_up(8).key}

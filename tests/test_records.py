@@ -1,4 +1,7 @@
-"""Records on disk: formats, and the table with its cache. The records are made up, so that all is quick."""
+"""Records on disk: formats, and the table with its cache.
+
+The records are made up, so that all is quick.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +38,11 @@ def path_of(store: Store, seed: int) -> Path:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are read as records."""
     names: list[str] = []
-    from dilute.runs import files, store
+    from dilute.runs import record_files, store
 
     def counted(path: Path) -> RunRecord | None:
         names.append(path.name)
-        return files.read_record(path)
+        return record_files.read_record(path)
 
     monkeypatch.setattr(store, "read_record", counted)
     return names
@@ -67,13 +70,23 @@ def test_a_record_without_a_format_is_of_format_1(store: Store):
     assert store.get(made_up(1).key) == made_up(1, heldout_confusion=None)
 
 
+@pytest.mark.parametrize("status", ["done", "diverged", "failed"])
+def test_a_record_answers_if_it_was_tested_where_there_is_a_test_set(status: str):
+    tested, untested = (made_up(1, status=status, num_test=number) for number in (100, None))
+    ended = status != "failed"
+    assert tested.answers(has_test=True) is tested.answers(has_test=False) is ended
+    assert untested.answers(has_test=False) is ended
+    assert untested.answers(has_test=True) is False
+
+
 def test_a_newer_record_asks_for_an_update(store: Store):
     """Whatever else is in it."""
     path = path_of(store, 1)
     path.write_text('{"format": 2, "results": {}}')
     with pytest.raises(
         StoreError,
-        match=rf"^record .*{path.name} has format 2, but this version of dilute reads formats up to 1; update dilute$",
+        match=rf"^record .*{path.name} has format 2, but this version of dilute "
+        r"reads formats up to 1; update dilute$",
     ):
         store.get(path.stem)
     with pytest.raises(StoreError, match="update dilute"):

@@ -143,19 +143,19 @@ def cut(content: bytes, at: int) -> bytes:
         (lambda content: content.replace(b"000016.cls", b"000016.txt"), "train-1.tar"),
         (
             lambda content: flipped(content, start_of(content, "000020.jpg") + 150),
-            "is damaged behind its member 000019.cls",
+            "is damaged after its member 000019.cls",
         ),
         (
             lambda content: zeroed(content, start_of(content, "000020.jpg")),
-            r"\d bytes of nothing behind its member 000019.cls",
+            r"\d bytes of nothing after its member 000019.cls",
         ),
         (
             lambda content: zeroed(
                 content, start_of(content, "000028.cls"), start_of(content, "000029.jpg")
             ),
-            "is damaged behind its member 000028.jpg",
+            "is damaged after its member 000028.jpg",
         ),
-        (lambda content: content + content, "damaged behind|nothing behind"),
+        (lambda content: content + content, "damaged after|nothing after"),
     ],
 )
 def test_a_spoiled_shard_is_named_when_it_is_loaded(

@@ -36,7 +36,7 @@ def test_every_study_has_runs_at_every_scale_each_once():
     for study in (*OWN, STUDIES["noise-scale"]):
         assert set(study.notes) == {"smoke", "laptop", "paper"}
         for scale in ("smoke", "laptop", "paper"):
-            keys = [spec.key() for spec in study.specs(scale, [])]
+            keys = [spec.key() for spec in study.runs(scale)]
             assert len(keys) == len(set(keys)), (study.name, scale)
             assert bool(keys) is (study.measure is None), (study.name, scale)
 

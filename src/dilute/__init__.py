@@ -66,20 +66,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "dilute.advice": ("advise",),
-    "dilute.data": (
-        "LabelledSet",
-        "Reading",
-        "Splits",
-        "WhiteNoise",
-        "load",
-    ),
-    "dilute.dilution": (
-        "DilutedSet",
-        "NoisySet",
-        "ReplacedSet",
-        "read_labels",
-        "write_labels",
-    ),
+    "dilute.data": ("LabelledSet", "Reading", "Splits", "WhiteNoise", "load"),
+    "dilute.dilution": ("DilutedSet", "NoisySet", "ReplacedSet", "read_labels", "write_labels"),
     "dilute.errors": ("DiluteError",),
     "dilute.estimation": (
         "cross_validated",
@@ -89,15 +77,8 @@ _HOMES = {
     ),
     "dilute.gradients": ("measure_gradients",),
     "dilute.interruption": ("Interrupted",),
-    "dilute.laws": (
-        "evidence_of",
-        "fit_law",
-    ),
-    "dilute.methods": (
-        "METHODS",
-        "LossMethod",
-        "Method",
-    ),
+    "dilute.laws": ("evidence_of", "fit_law"),
+    "dilute.methods": ("METHODS", "LossMethod", "Method"),
     "dilute.noise": (
         "Asymmetric",
         "Confusion",
@@ -107,11 +88,7 @@ _HOMES = {
         "Uniform",
         "UniformOther",
     ),
-    "dilute.planning": (
-        "Prices",
-        "plan_collection",
-        "run_pilot",
-    ),
+    "dilute.planning": ("Prices", "plan_collection", "run_pilot"),
     "dilute.runs": (
         "Execution",
         "Fit",
@@ -124,16 +101,8 @@ _HOMES = {
         "run_one",
     ),
     "dilute.studies": ("reproduce",),
-    "dilute.study": (
-        "Comparison",
-        "Study",
-        "Sweeping",
-        "compare",
-    ),
-    "dilute.sweeps": (
-        "read_sweep",
-        "run_sweep",
-    ),
+    "dilute.study": ("Comparison", "Study", "Sweeping", "compare"),
+    "dilute.sweeps": ("read_sweep", "run_sweep"),
     "dilute.training": ("Recipe",),
 }
 _ROOMS = ("methods", "noise")

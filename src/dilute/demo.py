@@ -87,12 +87,9 @@ def _sentence(records: list[RunRecord]) -> str:
     clean, last, best = records[0], records[-2], records[-1]
     return (
         f"With {last.spec['alpha']:g} randomly labelled examples for each rightly labelled one "
-        f"({last.wrong_rate:.0%} of "
-        f"all labels wrong), the network reads {last.accuracy.selected:.1%} of {last.num_test:,} "
-        f"unseen digits; "
-        f"with the same labels pooled over digits that look alike ({POOLED}, {best.seconds:.0f} s "
-        f"in all against "
+        f"({last.wrong_rate:.0%} of all labels wrong), the network reads "
+        f"{last.accuracy.selected:.1%} of {last.num_test:,} unseen digits; with the same labels "
+        f"pooled over digits that look alike ({POOLED}, {best.seconds:.0f} s in all against "
         f"{last.seconds:.0f} s) it reads {best.accuracy.selected:.1%}; with clean labels "
-        f"{clean.accuracy.selected:.1%}. "
-        f"(One run each, {last.num_clean:,} training digits.)"
+        f"{clean.accuracy.selected:.1%}. (One run each, {last.num_clean:,} training digits.)"
     )

@@ -63,8 +63,9 @@ def versions() -> dict[str, str]:
 def code_hash() -> str:
     """Return 12 hex digits that name the code behind a run's numbers.
 
-    It covers the parts of this package that can change a result: data, dilution, gradients, methods,
-    models, noise, runs, seeds, training and world. Commands, figures, laws and the like do not count.
+    It covers the parts of this package that can change a result: data, dilution, gradients,
+    methods, models, noise, runs, seeds, training and world. Commands, figures, laws and the like do
+    not count.
     """
     return source_hash(*_CHANGES_NUMBERS)
 
@@ -74,7 +75,7 @@ def source_hash(*names: str) -> str:
     """Return 12 hex digits of the SHA-256 of some of this package's sources.
 
     Arguments:
-        names: modules or packages, relative to this package, as `"seeds"` or `"runs/files"`.
+        names: modules or packages, relative to this package, as `"seeds"` or `"runs/record_files"`.
 
     Errors: `FileNotFoundError` for a name that is not there.
     """
@@ -96,26 +97,18 @@ def source_commit() -> str | None:
     """Return the git commit of this package's source: 40 hex digits, or None outside a repository.
 
     `+changes` follows if files of the package differ from the commit, new files included. A copy
-    in `site-packages` has no commit, even inside someone's repository. Git is asked once per process
-    (about 10 ms).
+    in `site-packages` has no commit, even inside someone's repository. Git is asked once per
+    process (about 10 ms).
     """
     root = _PACKAGE.parent.parent
     if _PACKAGE.parent.name != "src" or not (root / ".git").exists():
         return None
-    command = [
-        "git",
-        "--no-optional-locks",
-        "status",
-        "--porcelain=v2",
-        "--branch",
-        "--",
-        str(_PACKAGE),
-    ]
+    command = ["git", "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--"]
     # A hook of another repository, from which a run may start, sets GIT_DIR and its like.
     environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
     try:
         answer = subprocess.run(
-            command,
+            [*command, str(_PACKAGE)],
             cwd=root,
             env=environment,
             capture_output=True,

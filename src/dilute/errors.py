@@ -76,3 +76,8 @@ def validation_line(error: Any) -> str:
 def one_line(error: Exception) -> str:
     """Return type and message of an error of another library, or of a user's model, in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def reason_of(error: Exception) -> str:
+    """Return why something failed, in one line: the system's own words where there are any."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split())

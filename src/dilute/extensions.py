@@ -1,8 +1,13 @@
-"""Classes and functions of the user's own, named `module:name`."""
+"""What is found by name: the user's own as `module:name`, the package's own in its files."""
 
 from __future__ import annotations
 
 import importlib
+import pkgutil
+import re
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, TypeVar
 
 from dilute.errors import DiluteError, one_line
@@ -68,3 +73,49 @@ def name_of(kind: str, thing: Any, error: type[DiluteError]) -> str:
             "define it at the top of a module that other processes can import"
         )
     return f"{module}:{name}"
+
+
+def files_of(package: str, *tables: str, first: Sequence[str] = ()) -> list[str]:
+    """Return the modules of a package that assign one of `tables`, as `dilute.methods.gce`.
+
+    None is imported: what lists nothing may be slow to import, and is left alone.
+
+    Arguments:
+        package: as `dilute.methods`.
+        tables: names that are assigned at the top of a file.
+        first: names of files that come first, in this order; all others follow by name.
+    """
+    home = find_spec(package)
+    assert home is not None
+    folder = Path((home.submodule_search_locations or [])[0])
+    assigns = re.compile(rf"^({'|'.join(tables)})\b.*=", re.MULTILINE)
+    names = sorted(
+        file.name
+        for file in pkgutil.iter_modules([str(folder)])
+        if assigns.search(_source(folder / file.name, is_folder=file.ispkg))
+    )
+    ordered = [*first, *(name for name in names if name not in first)]
+    return [f"{package}.{name}" for name in ordered]
+
+
+def _source(module: Path, *, is_folder: bool) -> str:
+    path = module / "__init__.py" if is_folder else module.with_suffix(".py")
+    return path.read_text(encoding="utf-8")
+
+
+def listed(package: str, table: str, first: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what the files of a package list by name, so that a new file needs no entry elsewhere.
+
+    Arguments:
+        package, first: as for `files_of`.
+        table: name of the mapping that a file lists its own in.
+
+    Errors: `ValueError` for a name that two files list.
+    """
+    found: dict[str, Any] = {}
+    for file in files_of(package, table, first=first):
+        own = getattr(importlib.import_module(file), table, {})
+        if twice := found.keys() & own.keys():
+            raise ValueError(f"{file} lists {', '.join(twice)}, as another file does; rename it")
+        found |= own
+    return found

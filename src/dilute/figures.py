@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dilute.dilution import NoisySet
-from dilute.files import write_file
+from dilute.files import as_path, write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,11 +26,13 @@ _WRONG, _RIGHT = "#B00020", "#00703C"
 def save(figure: Figure, path: Path | str) -> None:
     """Write `figure` to a `.png` or `.svg` file, wholly or not at all, and equal for equal figures.
 
+    `path` may be an address in object storage.
+
     Errors: `StoreError` if it cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    path = Path(path)
+    path = as_path(path)
     FigureCanvasAgg(figure)
     kind = path.suffix.removeprefix(".")
     undated = {"Date": None} if kind == "svg" else {}

@@ -160,8 +160,10 @@ def _nearest_folder(path: Path) -> Path:
     return existing
 
 
-def write_file(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
+def write_file(path: Path | str, content: bytes | Callable[[BinaryIO], object]) -> None:
     """Write `content` (bytes, or a function that writes to an open file) to `path`.
+
+    `path` may be an address in object storage, as for `as_path`.
 
     The bytes go to a temporary name in the same folder, are flushed to disk and renamed, so that a
     reader sees the old file or the new one and a failure leaves nothing behind. In object storage
@@ -170,6 +172,8 @@ def write_file(path: Path, content: bytes | Callable[[BinaryIO], object]) -> Non
     Errors: `StoreError` for anything that the operating system or the storage refuses (disk full,
         no permission, …).
     """
+    if isinstance(path, str):
+        path = as_path(path)
     if not is_local(path):
         _upload(path, content)
         return
@@ -200,6 +204,15 @@ def _upload(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
         storage.pipe_file(name, content)
     except Exception as error:  # each storage's library has errors of its own
         raise StoreError(f"cannot write {path}: {one_line(error)}") from error
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Errors: `StoreError` if it cannot be removed.
+    """
+    with _as_store_error(path):
+        path.unlink(missing_ok=True)
 
 
 def _flush_folder(folder: Path) -> None:

@@ -44,7 +44,7 @@ def test_describe_features_without_a_test_set() -> None:
 @pytest.mark.parametrize(("num_classes", "channels"), [(3, 1), (30, 3)])
 def test_contact_sheet(tmp_path: Path, num_classes: int, channels: int) -> None:
     path = tmp_path / "new" / "sheet.png"
-    data.contact_sheet(image_set(num_classes, 60, channels), path, images_per_class=4)
+    data.contact_sheet(image_set(num_classes, 60, channels), str(path), images_per_class=4)
     with Image.open(path) as image:
         assert image.format == "PNG"
         assert np.asarray(image).std() > 20

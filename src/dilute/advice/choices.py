@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from dilute.advice.method_choice import choose_method, preparation_seconds
 from dilute.advice.power_laws import AdviceLaw, read_law, warmup_steps
@@ -108,19 +109,7 @@ def advise(
     network = fresh_model(model, noisy, seed, device)
     timing = time_steps(network, noisy, device, on_progress)
     network = fresh_model(model, noisy, seed, device)
-    for images in (num_images, _MORE_TIMES * num_images):
-        single, grouped = class_scales(
-            network,
-            noisy,
-            copies=(1, "all"),
-            sampling=_sampling(noisy, images),
-            seed=seed,
-            device=device,
-            on_progress=on_progress,
-        )
-        if grouped.high is not None:
-            break
-        on_progress(f"the gradient of {images:,} images is hidden by noise")
+    single, grouped, images = _noise_scales(network, noisy, num_images, seed, device, on_progress)
     labels_per_visit = Visits(noisy, "all", seed).examples_per_visit
     chosen = grouped if labels_per_visit > 1 else single
     scale = chosen.value
@@ -173,10 +162,30 @@ def like(spec: RunSpec, records: Iterable[RunRecord]) -> list[RunRecord]:
     ]
 
 
-def _sampling(noisy: NoisySet, num_images: int) -> Sampling:
-    """Return how to sample so many images, in batches no larger than half of the set."""
-    size = max(1, min(num_images // Sampling.signal_batches, noisy.n // 2))
-    return Sampling(signal_batch_size=size, noise_batches=_NOISE_BATCHES)
+def _noise_scales(
+    network: nn.Module,
+    noisy: NoisySet,
+    num_images: int,
+    seed: int,
+    device: torch.device,
+    on_progress: Callable[[str], object],
+) -> tuple[Interval, Interval, int]:
+    """Return the noise scales of single and of all labels, and how many images they come from."""
+    for images in (num_images, _MORE_TIMES * num_images):
+        size = max(1, min(images // Sampling.signal_batches, noisy.n // 2))
+        single, grouped = class_scales(
+            network,
+            noisy,
+            copies=(1, "all"),
+            sampling=Sampling(signal_batch_size=size, noise_batches=_NOISE_BATCHES),
+            seed=seed,
+            device=device,
+            on_progress=on_progress,
+        )
+        if grouped.high is not None:
+            break
+        on_progress(f"the gradient of {images:,} images is hidden by noise")
+    return single, grouped, images
 
 
 def _batch_size(scale: float, timing: Timing, law: AdviceLaw) -> int:

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
+from dilute.extensions import files_of
+
 _PACKAGE = pathlib.Path(__file__).parents[1]
 _BOUNDS = ("ge", "gt", "le", "lt")
 _LIGHT = ("typing", "pathlib", "collections.abc")
@@ -101,9 +103,18 @@ def arguments(module: str, name: str) -> dict[str, Described]:
     return _described(home, node, node.args)
 
 
+@cache
 def constant(module: str, name: str) -> Any:
-    """Return what is assigned to `name` in `module`, or where that imports it from."""
-    return _Names(module)[name]
+    """Return what is assigned to `name` in `module`, or where that imports it from.
+
+    What the files of a package list (`extensions.listed`) is collected from them.
+    """
+    found = _Names(module)[name]
+    if not (isinstance(found, Unread) and found.name == "listed"):
+        return found
+    package, table = found.args
+    tables = [_Names(file)[table] for file in files_of(package, table, **found.keywords)]
+    return {name: one for own in tables if isinstance(own, dict) for name, one in own.items()}
 
 
 def names_of(package: str, class_name: str) -> list[str]:

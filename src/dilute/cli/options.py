@@ -186,13 +186,16 @@ recipe = Group("recipe", _recipe_options, lambda given: given.fields(_recipe_opt
 # Where and with what
 
 
+_NOT_TYPED = ("checkpoint", "on_step", "should_stop", "world")
+
+
 def _execution_option(name: str) -> Option:
     return option(described.fields("dilute.runs", "Execution")[name], MACHINE)
 
 
 def _execution_options() -> list[Option]:
-    names = ("checkpoint_every_steps", "device", "threads", "micro_batch_size", "loader_workers")
-    return [_execution_option(name) for name in names]
+    fields = described.fields("dilute.runs", "Execution")
+    return [option(field, MACHINE) for name, field in fields.items() if name not in _NOT_TYPED]
 
 
 execution = Group("execution", _execution_options, lambda given: given.fields(_execution_options()))

@@ -147,12 +147,10 @@ def _show_missing(
     json: bool,
 ) -> None:
     """Print how many runs each study lacks, and how long they would take here."""
-    from dilute.data import data_folder_at
     from dilute.study import missing_runs
     from dilute.sweeps import make_plan
 
-    with data_folder_at(reading.data_dir):
-        missing = missing_runs(chosen, scale, store)
+    missing = missing_runs(chosen, scale, store, reading)
     uncounted = [
         study.name
         for study in chosen

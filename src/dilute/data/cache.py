@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from dilute.data import home
 from dilute.data.labelled import LabelledSet, Splits
-from dilute.errors import DataError
+from dilute.errors import DataError, reason_of
 from dilute.files import write_error
 
 log = logging.getLogger("dilute.data")
@@ -50,7 +50,7 @@ def hash_files(files: Iterable[Path], *more: object) -> str:
                     size += len(piece)
                     digest.update(piece)
         except OSError as error:
-            raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+            raise DataError(f"cannot read {path}: {reason_of(error)}") from error
         digest.update(f"/{size}/".encode())
     return digest.hexdigest()
 
@@ -75,7 +75,9 @@ def cached(key: str, origin: str, build: Callable[[], Splits]) -> Splits:
         try:
             return _read(folder, origin)
         except (OSError, ValueError, KeyError, TypeError, DataError) as error:
-            log.warning("rebuilding the decoded copy of %s: %s: %s", origin, folder, _line(error))
+            log.warning(
+                "rebuilding the decoded copy of %s: %s: %s", origin, folder, reason_of(error)
+            )
             _discard(folder)
     splits = build()
     if not splits.train.is_images:
@@ -86,7 +88,7 @@ def cached(key: str, origin: str, build: Callable[[], Splits]) -> Splits:
     except OSError as error:
         log.warning("no decoded copy of %s is kept: %s", origin, write_error(folder, error))
     except (ValueError, KeyError, DataError) as error:
-        log.warning("no decoded copy of %s is kept: %s: %s", origin, folder, _line(error))
+        log.warning("no decoded copy of %s is kept: %s: %s", origin, folder, reason_of(error))
     return splits
 
 
@@ -176,13 +178,9 @@ def _checksums(path: Path, blocks: Iterable[int] | None = None) -> list[str]:
 
 def _discard(folder: Path) -> None:
     """Remove `folder` if it is there; renamed first, so that no reader meets half of it."""
-    grave = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:12]}.old"
+    old = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:12]}.old"
     try:
-        folder.rename(grave)
+        folder.rename(old)
     except OSError:
-        grave = folder
-    shutil.rmtree(grave, ignore_errors=True)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+        old = folder
+    shutil.rmtree(old, ignore_errors=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,8 @@ from dilute.data import cache, parquet, parts
 from dilute.data.labelled import LabelledSet, Splits
 from dilute.errors import DataError
 
+_Part: TypeAlias = "tuple[NDArray[np.uint8], NDArray[Any]]"
+"""Images `[N, 3, 32, 32]` and raw label values `[N]`."""
 _CIFAR10_NAMES = "airplane automobile bird cat deer dog frog horse ship truck"
 _CIFAR100_NAMES = """
 apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus
@@ -50,27 +54,20 @@ def load(name: str, folder: Path) -> Splits | None:
     Errors: `DataError` for files that are corrupt or not CIFAR.
     """
     place = folder / name
+    readers: list[Callable[[], _Part]]
     if place.is_dir() and any(place.rglob("train*.parquet")):
-        train_files, test_files = parquet.find_files(place)
-        files = [*train_files, *test_files]
-
-        def build() -> Splits:
-            parts_found = [train_files, test_files] if test_files else [train_files]
-            return _assemble(name, place, [_read_parquet(name, part) for part in parts_found])
+        found = [part for part in parquet.find_files(place) if part]
+        files = [file for part in found for file in part]
+        readers = [partial(_read_parquet, name, part) for part in found]
     else:
-        subfolder, _ = _TORCHVISION[name]
-        place = folder / subfolder
+        place = folder / _TORCHVISION[name][0]
         if not place.is_dir():
             return None
         files = sorted(path for path in place.iterdir() if path.is_file())
-
-        def build() -> Splits:
-            return _assemble(
-                name, place, [_read_torchvision(name, folder, part) for part in (True, False)]
-            )
-
+        readers = [partial(_read_torchvision, name, folder, train) for train in (True, False)]
+    key = cache.hash_files(files, name, [path.name for path in files])
     return cache.cached(
-        cache.hash_files(files, name, [path.name for path in files]), str(place), build
+        key, str(place), lambda: _assemble(name, place, [read() for read in readers])
     )
 
 
@@ -86,16 +83,14 @@ def canonical_order(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDA
     return np.lexsort((labels, keys[:, 3], keys[:, 2], keys[:, 1], keys[:, 0])).astype(np.int64)
 
 
-def _read_parquet(name: str, files: list[Path]) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+def _read_parquet(name: str, files: list[Path]) -> _Part:
     images, labels, names = parquet.decode_rows(parquet.rows_of_files(files))
     if names not in (None, _CLASSES[name]):
         raise DataError(f"{files[0]} is not {name}: its class names are others")
     return images, labels
 
 
-def _read_torchvision(
-    name: str, folder: Path, train: bool
-) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+def _read_torchvision(name: str, folder: Path, train: bool) -> _Part:
     from torchvision import datasets
 
     subfolder, reader = _TORCHVISION[name]
@@ -109,9 +104,7 @@ def _read_torchvision(
     return np.ascontiguousarray(found.data.transpose(0, 3, 1, 2)), np.asarray(found.targets)
 
 
-def _assemble(
-    name: str, place: Path, found: list[tuple[NDArray[np.uint8], NDArray[Any]]]
-) -> Splits:
+def _assemble(name: str, place: Path, found: list[_Part]) -> Splits:
     sets = []
     for images, values in found:
         if images.shape[1:] != (3, 32, 32):

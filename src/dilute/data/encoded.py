@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dilute.data.augmentation import crop_flip
 from dilute.data.images import SMALL_IMAGE_BYTES, centre_square, decode, pillow_warnings
-from dilute.errors import DataError
+from dilute.errors import DataError, reason_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -71,7 +71,7 @@ class Places:
                 file.seek(int(self.offsets[row]))
                 content = file.read(size)
         except OSError as error:
-            raise DataError(f"cannot read {self.name(row)}: {error.strerror or error}") from error
+            raise DataError(f"cannot read {self.name(row)}: {reason_of(error)}") from error
         if len(content) < size:
             raise DataError(
                 f"{self.name(row)} is cut off: {len(content)} of {size} bytes are there"
@@ -155,7 +155,7 @@ class EncodedImages:
         return self._decoded(np.asarray(rows), lambda image, _: centre_square(image, self.side))
 
     def augmented(self, rows: NDArray[np.int64], words: NDArray[np.uint64]) -> NDArray[np.uint8]:
-        """Return uint8 `[B, 3, side, side]`: random crops of the pictures, by words uint64 `[B]`."""
+        """Return uint8 `[B, 3, side, side]`: random crops of the images, by words uint64 `[B]`."""
         chosen = [int(word) for word in words]
         return self._decoded(
             rows,
@@ -196,11 +196,12 @@ class EncodedImages:
         threads = 1 if are_small else min(get_num_threads(), len(rows))
         with pillow_warnings():
             if threads <= 1:
-                _use_up(map(decode_into, range(len(rows))))
+                for number in range(len(rows)):
+                    decode_into(number)
             else:
                 # Made anew each time, as threads that live on would make forking unsafe.
                 with ThreadPoolExecutor(threads) as pool:
-                    _use_up(pool.map(decode_into, range(len(rows))))
+                    list(pool.map(decode_into, range(len(rows))))  # which raises what they raised
         return images
 
 
@@ -217,8 +218,3 @@ def joined(first: EncodedImages, second: EncodedImages) -> EncodedImages:
         members=np.concatenate(members) if members else None,
     )
     return EncodedImages(places, first.side, first.on_corrupt)
-
-
-def _use_up(results: Iterable[Any]) -> None:
-    for _ in results:
-        pass

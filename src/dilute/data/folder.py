@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,32 +12,16 @@ from numpy.typing import NDArray
 
 from dilute.data import cache, parts
 from dilute.data.encoded import EncodedImages, Places
-from dilute.data.images import decode_all
+from dilute.data.images import decode_all, in_same_colours
 from dilute.data.labelled import Splits
 from dilute.data.reading import AS_THEY_ARE, Reading
-from dilute.errors import DataError
+from dilute.errors import DataError, reason_of
 
-IMAGE_SUFFIXES = frozenset(
-    [
-        ".bmp",
-        ".gif",
-        ".jfif",
-        ".jpe",
-        ".jpeg",
-        ".jpg",
-        ".pbm",
-        ".pgm",
-        ".png",
-        ".ppm",
-        ".tif",
-        ".tiff",
-        ".webp",
-    ]
-)
-# What lies beside images in honest folders: notes, lists, and what file managers leave.
-_CLUTTER_SUFFIXES = frozenset(
-    [".csv", ".html", ".json", ".jsonl", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml"]
-)
+_IMAGES = ".bmp .gif .jfif .jpe .jpeg .jpg .pbm .pgm .png .ppm .tif .tiff .webp"
+IMAGE_SUFFIXES = frozenset(_IMAGES.split())
+# What lies beside images in usual folders: notes, lists, and what file managers leave.
+_CLUTTER = ".csv .html .json .jsonl .md .tsv .txt .xml .yaml .yml"
+_CLUTTER_SUFFIXES = frozenset(_CLUTTER.split())
 _CLUTTER_NAMES = frozenset({"thumbs.db", "desktop.ini", "license", "readme"})
 _TEST_NAMES = ("test", "val", "valid", "validation")
 
@@ -51,7 +36,7 @@ class _Listing:
     labels: NDArray[np.int64]
 
 
-def load(path: str, reading: Reading = AS_THEY_ARE, kind: str = "folder") -> Splits:
+def load(path: Path | str, reading: Reading = AS_THEY_ARE, kind: str = "folder") -> Splits:
     """Return the images of a folder of class folders, labelled by them.
 
     The class folders (sorted by name) lie in DIR, or in `DIR/train` and `DIR/test` (or `DIR/val`).
@@ -63,48 +48,30 @@ def load(path: str, reading: Reading = AS_THEY_ARE, kind: str = "folder") -> Spl
         kind: how a streamed set is called: `streamed-KIND@HASH`.
 
     Errors: `DataError` for an empty or unreadable folder, a class without images, a file that is no
-    image or does not decode, or images of different sizes.
+        image or does not decode, or images of different sizes.
     """
     root = Path(path).expanduser()
     train_folder, test_folder = _part_folders(root)
-    train = _list_part(train_folder)
-    test = None if test_folder is None else _list_part(test_folder)
-    if test is not None:
-        test = _relabelled(test, train.class_names)
-    if reading.streams(len(train.files) + (len(test.files) if test else 0)):
-        return parts.assemble(
-            f"streamed-{kind}",
-            str(root),
-            (_encoded(train, reading), train.labels),
-            (_encoded(test, reading), test.labels) if test else None,
-            train.class_names,
-        )
-    resize = reading.resize
+    found = [_list_part(train_folder)]
+    names = found[0].class_names
+    if test_folder is not None:
+        found.append(_relabelled(_list_part(test_folder), names))
+
+    def assembled(as_kind: str, inputs: Sequence[NDArray[np.uint8] | EncodedImages]) -> Splits:
+        pairs = [(images, part.labels) for images, part in zip(inputs, found, strict=True)]
+        return parts.assemble(as_kind, str(root), pairs, names)
 
     def build() -> Splits:
-        train_inputs = _decode(train, resize)
-        if test is None:
-            return parts.assemble(
-                "folder", str(root), (train_inputs, train.labels), None, train.class_names
-            )
-        test_inputs = _decode(test, resize)
-        if train_inputs.shape[1] != test_inputs.shape[1]:
-            train_inputs, test_inputs = (
-                np.repeat(part, 3, axis=1) if part.shape[1] == 1 else part
-                for part in (train_inputs, test_inputs)
-            )
-        return parts.assemble(
-            "folder",
-            str(root),
-            (train_inputs, train.labels),
-            (test_inputs, test.labels),
-            train.class_names,
+        return assembled(
+            "folder", in_same_colours([_decode(part, reading.resize) for part in found])
         )
 
-    return cache.cached(_key(root, train, test, resize), str(root), build)
+    if reading.streams(sum(len(part.files) for part in found)):
+        return assembled(f"streamed-{kind}", [_encoded(part, reading) for part in found])
+    return cache.cached(_key(root, found, reading.resize), str(root), build)
 
 
-def file_names(path: str) -> list[str]:
+def file_names(path: Path | str) -> list[str]:
     """Return the paths of a folder's training images, in the order of the rows of `Splits.whole`.
 
     Errors: `DataError` as for `load`.
@@ -148,7 +115,7 @@ def _entries(folder: Path) -> list[Path]:
             names = [entry.name for entry in found if not entry.name.startswith(".")]
     except OSError as error:
         raise DataError(
-            f"cannot read the folder {folder}: {error.strerror or error}; "
+            f"cannot read the folder {folder}: {reason_of(error)}; "
             "give a folder that holds one folder of images per class"
         ) from error
     return [folder / name for name in sorted(names)]
@@ -206,7 +173,7 @@ def _encoded(part: _Listing, reading: Reading) -> EncodedImages:
     try:
         sizes = [path.stat().st_size for path in part.files]
     except OSError as error:
-        raise DataError(f"cannot read {error.filename}: {error.strerror or error}") from error
+        raise DataError(f"cannot read {error.filename}: {reason_of(error)}") from error
     count = len(names)
     places = Places(
         str(part.root),
@@ -218,10 +185,8 @@ def _encoded(part: _Listing, reading: Reading) -> EncodedImages:
     return reading.encoded(places)
 
 
-def _key(root: Path, train: _Listing, test: _Listing | None, resize: int | None) -> str:
-    """Return the cache key, of from names and contents of the files, not decoded."""
-    parts = [part for part in (train, test) if part]
-    names = [[str(path.relative_to(root)) for path in part.files] for part in parts]
-    return cache.hash_files(
-        (path for part in parts for path in part.files), "folder", names, resize
-    )
+def _key(root: Path, found: list[_Listing], resize: int | None) -> str:
+    """Return the cache key: of names and contents of the files as they are, not decoded."""
+    names = [[str(path.relative_to(root)) for path in part.files] for part in found]
+    files = (path for part in found for path in part.files)
+    return cache.hash_files(files, "folder", names, resize)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
@@ -19,21 +17,6 @@ def data_folder(data_dir: Path | str | None = None) -> Path:
     if chosen:
         return Path(chosen).expanduser()
     return Path(platformdirs.user_data_dir("dilute", appauthor=False))
-
-
-@contextmanager
-def data_folder_at(data_dir: Path | str | None) -> Iterator[None]:
-    """Set `$DILUTE_DATA` to `data_dir`, if given, within a `with`, for child processes too."""
-    before = os.environ.get("DILUTE_DATA")
-    if data_dir is not None:
-        os.environ["DILUTE_DATA"] = str(data_dir)
-    try:
-        yield
-    finally:
-        if before is not None:
-            os.environ["DILUTE_DATA"] = before
-        elif data_dir is not None:
-            del os.environ["DILUTE_DATA"]
 
 
 def cache_folder() -> Path:

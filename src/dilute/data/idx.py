@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dilute.data import cache, parts
 from dilute.data.labelled import LabelledSet, Splits
 from dilute.data.limits import check_size
-from dilute.errors import DataError
+from dilute.errors import DataError, reason_of
 
 # MD5 of the unpacked files of MNIST, as published with the set.
 MNIST_MD5 = {
@@ -28,9 +28,7 @@ _PIECE_BYTES = 2**20
 
 
 def read_idx(path: Path, dimensions: int, md5: str | None = None) -> NDArray[np.uint8]:
-    """Return the array in an IDX file of unsigned bytes, plain or gzipped.
-
-    It is uint8 with `dimensions` axes.
+    """Return the array in an IDX file of unsigned bytes: uint8 with `dimensions` axes.
 
     No more is unpacked than the header declares, and nothing if it declares too much.
 
@@ -47,8 +45,7 @@ def read_idx(path: Path, dimensions: int, md5: str | None = None) -> NDArray[np.
             # gzip's file object reads like any binary file, but is not typed as one.
             return _read(cast(BinaryIO, opened), path, dimensions, stored, md5)
     except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"cannot read {path}: {reason}") from error
+        raise DataError(f"cannot read {path}: {reason_of(error)}") from error
 
 
 def _read(
@@ -99,10 +96,9 @@ def find_files(folder: Path) -> dict[str, Path]:
     """Return the IDX files in `folder` by their plain names; unpacked ones are preferred."""
     found = {}
     for name in MNIST_MD5:
-        for path in (folder / name, folder / f"{name}.gz"):
+        for path in (folder / f"{name}.gz", folder / name):
             if path.is_file():
                 found[name] = path
-                break
     return found
 
 
@@ -128,7 +124,7 @@ def load_mnist(folder: Path) -> Splits | None:
     return cache.cached(cache.hash_files(files.values(), "mnist"), str(place), build)
 
 
-def load(path: str) -> Splits:
+def load(path: Path | str) -> Splits:
     """Return the images and labels of an IDX folder.
 
     Without `t10k-` files, a seeded fifth becomes the test set.
@@ -147,10 +143,8 @@ def load(path: str) -> Splits:
         )
 
     def build() -> Splits:
-        train = _pair(files, "train")
-        return parts.assemble(
-            "idx", str(folder), train, _pair(files, "t10k") if len(needed) == 4 else None
-        )
+        names = ["train", "t10k"][: len(needed) // 2]
+        return parts.assemble("idx", str(folder), [_pair(files, name) for name in names])
 
     return cache.cached(cache.hash_files(files.values(), "idx", sorted(files)), str(folder), build)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute.data.limits import check_size
-from dilute.errors import DataError
+from dilute.errors import DataError, reason_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -60,7 +60,7 @@ def decode_all(
                 name = next(names)
                 if images is None:
                     images, first = _allocate(image, count, origin or name), name
-                images = _with_channels(images, image)
+                images = _with_channels(images, len(image))
                 _check_same_size(images, first, image, name)
                 images[row] = image
                 row += 1
@@ -145,14 +145,14 @@ def decode(
                 image.draft(None, (smallest_side, smallest_side))
             pixels: NDArray[np.uint8] = np.asarray(bring(_eight_bits(image)), dtype=np.uint8)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise DataError(f"{name}: the picture is too large to be honest ({error})") from error
+        raise DataError(f"{name}: the picture is too large to be trusted ({error})") from error
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
     except MemoryError:
         raise  # which is no fault of the picture
     # Pillow's readers raise nearly anything on garbage (OSError, SyntaxError, struct.error, …).
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = reason_of(error) or type(error).__name__
         if "cannot identify image file" in reason:
             reason = "it is no image of a known format"
         raise DataError(f"{name} does not decode as an image: {reason}") from error
@@ -195,11 +195,15 @@ def _allocate(image: NDArray[np.uint8], count: int, where: str) -> NDArray[np.ui
     return np.empty((count, *image.shape), dtype=np.uint8)
 
 
-def _with_channels(images: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return `images` with three channels if `image` is the first that has colour."""
-    if images.shape[1] == 1 and image.shape[0] == 3:
-        return np.repeat(images, 3, axis=1)
-    return images
+def _with_channels(images: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """Return `images` with as many channels, if they have but one."""
+    return np.repeat(images, channels, axis=1) if images.shape[1] < channels else images
+
+
+def in_same_colours(parts: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """Return the images of each part in colour if any of the parts is: grey is a colour, too."""
+    channels = max(part.shape[1] for part in parts)
+    return [_with_channels(part, channels) for part in parts]
 
 
 def _check_same_size(images: NDArray[Any], first: str, image: NDArray[Any], name: str) -> None:

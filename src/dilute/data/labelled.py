@@ -31,11 +31,11 @@ class LabelledSet:
             `[N, …]`, all finite.
         labels: int64 `[N]`, values 0 to K−1.
         class_names: K names; K ≥ 2.
-        name: of the data set that it is the training part of (with `:test` behind it for the test
+        name: of the data set that it is the training part of (with `:test` after it for the test
             part); given by the `Splits` that it becomes a part of.
 
     Errors: `DataError` for a wrong shape or dtype, labels out of range, fewer than two classes, or
-    features that are not finite.
+        features that are not finite.
     """
 
     inputs: NDArray[Any] | EncodedImages
@@ -85,7 +85,7 @@ class LabelledSet:
 
     @property
     def unreadable(self) -> set[int] | None:
-        """The rows found so far that do not decode, which grow; None where such a row is an error."""
+        """The rows found so far that do not decode; None where such a row is an error."""
         if not isinstance(self.inputs, EncodedImages) or self.inputs.on_corrupt != "skip":
             return None
         return self.inputs.unreadable
@@ -127,9 +127,8 @@ class LabelledSet:
             rows = rows[np.sort(drawn(np.arange(STATISTICS_IMAGES)))]
         if not self.is_images:
             assert isinstance(self.inputs, np.ndarray)
-            return self.inputs[rows].mean(axis=0, dtype=np.float64), self.inputs[rows].std(
-                axis=0, dtype=np.float64
-            )
+            chosen = self.inputs[rows]
+            return chosen.mean(axis=0, dtype=np.float64), chosen.std(axis=0, dtype=np.float64)
         levels = np.arange(256)
         counts = np.zeros((self.input_shape[0], len(levels)), dtype=np.int64)
         at_once = max(1, 2**22 // math.prod(self.input_shape))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dilute.data import parts
 from dilute.data.labelled import Splits
 from dilute.data.limits import check_size
-from dilute.errors import DataError
+from dilute.errors import DataError, reason_of
 
 # Pairs of keys for inputs and labels: of training and test, and of a set in one piece.
 _TWO_PARTS = (
@@ -33,7 +33,7 @@ _ONE_PART = (
 )
 
 
-def load(path: str) -> Splits:
+def load(path: Path | str) -> Splits:
     """Return inputs and labels of an `.npz` file; without a test part, a seeded fifth becomes one.
 
     uint8 `[N, H, W]`, `[N, H, W, C]` or `[N, C, H, W]` are images; anything else becomes float32
@@ -47,16 +47,9 @@ def load(path: str) -> Splits:
         with zipfile.ZipFile(file) as archive:
             keys = _find_keys(file, archive)
             arrays = [_read(file, archive, key) for key in keys]
-    except (
-        OSError,
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise DataError(f"cannot read {file} as an .npz file: {reason}") from error
+    # An encrypted archive is a RuntimeError, and so is a kind of packing that is not implemented.
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise DataError(f"cannot read {file} as an .npz file: {reason_of(error)}") from error
     pairs = [
         (_inputs(file, keys[at], arrays[at]), arrays[at + 1]) for at in range(0, len(arrays), 2)
     ]
@@ -65,7 +58,7 @@ def load(path: str) -> Splits:
             f"{file}: {keys[0]} is {arrays[0].dtype} but {keys[2]} is {arrays[2].dtype}; both must "
             "be alike"
         )
-    return parts.assemble("npz", str(file), pairs[0], pairs[1] if len(pairs) > 1 else None)
+    return parts.assemble("npz", str(file), pairs)
 
 
 def _find_keys(file: Path, archive: zipfile.ZipFile) -> tuple[str, ...]:
@@ -108,7 +101,7 @@ def _read(file: Path, archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
         with archive.open(member) as stream:
             array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
     except (ValueError, TypeError, SyntaxError, MemoryError, OverflowError) as error:
-        raise DataError(f"{where} is corrupt: {' '.join(str(error).split())}") from error
+        raise DataError(f"{where} is corrupt: {reason_of(error)}") from error
     return array
 
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute.data import cache, parts
-from dilute.data.images import Encoded, decode_all
+from dilute.data.images import Encoded, decode_all, in_same_colours
 from dilute.data.labelled import Splits
-from dilute.errors import DataError
+from dilute.errors import DataError, reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,7 +48,7 @@ class TableRows:
     follow_paths: bool = False
 
 
-def load(path: str, resize: int | None = None) -> Splits:
+def load(path: Path | str, resize: int | None = None) -> Splits:
     """Return images and labels of a Parquet file, or of a folder of `train*` and `test*` files.
 
     Without a test part, a seeded fifth becomes the test set.
@@ -86,7 +86,7 @@ def find_files(place: Path) -> tuple[list[Path], list[Path]]:
     try:
         found = sorted(path for path in place.rglob("*.parquet") if path.is_file())
     except OSError as error:
-        raise DataError(f"cannot read {place}: {error.strerror or error}") from error
+        raise DataError(f"cannot read {place}: {reason_of(error)}") from error
     train = [path for path in found if path.name.startswith("train")]
     if not train:
         names = ", ".join(path.name for path in found[:5]) or "no Parquet files"
@@ -107,21 +107,13 @@ def read_parts(
 
     Errors: `DataError` as for `decode_rows` and `parts.assemble`.
     """
-    train_inputs, train_values, names = decode_rows(train, resize)
-    if test is None:
-        return parts.assemble(kind, origin, (train_inputs, train_values), None, names)
-    test_inputs, test_values, test_names = decode_rows(test, resize)
-    if test_names != names:
+    found = [decode_rows(rows, resize) for rows in (train, test) if rows is not None]
+    names = found[0][2]
+    if found[-1][2] != names:
         raise DataError(f"{origin}: the test part's class names are not the training part's")
-    if train_inputs.shape[1] != test_inputs.shape[1]:
-        # One part has colour and the other has not: grey pictures are colour pictures, too.
-        train_inputs, test_inputs = (
-            np.repeat(part, 3, axis=1) if part.shape[1] == 1 else part
-            for part in (train_inputs, test_inputs)
-        )
-    return parts.assemble(
-        kind, origin, (train_inputs, train_values), (test_inputs, test_values), names
-    )
+    inputs = in_same_colours([images for images, *_ in found])
+    pairs = [(images, values) for images, (_, values, _) in zip(inputs, found, strict=True)]
+    return parts.assemble(kind, origin, pairs, names)
 
 
 def rows_of_files(files: list[Path]) -> TableRows:
@@ -136,7 +128,7 @@ def rows_of_files(files: list[Path]) -> TableRows:
         try:
             return parquet.ParquetFile(path)
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"cannot read {path} as Parquet: {_line(error)}") from error
+            raise DataError(f"cannot read {path} as Parquet: {reason_of(error)}") from error
 
     def batches(columns: list[str]) -> Iterator[Any]:
         for path in files:
@@ -162,8 +154,7 @@ def decode_rows(
     """Return images uint8 `[N, C, H, W]`, raw label values `[N]`, and class names or None.
 
     Errors: `DataError`, naming file and row, for a missing or ambiguous column, an empty cell, or
-        an
-    image that does not decode.
+        an image that does not decode.
     """
     import pyarrow as pa
 
@@ -194,7 +185,7 @@ def decode_rows(
     try:
         inputs = decode_all(items(), rows.count, resize, rows.where)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{rows.where} is corrupt: {_line(error)}") from error
+        raise DataError(f"{rows.where} is corrupt: {reason_of(error)}") from error
     return inputs, np.concatenate(values), _class_names(rows.schema, label_column)
 
 
@@ -268,7 +259,3 @@ def _class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
     except (KeyError, TypeError, ValueError):
         return None
     return tuple(map(str, names)) if isinstance(names, list) and names else None
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

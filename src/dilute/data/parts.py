@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from dilute.data.encoded import EncodedImages
 from dilute.data.labelled import LabelledSet, Splits
 from dilute.errors import DataError
 
+Pair: TypeAlias = "tuple[NDArray[Any] | EncodedImages, NDArray[Any]]"
+"""One part of a set: inputs `[N, …]`, and raw label values `[N]` (integers, strings, …)."""
 TEST_FRACTION = 0.2
 # More classes than this do not fit the noise patterns' tables, and mean that numbers were meant.
 _MOST_CLASSES = 65_535
@@ -48,8 +51,7 @@ def split_set(whole: LabelledSet) -> tuple[LabelledSet, LabelledSet | None]:
 def assemble(
     kind: str,
     origin: str,
-    train: tuple[NDArray[Any] | EncodedImages, NDArray[Any]],
-    test: tuple[NDArray[Any] | EncodedImages, NDArray[Any]] | None,
+    found: Sequence[Pair],
     class_names: tuple[str, ...] | None = None,
 ) -> Splits:
     """Return the user's own data as `Splits`, with a test part split off if there is none.
@@ -59,23 +61,22 @@ def assemble(
     Arguments:
         kind: the kind of source, such as `folder`.
         origin: where the data lie, for messages and for people.
-        train, test: inputs `[N, …]` and raw label values `[N]` (integers, strings, …) of each part.
+        found: the training part, and the test part if there is one.
         class_names: names of the classes 0 to K−1 if the source has them; else from the label
             values.
 
     Errors: `DataError`, beginning with `origin`, for whatever `LabelledSet` and `Splits` refuse.
     """
     try:
-        train_labels, test_labels, names = encode(
-            train[1], None if test is None else test[1], class_names
-        )
-        train_set = LabelledSet(train[0], train_labels, names)
+        (inputs, values), *rest = found
+        labels, test_labels, names = encode(values, rest[0][1] if rest else None, class_names)
+        train_set = LabelledSet(inputs, labels, names)
         cut_rows = None
-        if test is None or test_labels is None:
+        if test_labels is None:
             cut_rows, _ = split_indices(train_set.labels)
             train_set, test_set = split_set(train_set)
         else:
-            test_set = LabelledSet(test[0], test_labels, names)
+            test_set = LabelledSet(rest[0][0], test_labels, names)
         name = content_name(kind, train_set, test_set)
         return Splits(name, train_set, test_set, origin, cut_rows)
     except DataError as error:
@@ -98,15 +99,14 @@ def encode(
     Without `class_names` the sorted distinct training values become the classes and their names.
 
     Errors: `DataError` for values that cannot be labels, negative ones, or a test class that
-        training
-    lacks.
+        training lacks.
     """
     train = _plain(train)
     test = None if test is None else _plain(test)
     if class_names is not None:
-        for values in (train, test):
-            if values is not None:
-                _check_range(values, len(class_names))
+        _check_range(train, len(class_names))
+        if test is not None:
+            _check_range(test, len(class_names))
         return train, test, class_names
     classes, train_labels = np.unique(train, return_inverse=True)
     if len(classes) > _MOST_CLASSES:

@@ -21,7 +21,7 @@ from dilute.data.encoded import EncodedImages, Places
 from dilute.data.folder import IMAGE_SUFFIXES
 from dilute.data.labelled import Splits
 from dilute.data.reading import Reading
-from dilute.errors import DataError, StoreError
+from dilute.errors import DataError, StoreError, reason_of
 from dilute.files import write_file
 
 _log = logging.getLogger("dilute.data")
@@ -46,7 +46,7 @@ class _Index:
     labels: NDArray[np.int64]
 
 
-def load(path: str, reading: Reading) -> Splits:
+def load(path: Path | str, reading: Reading) -> Splits:
     """Return the images of a folder of shards, or of a pattern such as `DIR/train-*.tar`.
 
     In a folder, shards whose name begins with `test`, `val` or `dev` are the test set; without any,
@@ -68,9 +68,8 @@ def load(path: str, reading: Reading) -> Splits:
     reading = replace(reading, stream=True)
     root, train_files, test_files = _find(Path(path).expanduser())
     reading.streams(0)  # refuses what cannot be, before all shards are read
-    train, train_labels = _part(root, train_files, reading)
-    test = _part(root, test_files, reading) if test_files else None
-    return parts.assemble("streamed-shards", path, (train, train_labels), test)
+    found = [_part(root, files, reading) for files in (train_files, test_files) if files]
+    return parts.assemble("streamed-shards", str(path), found)
 
 
 def _find(place: Path) -> tuple[Path, list[Path], list[Path]]:
@@ -109,7 +108,7 @@ def _index(path: Path) -> _Index:
     try:
         status = path.stat()
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+        raise DataError(f"cannot read {path}: {reason_of(error)}") from error
     key = cache.hash_words(
         "shard", _INDEX_VERSION, str(path.absolute()), status.st_size, status.st_mtime_ns
     )
@@ -119,9 +118,7 @@ def _index(path: Path) -> _Index:
             return _Index(*(found[name] for name in _Index.__dataclass_fields__))
     except FileNotFoundError:
         pass
-    except (
-        Exception
-    ) as error:  # a damaged file may raise nearly anything; the index can be made again
+    except Exception as error:  # of a damaged file nearly any; the index can be made again
         _log.warning("making the index of %s again: %s: %s", path, kept, error)
     index = _read_index(path, status.st_size)
     content = io.BytesIO()
@@ -158,8 +155,9 @@ def _read_index(path: Path, file_size: int) -> _Index:
     except (tarfile.TarError, OSError) as error:
         if "unexpected end of data" in str(error):
             raise DataError(_cut_off(path, "within a member")) from error
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path} cannot be read as an uncompressed tar file: {reason}") from error
+        raise DataError(
+            f"{path} cannot be read as an uncompressed tar file: {reason_of(error)}"
+        ) from error
     if not images:
         raise DataError(f"{path} holds no images; a shard holds KEY.jpg and KEY.cls for each image")
     if lacking := [key for key in images if key not in labels]:
@@ -178,11 +176,9 @@ def _check_end(path: Path, end: int, file_size: int, last: str | None) -> None:
 
     `tarfile` takes anything that is no header for the end.
 
-    Arguments:
-        end: where that member ends.
-        last: its name.
+    That member ends at `end`, and is called `last`.
     """
-    behind = f"behind its member {last}" if last else "at its start"
+    place = f"after its member {last}" if last else "at its start"
     with path.open("rb") as file:
         file.seek(end)
         # Whoever writes an archive ends it with blocks of zeros; without one the rest is missing.
@@ -192,13 +188,13 @@ def _check_end(path: Path, end: int, file_size: int, last: str | None) -> None:
         has_more = any(block)
         if not has_more and not _is_padding(end, file_size):
             raise DataError(
-                f"{path} has {file_size - end:,} bytes of nothing {behind}, more than fill up a "
+                f"{path} has {file_size - end:,} bytes of nothing {place}, more than fill up a "
                 "tar file: a download that did not end? Get the shard again, or pack it again if "
                 "it is whole"
             )
         if has_more or any(file.read()):
             raise DataError(
-                f"{path} is damaged {behind}: what follows is no member, and not the end; get the "
+                f"{path} is damaged {place}: what follows is no member, and not the end; get the "
                 "shard again"
             )
 

@@ -12,15 +12,14 @@ from numpy.typing import NDArray
 from dilute import seeds
 from dilute.data.labelled import LabelledSet, Splits
 from dilute.errors import DataError
-from dilute.files import write_file
+from dilute.files import as_path, write_file
 
 
 def describe(splits: Splits) -> dict[str, Any]:
     """Return a description of a data set, of plain numbers, text, lists and dictionaries.
 
     Keys: `name`, `origin`, `num_classes`, `class_names`, `input_shape`, `dtype`, and for `train`
-        and
-    `test` (None if there is none) `examples`, `class_counts` (a list in order of the classes),
+    and `test` (None if there is none) `examples`, `class_counts` (a list in order of the classes),
     `smallest_class`, `largest_class`, `mean` and `standard_deviation` (per channel in pixel values
     0 to 255; over all features for float inputs), and `content_hash`.
     """
@@ -58,7 +57,7 @@ def _describe_part(part: LabelledSet) -> dict[str, Any]:
 
 def contact_sheet(
     labelled: LabelledSet,
-    path: Path,
+    path: Path | str,
     *,
     images_per_class: int = 10,
     most_classes: int = 20,
@@ -110,7 +109,7 @@ def contact_sheet(
     with warnings.catch_warnings():
         # A class name in a script that the font lacks is shown as boxes; that needs no warning.
         warnings.filterwarnings("ignore", "Glyph")
-        write_file(Path(path), lambda file: figure.savefig(file, format="png"))
+        write_file(as_path(path), lambda file: figure.savefig(file, format="png"))
 
 
 def _shown_classes(num_classes: int, most: int) -> NDArray[np.int64]:

@@ -171,6 +171,14 @@ class Block:
         )
 
 
+def clean_block(clean: LabelledSet, rows: NDArray[np.int64]) -> Block:
+    """Return the images `rows` of a clean set, each with its own label alone."""
+    own = clean.labels[rows]
+    labels: Labels = own.astype(label_dtype(clean.num_classes))[:, None]
+    none, all_own = np.empty(0, dtype=np.int64), np.ones(len(rows), dtype=bool)
+    return Block(clean, rows, labels, none, all_own, np.eye(clean.num_classes), own)
+
+
 def label_dtype(num_classes: int) -> np.dtype[np.uint8 | np.uint16]:
     """Return the smallest unsigned type that holds the labels `0 … num_classes − 1`."""
     assert num_classes <= 65_536, num_classes

@@ -14,7 +14,8 @@ from pydantic import TypeAdapter
 from dilute.data.labelled import LabelledSet
 from dilute.data.white_noise import WhiteNoise
 from dilute.dilution.blocks import Block, ImageSource, label_dtype
-from dilute.dilution.diluted import NoisySet, pool_law
+from dilute.dilution.diluted import pool_law
+from dilute.dilution.noisy_set import NoisySet
 from dilute.errors import DataError, NoiseError
 from dilute.files import as_path, local_copy, write_file
 from dilute.noise import NoisePattern, alpha_from_rate, checked_matrix, label_laws
@@ -28,9 +29,9 @@ def write_labels(noisy: NoisySet, path: Path | str) -> str:
     """Write which image has which labels to a Parquet file; return the realisation's content hash.
 
     One row per example, in the order of `example(i)`: `part` (0: clean images, 1: images from
-    elsewhere), `image` (index in that source), `slot` (the image's how-manieth label), `label`, and
-    `own` (whether the label is the image's own rather than a drawn one; for evaluation, not
-    training). The file's metadata tells pattern, `alpha`, seed and hashes.
+    elsewhere), `image` (index in that source), `slot` (the number of the label among the image's),
+    `label`, and `own` (whether the label is the image's own rather than a drawn one; for
+    evaluation, not training). The file's metadata hold pattern, `alpha`, seed and hashes.
 
     Errors: `StoreError` if the file cannot be written.
     """
@@ -98,7 +99,7 @@ def read_labels(
     except FileNotFoundError:
         raise DataError(f"label file {path} does not exist") from None
     except (OSError, LookupError, TypeError, ValueError, NoiseError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise DataError(f"label file {path} cannot be read: {reason}; get it again") from None
 
 
@@ -123,14 +124,11 @@ def _read(path: Path, clean: LabelledSet, images: ImageSource | None) -> NoisySe
     noise: NoisePattern = TypeAdapter(NoisePattern).validate_python(description["noise"])
     kind, amount = description["kind"], description["amount"]
     alpha = amount if kind == "dilution" else alpha_from_rate(amount)
-    matrix = checked_matrix(noise, clean.num_classes, alpha) if alpha else np.eye(clean.num_classes)
+    matrix = checked_matrix(noise, clean.num_classes, alpha)
     first, rest = (_part(columns, number) for number in (0, 1))
     own = clean.labels[first["image"][first["slot"] == 0]]
-    laws = (
-        np.eye(clean.num_classes)
-        if description["clean_part_is_clean"]
-        else label_laws(alpha, matrix)
-    )
+    is_clean = description["clean_part_is_clean"]
+    laws = np.eye(clean.num_classes) if is_clean else label_laws(alpha, matrix)
     blocks: tuple[Block, ...] = (_block(first, clean, laws, own),)
     if description["pool_hash"] is not None:
         pool = _pool(path, description, clean, images)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dilute import seeds
 from dilute.dilution.blocks import Block
-from dilute.dilution.diluted import NoisySet
+from dilute.dilution.noisy_set import NoisySet
 from dilute.dilution.shard_order import ShardOrder
 from dilute.errors import SpecError
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from dilute.estimation.noise_estimate import NoiseEstimate, alpha_text
 from dilute.figures import save
-from dilute.files import as_path
 
 _MOST_NUMBERS = 20
 
@@ -50,4 +49,4 @@ def draw_estimate(found: NoiseEstimate, path: Path | str) -> None:
         fontsize=8,
     )
     figure.colorbar(image, ax=axes, label="share of the true class's labels, %", shrink=0.8)
-    save(figure, as_path(path))
+    save(figure, path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,7 @@ _SHOWN = 5
 
 
 def read_trusted(
-    path: Path | str,
-    num_items: int,
-    class_names: Sequence[str],
-    names: Sequence[str] | None = None,
+    path: Path | str, num_items: int, class_names: Sequence[str], names: Sequence[str] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return rows and true labels of a trusted subset, int64 `[M]` each, from a CSV file.
 
@@ -39,37 +36,22 @@ def read_trusted(
             f"{path} has the columns {', '.join(table)}; it must have label and row"
             + (" or file" if names else "")
         )
-    if "file" in table and "row" not in table:
-        if names is None:
-            raise EstimateError(
-                f"{path} names files, but these data have rows alone; give a column row"
-            )
-        places = {name: place for place, name in enumerate(names)}
-        unknown = [name for name in table["file"] if name not in places]
-        rows = [places.get(name, -1) for name in table["file"]]
+    if "row" in table:
+        rows = _numbered_rows(path, table["row"], num_items)
+    elif names is None:
+        raise EstimateError(
+            f"{path} names files, but these data have rows alone; give a column row"
+        )
     else:
-        rows = [int(cell) if cell.isascii() and cell.isdigit() else -1 for cell in table["row"]]
-        rows = [row if row < num_items else -1 for row in rows]
-        unknown = [cell for cell, row in zip(table["row"], rows, strict=True) if row < 0]
-    if unknown:
+        places = {name: place for place, name in enumerate(names)}
+        rows = _rows(path, table["file"], places.get, f"files are named as in {names[0]}")
+    found, times = np.unique(rows, return_counts=True)
+    if (times > 1).any():
         raise EstimateError(
-            f"{path} names {len(unknown)} items that the data do not have "
-            f"({', '.join(unknown[:_SHOWN])}); "
-            + (
-                f"rows are 0 to {num_items - 1}"
-                if "row" in table
-                else f"files are named as in {names[0]}"
-                if names
-                else ""
-            )
+            f"{path} names row {found[times > 1][0]} more than once; give each item one trusted "
+            "label"
         )
-    if len(set(rows)) < len(rows):
-        twice = next(row for row in rows if rows.count(row) > 1)
-        raise EstimateError(
-            f"{path} names row {twice} more than once; give each item one trusted label"
-        )
-    labels = _labels(path, table["label"], class_names)
-    return np.array(rows, dtype=np.int64), labels
+    return rows, _labels(path, table["label"], class_names)
 
 
 def read_annotations(
@@ -102,15 +84,7 @@ def read_annotations(
         items = np.array([places[name] for name in table["item"]], dtype=np.int64)
     else:
         names = [str(row) for row in range(num_items)]
-        unknown = [
-            c for c in table["item"] if not (c.isascii() and c.isdigit() and int(c) < num_items)
-        ]
-        if unknown:
-            raise EstimateError(
-                f"{path} names {len(unknown)} items that the data do not have "
-                f"({', '.join(unknown[:_SHOWN])}); rows are 0 to {num_items - 1}"
-            )
-        items = np.array([int(cell) for cell in table["item"]], dtype=np.int64)
+        items = _numbered_rows(path, table["item"], num_items)
     classes = tuple(class_names) if class_names is not None else tuple(sorted(set(table["label"])))
     if len(classes) < 2:
         raise EstimateError(
@@ -149,6 +123,28 @@ def _read(path: Path) -> dict[str, list[str]]:
                 f"{path} line {number} has {len(line)} cells; the first line has {len(header)}"
             )
     return {name: [line[place].strip() for line in lines[1:]] for place, name in enumerate(header)}
+
+
+def _numbered_rows(path: Path, cells: Sequence[str], num_items: int) -> NDArray[np.int64]:
+    def find(cell: str) -> int | None:
+        is_row = cell.isascii() and cell.isdigit() and int(cell) < num_items
+        return int(cell) if is_row else None
+
+    return _rows(path, cells, find, f"rows are 0 to {num_items - 1}")
+
+
+def _rows(
+    path: Path, cells: Sequence[str], find: Callable[[str], int | None], allowed: str
+) -> NDArray[np.int64]:
+    """Return the row that `find` gives for each cell; refuse the cells for which it has none."""
+    rows = [find(cell) for cell in cells]
+    unknown = [cell for cell, row in zip(cells, rows, strict=True) if row is None]
+    if unknown:
+        raise EstimateError(
+            f"{path} names {len(unknown)} items that the data do not have "
+            f"({', '.join(unknown[:_SHOWN])}); {allowed}"
+        )
+    return np.array(rows, dtype=np.int64)
 
 
 def _labels(path: Path, cells: Sequence[str], class_names: Sequence[str]) -> NDArray[np.int64]:

@@ -92,7 +92,7 @@ def write_trusted(
         inputs = inputs.transpose(0, 2, 3, 1)
         inputs = inputs[..., 0] if inputs.shape[-1] == 1 else inputs
     labels = np.array(labelled.class_names)[truth]
-    write_file(as_path(path), lambda file: np.savez_compressed(file, x=inputs, y=labels))
+    write_file(path, lambda file: np.savez_compressed(file, x=inputs, y=labels))
 
 
 def _rows(found: NoiseEstimate, names: Sequence[str] | None) -> str:

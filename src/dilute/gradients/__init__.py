@@ -3,14 +3,8 @@
 from dilute.gradients.along_training import MeasuredPoint, measure_along_training
 from dilute.gradients.effective_batch import clean_examples, signal_over_noise
 from dilute.gradients.glance import Glances, glance
-from dilute.gradients.measure import (
-    GradientReport,
-    Sampling,
-    Signal,
-    VisitNoise,
-    class_scales,
-    measure_gradients,
-)
+from dilute.gradients.measure import Sampling, class_scales, measure_gradients
+from dilute.gradients.report import GradientReport, Signal, VisitNoise
 from dilute.training.curve import GradientPoint, Interval
 
 __all__ = [

@@ -10,7 +10,8 @@ from torch import nn
 
 from dilute.dilution import Copies, NoisySet
 from dilute.errors import SpecError
-from dilute.gradients.measure import GradientReport, Sampling, measure_gradients
+from dilute.gradients.measure import Sampling, measure_gradients
+from dilute.gradients.report import GradientReport
 from dilute.training import Recipe, Trained, train
 
 

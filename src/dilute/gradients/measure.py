@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dilute.dilution import Copies, NoisySet, Visits
 from dilute.errors import SpecError
 from dilute.gradients import moments
-from dilute.gradients.moments import UNKNOWN, Array, Noise
-from dilute.gradients.probe import WHOLE, Layer, Probe, drawn
+from dilute.gradients.grams import Grams, grams_of, products
+from dilute.gradients.moments import UNKNOWN, Noise
+from dilute.gradients.probe import WHOLE, Probe, drawn
+from dilute.gradients.report import GradientReport, Signal, VisitNoise
 from dilute.methods import cross_entropy
 from dilute.training.curve import Interval
 
@@ -61,70 +63,6 @@ class Sampling:
         return max(_FEWEST_BATCHES, self.noise_batches // 8), size
 
 
-@dataclass(frozen=True)
-class Signal:
-    """The mean gradient of a layer, or of the whole model, and what noise makes of it.
-
-    Attributes:
-        layer: its name; `""` for the whole model.
-        num_parameters: how many.
-        length: `|G|`, over all labels; None where the estimate of its square is not above 0.
-        clean_length, noise_length: `|G_clean|` over the right labels, `|G_noise|` over the drawn
-            ones.
-        cosine: between `G` and `G_clean`.
-        surviving: the share of the signal that survives, `G·G_clean / |G_clean|²`.
-    """
-
-    layer: str
-    num_parameters: int
-    length: float | None
-    clean_length: float | None
-    noise_length: float | None
-    cosine: Interval
-    surviving: Interval
-
-
-@dataclass(frozen=True)
-class VisitNoise:
-    """How noisy visits with so many labels are.
-
-    Attributes:
-        copies: labels per visit; `"clean"` for single clean labels.
-        labels_per_visit: their mean number.
-        trace: `tr(S)`, the summed variance of the gradient of one visit.
-        scale: the noise scale `tr(S)/|G|²`, in visits.
-        layer_scales: the same by layer.
-        worth: how many visits to single clean labels have as much signal over noise as one of
-            these, at these weights: the noise scale of those over that of these.
-    """
-
-    copies: Copies | str
-    labels_per_visit: float
-    trace: float
-    scale: Interval
-    layer_scales: dict[str, Interval]
-    worth: Interval
-
-
-@dataclass(frozen=True)
-class GradientReport:
-    """What was measured at one setting of the weights.
-
-    Attributes:
-        alpha: noisy examples per clean one.
-        clean_share: `lambda`, the share of the labels that are clean.
-        signals: of the whole model, then layer by layer.
-        clean: the noise of single clean labels.
-        visits: the noise of visits to the noisy set, by `copies`.
-    """
-
-    alpha: float
-    clean_share: float
-    signals: list[Signal]
-    clean: VisitNoise
-    visits: list[VisitNoise]
-
-
 def measure_gradients(
     model: nn.Module,
     noisy: NoisySet,
@@ -163,15 +101,7 @@ def measure_gradients(
     share = noisy.num_clean / len(noisy)
     clean_set, noise_set = noisy.clean_part(), noisy.noise_part()
     on_progress("the mean gradient")
-    number, size = sampling.signal_batches, sampling.signal_batch_size
-    clean = probe.gradients(drawn(Visits(clean_set, 1, seed), number, size, "clean"))
-    noise = (
-        probe.gradients(drawn(Visits(noise_set, "expected", seed), number, size, "noise"))
-        if noise_set is not None
-        else torch.zeros_like(clean)
-    )
-    grams = _grams(probe.layers, clean, noise)
-    del clean, noise
+    grams = _mean_gradients(probe, clean_set, noise_set, sampling, seed)
 
     def noise_of(of: NoisySet, kind: Copies, share: float) -> dict[str, Noise]:
         number, size = sampling.of_noise(probe)
@@ -189,9 +119,8 @@ def measure_gradients(
         on_progress(f"the noise of visits with copies = {kind}")
         of_kind = noise_of(noisy, kind, share)
         worth = _worth(reference[WHOLE], of_kind[WHOLE], grams[WHOLE], share)
-        found.append(
-            _visit_noise(kind, Visits(noisy, kind, seed).examples_per_visit, of_kind, worth)
-        )
+        labels_per_visit = Visits(noisy, kind, seed).examples_per_visit
+        found.append(_visit_noise(kind, labels_per_visit, of_kind, worth))
     sizes = {layer.name: layer.stop - layer.start for layer in probe.layers}
     return GradientReport(
         alpha=noisy.alpha,
@@ -225,12 +154,12 @@ def class_scales(
     device = device or torch.device("cpu")
     probe = Probe(model, cross_entropy, device, seed)
     _check(noisy, probe, sampling)
-    on_progress("the part of the gradient that tells classes apart")
+    on_progress("the part of the gradient that separates classes")
     shares = noisy.label_shares().astype(np.float32)
     number, size = sampling.signal_batches, sampling.signal_batch_size
     of_law = drawn(Visits(noisy, "expected", seed), number, size, "classes")
     means = probe.gradients(batch._replace(targets=batch.targets - shares) for batch in of_law)
-    gram = _products(probe.layers, means, means)[WHOLE]
+    gram = products(probe.layers, means, means)[WHOLE]
     found = []
     number, size = sampling.of_noise(probe)
     for kind in copies:
@@ -256,51 +185,19 @@ def _check(noisy: NoisySet, probe: Probe, sampling: Sampling) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Grams:
-    """Inner products of gradients of independent batches, `[C, C]` each.
-
-    They are of clean with clean, clean with noise, and noise with noise.
-    """
-
-    clean: Array
-    cross: Array
-    noise: Array
-
-    def mixed(self, share: float) -> Array:
-        """Return the products of gradients that are `share` clean and the rest noise."""
-        return (
-            share**2 * self.clean
-            + share * (1 - share) * (self.cross + self.cross.T)
-            + (1 - share) ** 2 * self.noise
-        )
-
-    def with_clean(self, share: float) -> Array:
-        """Return the products of clean gradients with mixed ones."""
-        return share * self.clean + (1 - share) * self.cross
+def _mean_gradients(
+    probe: Probe, clean: NoisySet, noise: NoisySet | None, sampling: Sampling, seed: int
+) -> dict[str, Grams]:
+    """Return the products of gradients over right and over drawn labels; 0 for these without."""
+    number, size = sampling.signal_batches, sampling.signal_batch_size
+    of_clean = probe.gradients(drawn(Visits(clean, 1, seed), number, size, "clean"))
+    if noise is None:
+        return grams_of(probe.layers, of_clean, torch.zeros_like(of_clean))
+    of_noise = probe.gradients(drawn(Visits(noise, "expected", seed), number, size, "noise"))
+    return grams_of(probe.layers, of_clean, of_noise)
 
 
-def _products(layers: Sequence[Layer], first: Tensor, second: Tensor) -> dict[str, Array]:
-    """Return the inner products `[C, C]` of gradients `[C, D]` of two kinds.
-
-    By layer, with the whole model first.
-
-    (By PyTorch, which keeps to the number of threads that the user gave, unlike NumPy.)
-    """
-    found = {}
-    for layer in layers:
-        a, b = (part[:, layer.start : layer.stop].double() for part in (first, second))
-        found[layer.name] = (a @ b.T).numpy()
-    return {WHOLE: np.sum(list(found.values()), axis=0), **found}
-
-
-def _grams(layers: Sequence[Layer], clean: Tensor, noise: Tensor) -> dict[str, _Grams]:
-    """Return the products by layer, those of the whole model first."""
-    kinds = [_products(layers, *pair) for pair in ((clean, clean), (clean, noise), (noise, noise))]
-    return {name: _Grams(*(kind[name] for kind in kinds)) for name in kinds[0]}
-
-
-def _signal(name: str, num_parameters: int, gram: _Grams, share: float) -> Signal:
+def _signal(name: str, num_parameters: int, gram: Grams, share: float) -> Signal:
     parts = (gram.mixed(share), gram.with_clean(share), gram.clean)
     squared, inner, clean_squared = (np.float64(moments.product_of_means(part)) for part in parts)
     each_squared, each_inner, each_clean = (moments.without_each(part) for part in parts)
@@ -336,7 +233,7 @@ def _visit_noise(
     )
 
 
-def _worth(clean: Noise, visit: Noise, gram: _Grams, share: float) -> Interval:
+def _worth(clean: Noise, visit: Noise, gram: Grams, share: float) -> Interval:
     """Return the noise scale of clean labels over that of visits.
 
     The interval is Student's, of the logarithm.

@@ -1,4 +1,4 @@
-"""Signal and noise from gradients of batches: unbiased estimates with honest intervals."""
+"""Signal and noise from gradients of batches: unbiased estimates, with intervals that hold."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from dilute.training.curve import Interval
 
 Array = NDArray[np.float64]
-LEVEL = 0.95
-
-
+_LEVEL = 0.95
 UNKNOWN = Interval(None, None, None)
 
 
@@ -118,11 +116,9 @@ def scale_of(trace: float, trace_variance: float, gram: Array) -> Interval:
 
 def student(number: int) -> float:
     """Return the bound of Student's two-sided interval with `number` − 1 degrees of freedom."""
-    from scipy.special import (
-        stdtrit,
-    )  # here, as every worker imports this file and few look at gradients
+    from scipy.special import stdtrit  # here, as few of the workers look at gradients
 
-    return float(stdtrit(number - 1, (1 + LEVEL) / 2))
+    return float(stdtrit(number - 1, (1 + _LEVEL) / 2))
 
 
 def _ratio(

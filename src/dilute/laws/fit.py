@@ -108,11 +108,7 @@ def _check(evidence: Evidence) -> None:
 
 
 def _fitted(
-    evidence: Evidence,
-    curve: Curve,
-    dilution: Dilution,
-    weights: Array,
-    start: Array | None = None,
+    evidence: Evidence, curve: Curve, dilution: Dilution, weights: Array, start: Array | None = None
 ) -> Form:
     """Return the form whose log error differs least from that of the runs.
 

@@ -46,6 +46,10 @@ class Form:
         """
         return self.curve.error(num_effective, self.values, chance)
 
+    def error_at(self, num_effective: float, chance: float) -> float:
+        """Return the error after training on `num_effective` examples without noise."""
+        return float(self.error(np.array([num_effective]), chance)[0])
+
 
 @dataclass(frozen=True)
 class DilutionLaw:
@@ -88,7 +92,7 @@ class DilutionLaw:
         """
         effective = num_clean * self.worth_by_draw(alpha)
         logs = [
-            math.log(float(form.error(np.array([n]), self.evidence.chance)[0]))
+            math.log(form.error_at(n, self.evidence.chance))
             for form, n in zip(self.draws, effective, strict=True)
         ]
         deviation = self._deviation(self.evidence.distance(num_clean, alpha))
@@ -154,10 +158,8 @@ class DilutionLaw:
 
     def ceiling(self) -> Predicted:
         """Return the accuracy that no number of clean examples exceeds, by extrapolation."""
-        errors = [
-            float(form.error(np.array([1e15]), self.evidence.chance)[0]) for form in self.draws
-        ]
-        return interval_of(1 - np.array(errors), "all sizes")
+        errors = np.array([form.error_at(1e15, self.evidence.chance) for form in self.draws])
+        return interval_of(1 - errors, "all sizes")
 
     def check_target(self, target: float) -> None:
         """Refuse a target accuracy that no law can answer.

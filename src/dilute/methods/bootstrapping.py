@@ -49,3 +49,6 @@ class BootstrapHard(LossMethod):
         """Return cross-entropy against `beta · target + (1 − beta) · one-hot(argmax logits)`."""
         likeliest = functional.one_hot(logits.argmax(dim=1), logits.shape[1])
         return cross_entropy(logits, self.beta * targets + (1 - self.beta) * likeliest)
+
+
+METHODS = {"bootstrap_soft": BootstrapSoft, "bootstrap_hard": BootstrapHard}

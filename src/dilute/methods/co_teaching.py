@@ -80,3 +80,6 @@ class _TwoNetworks(Objective):
         kept = max(1, round((1 - self._forgotten) * len(batch.images)))
         chosen = [torch.topk(one.detach(), kept, largest=False).indices for one in losses]
         return losses[0][chosen[1]].mean() + losses[1][chosen[0]].mean()
+
+
+METHODS = {"co_teaching": CoTeaching}

@@ -133,3 +133,6 @@ class _Corrected(Objective):
         else:
             losses = -((batch.targets @ self.inverse) * logits.log_softmax(dim=1)).sum(dim=1)
         return weighted_mean(losses, batch)
+
+
+METHODS = {"forward": Forward, "backward": Backward}

@@ -36,3 +36,6 @@ class CrossEntropy(LossMethod):
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return `cross_entropy`."""
         return cross_entropy(logits, targets)
+
+
+METHODS = {"cross_entropy": CrossEntropy}

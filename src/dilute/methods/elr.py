@@ -60,3 +60,6 @@ class _Regularised(Objective):
         agreement = (mean * predicted).sum(dim=1).clamp(max=1 - 1e-4)
         losses = cross_entropy(logits, batch.targets) + self._weight * torch.log1p(-agreement)
         return weighted_mean(losses, batch)
+
+
+METHODS = {"elr": ELR}

@@ -136,3 +136,6 @@ def fitted_law(
         posterior = torch.from_numpy(scores).softmax(dim=1).numpy()
         law = counted_law(posterior, counts)
     return law
+
+
+METHODS = {"em": EM}

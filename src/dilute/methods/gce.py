@@ -31,3 +31,6 @@ class GCE(LossMethod):
         """Return `Σ target · (1 − softmax(logits)^q) / q`."""
         powers = (self.q * logits.log_softmax(dim=1)).exp()
         return (targets * (1 - powers)).sum(dim=1) / self.q
+
+
+METHODS = {"gce": GCE}

@@ -24,14 +24,6 @@ HOPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 FOLDS = 5
 
 
-def pixel_features(observed: Observed, dimensions: int) -> NDArray[np.float32]:
-    """Return float32 `[N, D]`: the first principal components of the raw inputs."""
-    flat = np.concatenate(
-        [inputs.reshape(len(inputs), -1).astype(np.float32) for inputs in observed.inputs()]
-    )
-    return principal(flat, dimensions)
-
-
 def principal(features: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
     """Return float32 `[N, D]`: at most so many principal components."""
     if not np.ptp(features, axis=0).any():  # a single image, or equal ones
@@ -103,10 +95,13 @@ def _make_basis(
     observed: Observed, kind: str, dimensions: int, neighbours: int, seed: int
 ) -> Basis:
     observed.check_in_memory(f"pooling by {kind}")
-    if kind == "pixels":
-        return Basis(walk_between(pixel_features(observed, dimensions), neighbours), None)
-    features = patch_features(observed, seed)
-    return Basis(walk_between(principal(features, dimensions), neighbours), features)
+    if kind == "patches":
+        features = patch_features(observed, seed)
+    else:
+        batches = (inputs.reshape(len(inputs), -1) for inputs in observed.inputs())
+        features = np.concatenate([batch.astype(np.float32) for batch in batches])
+    walk = walk_between(principal(features, dimensions), neighbours)
+    return Basis(walk, features if kind == "patches" else None)
 
 
 def pooled_classes(walk: Walk, counts: NDArray[np.int64], seed: int) -> NDArray[np.int64]:

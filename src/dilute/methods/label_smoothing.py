@@ -30,3 +30,6 @@ class LabelSmoothing(LossMethod):
         """Return the cross-entropy against `(1 − epsilon) · target + epsilon / K`."""
         smooth = (1 - self.epsilon) * targets + self.epsilon / targets.shape[1]
         return cross_entropy(logits, smooth)
+
+
+METHODS = {"label_smoothing": LabelSmoothing}

@@ -12,7 +12,7 @@ from dilute.methods.observed import Observed
 
 
 def probabilities(model: nn.Module, observed: Observed) -> Tensor:
-    """Return float32 `[M, K]` on the CPU: class probabilities of `Observed.inputs`, without dropout."""
+    """Return float32 `[M, K]` on the CPU: class probabilities of the inputs, without dropout."""
     with _looking(model):
         return torch.cat([logits.softmax(dim=1) for logits in _logits(model, observed)])
 

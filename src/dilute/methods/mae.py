@@ -28,3 +28,6 @@ class MAE(LossMethod):
         It is the L1 distance from a single label, averaged over labels.
         """
         return 2 - 2 * (targets * logits.softmax(dim=1)).sum(dim=1)
+
+
+METHODS = {"mae": MAE}

@@ -48,3 +48,6 @@ class _Mixed(Objective):
 
         logits = model(mixed(batch.inputs.float()))
         return cross_entropy(logits, mixed(batch.targets * batch.weights[:, None])).mean()
+
+
+METHODS = {"mixup": Mixup}

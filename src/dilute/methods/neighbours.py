@@ -147,3 +147,6 @@ class _Pooled(Objective):
         """Return the mean cross-entropy against the pooled posteriors."""
         losses = cross_entropy(model(batch.inputs), self.posterior[batch.images])
         return weighted_mean(losses, batch)
+
+
+METHODS = {"neighbours": Neighbours, "patches": Patches, "rounds": Rounds}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dilute.dilution import NoisySet
+from dilute.dilution import NoisySet, in_order
 from dilute.errors import SpecError
 from dilute.noise import count_log_likelihood, law_log_likelihood
 
@@ -64,13 +64,8 @@ class Observed:
             )
 
     def inputs(self) -> Iterator[NDArray[Any]]:
-        """Yield the inputs `[B, …]` of `images`: all, but for streamed ones that are skipped."""
-        for block in self._noisy.blocks:
-            for start in range(0, len(block), _IMAGES_AT_ONCE):
-                images = np.arange(start, min(start + _IMAGES_AT_ONCE, len(block)))
-                inputs, _ = block.read(images)
-                if len(inputs):
-                    yield inputs
+        """Return the inputs `[B, …]` of `images`: all, but for streamed ones that are skipped."""
+        return (inputs for inputs, _ in in_order(self._noisy, _IMAGES_AT_ONCE))
 
     def images(self) -> NDArray[np.int64]:
         """Return int64 `[M]`: which of the N images `inputs` yields, ascending.

@@ -7,44 +7,36 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from dilute.errors import SpecError, unknown_name, validation_line
-from dilute.extensions import imported_class, name_of
-from dilute.methods.bootstrapping import BootstrapHard, BootstrapSoft
-from dilute.methods.co_teaching import CoTeaching
-from dilute.methods.correction import Backward, Forward
-from dilute.methods.cross_entropy import CrossEntropy
-from dilute.methods.elr import ELR
-from dilute.methods.em import EM
-from dilute.methods.gce import GCE
-from dilute.methods.label_smoothing import LabelSmoothing
-from dilute.methods.mae import MAE
+from dilute.extensions import imported_class, listed, name_of
 from dilute.methods.matrices import MatrixMethod
 from dilute.methods.method import Method
-from dilute.methods.mixup import Mixup
-from dilute.methods.neighbours import Neighbours, Patches, Rounds
-from dilute.methods.sce import SCE
 
 PLAIN = "cross_entropy"
 """How the paper trains."""
 
-METHODS: dict[str, type[Method]] = {
-    PLAIN: CrossEntropy,
-    "label_smoothing": LabelSmoothing,
-    "bootstrap_soft": BootstrapSoft,
-    "bootstrap_hard": BootstrapHard,
-    "forward": Forward,
-    "backward": Backward,
-    "mae": MAE,
-    "gce": GCE,
-    "sce": SCE,
-    "mixup": Mixup,
-    "elr": ELR,
-    "co_teaching": CoTeaching,
-    "em": EM,
-    "neighbours": Neighbours,
-    "patches": Patches,
-    "rounds": Rounds,
-}
-"""The methods that come with the package. Others are named `module:Class`."""
+METHODS: dict[str, type[Method]] = listed(
+    "dilute.methods",
+    "METHODS",
+    first=(
+        "cross_entropy",
+        "label_smoothing",
+        "bootstrapping",
+        "correction",
+        "mae",
+        "gce",
+        "sce",
+        "mixup",
+        "elr",
+        "co_teaching",
+        "em",
+        "neighbours",
+    ),
+)
+"""The methods that come with the package, each listed as `METHODS` by its own file.
+
+Files are in the order in which methods are shown; one that is not named here comes after them.
+Others are named `module:Class`.
+"""
 
 _KNOWN, _ESTIMATED = "_known", "_estimated"
 _NAMES = {kind: name for name, kind in METHODS.items()}

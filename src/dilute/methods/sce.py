@@ -38,3 +38,6 @@ class SCE(LossMethod):
         """
         reverse = -self.log_zero * (1 - (targets * logits.softmax(dim=1)).sum(dim=1))
         return self.forward_weight * cross_entropy(logits, targets) + self.reverse_weight * reverse
+
+
+METHODS = {"sce": SCE}

@@ -10,23 +10,12 @@ from collections.abc import Callable
 from torch import nn
 
 from dilute.errors import ModelError, one_line, unknown_name
-from dilute.extensions import imported
-from dilute.models.convolutional import conv4, conv6
-from dilute.models.linear import mlp1, mlp2, mlp4, perceptron
-from dilute.models.residual import resnet18, resnet50
+from dilute.extensions import imported, listed
 
 Builder = Callable[[tuple[int, ...], int], nn.Module]
 
-MODELS: dict[str, Builder] = {
-    "perceptron": perceptron,
-    "mlp1": mlp1,
-    "mlp2": mlp2,
-    "mlp4": mlp4,
-    "conv4": conv4,
-    "conv6": conv6,
-    "resnet18": resnet18,
-    "resnet50": resnet50,
-}
+MODELS: dict[str, Builder] = listed("dilute.models", "MODELS", first=("linear",))
+"""The networks that come with the package, each listed as `MODELS` by its own file."""
 
 
 def build(name: str, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:

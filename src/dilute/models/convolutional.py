@@ -13,8 +13,7 @@ def conv4(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
     """Return Conv4: two 3×3 convolutions (32, 64 filters), max pooling, a dense layer of 128.
 
     Source: section 3, *Conv4*; numbers of filters and dropout (0.25 and 0.5) are our reading.
-        Pooling
-    stands before the second ReLU, which gives the same function a quarter of the work.
+        Pooling stands before the second ReLU: the same function for a quarter of the work.
     """
     channels, height, width = image_shape("conv4", input_shape, smallest=6)
     pooled = 64 * ((height - 4) // 2) * ((width - 4) // 2)
@@ -77,3 +76,6 @@ def image_shape(model: str, input_shape: tuple[int, ...], smallest: int) -> tupl
             f"not {height}×{width}"
         )
     return channels, height, width
+
+
+MODELS = {"conv4": conv4, "conv6": conv6}

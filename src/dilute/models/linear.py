@@ -38,3 +38,6 @@ def _multilayer(input_shape: tuple[int, ...], num_classes: int, hidden_layers: i
         layers += [nn.Linear(width, _HIDDEN_UNITS), nn.ReLU(inplace=True)]
         width = _HIDDEN_UNITS
     return nn.Sequential(*layers, output_layer(width, num_classes))
+
+
+MODELS = {"perceptron": perceptron, "mlp1": mlp1, "mlp2": mlp2, "mlp4": mlp4}

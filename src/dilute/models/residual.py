@@ -40,3 +40,6 @@ def _resnet(name: str, input_shape: tuple[int, ...], num_classes: int) -> nn.Mod
     assert isinstance(model.fc, nn.Linear)
     model.fc = output_layer(model.fc.in_features, num_classes)
     return model
+
+
+MODELS = {"resnet18": resnet18, "resnet50": resnet50}

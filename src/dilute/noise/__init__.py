@@ -11,19 +11,10 @@ from dilute.noise.amounts import (
 )
 from dilute.noise.likelihood import count_log_likelihood, law_log_likelihood
 from dilute.noise.matrix_file import read_matrix
-from dilute.noise.patterns import (
-    CLASS_MAPS,
-    Asymmetric,
-    Confusion,
-    Matrix,
-    NoisePattern,
-    Pair,
-    Structured,
-    Uniform,
-    UniformOther,
-    checked_matrix,
-)
+from dilute.noise.pattern import Matrix, NoisePattern, checked_matrix
+from dilute.noise.patterns import CLASS_MAPS, Asymmetric, Confusion, Pair, Uniform, UniformOther
 from dilute.noise.registry import PATTERNS, as_pattern, make_pattern
+from dilute.noise.structured import Structured
 
 __all__ = [
     "CLASS_MAPS",

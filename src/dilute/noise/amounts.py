@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute.errors import NoiseError
-from dilute.noise.patterns import Matrix
+from dilute.noise.pattern import Matrix
 
 
 def noise_rate(alpha: float) -> float:

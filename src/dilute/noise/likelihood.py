@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dilute.noise.patterns import Matrix
+from dilute.noise.pattern import Matrix
 
 _NEVER = -1e6  # the logarithm of a probability of 0: finite, so that 0 times it is 0
 

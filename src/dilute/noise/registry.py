@@ -9,15 +9,9 @@ from pydantic import ValidationError
 
 from dilute.errors import NoiseError, unknown_name, validation_line
 from dilute.extensions import imported_class, name_of
-from dilute.noise.patterns import (
-    Asymmetric,
-    Confusion,
-    NoisePattern,
-    Pair,
-    Structured,
-    Uniform,
-    UniformOther,
-)
+from dilute.noise.pattern import NoisePattern
+from dilute.noise.patterns import Asymmetric, Confusion, Pair, Uniform, UniformOther
+from dilute.noise.structured import Structured
 
 PATTERNS: dict[str, type[NoisePattern]] = {
     "uniform": Uniform,

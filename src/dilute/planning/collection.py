@@ -21,7 +21,7 @@ _WORTH_A_RUN = 0.95
 
 
 @dataclass(frozen=True)
-class Need:
+class NeededLabels:
     """What a target needs at one amount of noise.
 
     Attributes:
@@ -86,7 +86,7 @@ class Collection:
     law: DilutionLaw
     in_hand: float | None
     now: Predicted | None
-    needs: tuple[Need, ...]
+    needs: tuple[NeededLabels, ...]
     ceiling: Predicted
     checked: tuple[Checked, ...]
     purchases: tuple[Purchase, ...]
@@ -132,7 +132,7 @@ def plan_collection(
             "with prices, it must be known how noisy the noisy labels are; "
             "give their alpha first, above 0"
         )
-    needs = tuple(_need(law, target, one) for one in dict.fromkeys([0.0, *alphas]))
+    needs = {one: _need(law, target, one) for one in [0.0, *alphas]}
     bought = tuple(purchases(law, target, alpha, prices, in_hand or 0.0)) if prices else ()
     now = None if in_hand is None else law.accuracy(in_hand / (1 + alpha), alpha)
     checked = () if in_hand is None or alpha == 0 else tuple(_checked(law, in_hand, alpha))
@@ -141,20 +141,18 @@ def plan_collection(
         law=law,
         in_hand=in_hand,
         now=now,
-        needs=needs,
+        needs=tuple(needs.values()),
         ceiling=law.ceiling(),
         checked=checked,
         purchases=bought,
         next_run=_next_run(law, target, alpha, most_clean),
-        sentence=_sentence(
-            target, next(n for n in needs if n.alpha == alpha), needs[0], law, now, bought
-        ),
+        sentence=_sentence(target, needs[alpha], needs[0.0], law, now, bought),
     )
 
 
-def _need(law: DilutionLaw, target: float, alpha: float) -> Need:
+def _need(law: DilutionLaw, target: float, alpha: float) -> NeededLabels:
     found = law.needed(target, alpha)
-    return Need(alpha, noise_rate(alpha), found, found.times(1 + alpha))
+    return NeededLabels(alpha, noise_rate(alpha), found, found.times(1 + alpha))
 
 
 def _checked(law: DilutionLaw, in_hand: float, alpha: float) -> list[Checked]:
@@ -193,7 +191,7 @@ def _next_run(
         for size in candidates:
             outcome = np.log(
                 [
-                    float(form.error(np.array([size * worth]), evidence.chance)[0])
+                    form.error_at(size * worth, evidence.chance)
                     for form, worth in zip(law.draws, worth_of_draws, strict=True)
                 ]
             )
@@ -209,13 +207,12 @@ def _next_run(
 
 def _sentence(
     target: float,
-    need: Need,
-    clean: Need,
+    need: NeededLabels,
+    clean: NeededLabels,
     law: DilutionLaw,
     now: Predicted | None,
     bought: tuple[Purchase, ...],
 ) -> str:
-    """Return the answer in a sentence or two."""
     parts = []
     goal = f"{target:.1%}".replace(".0%", "%")
     if now is not None and now.value is not None:
@@ -234,17 +231,16 @@ def _sentence(
         if need.alpha
         else "clean labels"
     )
-    parts.append(f"{goal} takes about {amount(need.num_labels)} {kind}")
-    if need.alpha and clean.num_labels.value is not None:
-        parts[-1] += f", or {amount(clean.num_labels)} clean ones"
-    parts[-1] += "."
+    has_other = need.alpha and clean.num_labels.value is not None
+    other_way = f", or {amount(clean.num_labels)} clean ones" if has_other else ""
+    parts.append(f"{goal} takes about {amount(need.num_labels)} {kind}{other_way}.")
     if bought and bought[0].cost.value is not None:
         best = bought[0]
         other = next(
             (one for one in bought if one.name != best.name and one.cost.value is not None), None
         )
-        parts.append(f"Cheapest: {best.name}, at {amount(best.cost)}")
-        parts[-1] += f" ({other.name}: {amount(other.cost)})." if other else "."
+        beside = f" ({other.name}: {amount(other.cost)})" if other else ""
+        parts.append(f"Cheapest: {best.name}, at {amount(best.cost)}{beside}.")
     return " ".join(parts)
 
 

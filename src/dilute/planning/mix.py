@@ -143,23 +143,20 @@ def _purchases(
         [_least(partial(worth, form), goal) for form, goal in zip(law.draws, wanted, strict=True)]
     )
     price = _CLEAN_SHARES * prices.clean + (1 - _CLEAN_SHARES) * prices.noisy
+    nothing = np.zeros(len(bought))
     cost = bought * price + checked * (prices.relabel or 0.0)
     return [
         Purchase(
-            name=_name(
-                float(share), checked_share, in_hand > 0, float(np.median(bought[:, place]))
-            ),
-            clean_share=float(share),
+            name=_name(share, checked_share, in_hand > 0, float(np.median(bought[:, place]))),
+            clean_share=share,
             checked_share=float(checked_share),
             uses_hand=in_hand > 0,
-            clean=interval_of(bought[:, place] * share if share else np.zeros(len(bought))),
-            noisy=interval_of(
-                bought[:, place] * (1 - share) if share < 1 else np.zeros(len(bought))
-            ),
+            clean=interval_of(bought[:, place] * share if share else nothing),
+            noisy=interval_of(bought[:, place] * (1 - share) if share < 1 else nothing),
             checked=float(checked),
             cost=interval_of(cost[:, place]),
         )
-        for place, share in enumerate(_CLEAN_SHARES)
+        for place, share in enumerate(_CLEAN_SHARES.tolist())
     ]
 
 
@@ -186,9 +183,8 @@ def _least(worth: Callable[[Array], Array], goal: float) -> Array:
 def _name(clean_share: float, checked_share: float, uses_hand: bool, bought: float) -> str:
     parts = []
     if uses_hand:
-        parts.append("the labels at hand" + (", some checked" if 0 < checked_share < 1 else ""))
-        if checked_share == 1:
-            parts = ["the labels at hand, all checked"]
+        how = {0.0: "", 1.0: ", all checked"}.get(checked_share, ", some checked")
+        parts.append(f"the labels at hand{how}")
     if bought > 0:
         kind = {0.0: "noisy labels", 1.0: "clean labels"}.get(clean_share, "clean and noisy labels")
         parts.append(f"{kind} bought")

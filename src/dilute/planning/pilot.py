@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from dilute.data import AS_THEY_ARE, Reading, Splits, load
@@ -159,56 +160,52 @@ def run_pilot(
     """
     splits = splits or load(data, reading)
     noise = noise or Uniform()
+    num_classes = splits.train.num_classes
+    tried = pilot_alphas(alphas, noise, num_classes)
+    most = len(splits.train)
+    if splits.test is None:
+        most = math.floor(most * (1 - _HELDOUT_FRACTION))
     pilot = _Pilot(
-        data=data,
-        splits=splits,
-        model=model,
-        alphas=pilot_alphas(alphas, noise, splits.train.num_classes),
-        noise=noise,
+        specs=partial(
+            pilot_specs, splits, model, tried, noise, is_replacement=is_replacement, seed=seed
+        ),
+        make_plan=partial(make_plan, reading=reading, sources={splits.name: data}),
         store=store if isinstance(store, Store) else Store(store),
         seconds=60 * minutes,
-        is_replacement=is_replacement,
-        seed=seed,
         workers=workers,
         cluster=cluster,
-        reading=reading,
         on_progress=on_progress,
         on_note=on_note,
     )
-    return pilot.run()
+    return pilot.run(ladder(most, num_classes), tried)
 
 
 @dataclass(frozen=True)
 class _Pilot:
-    """The arguments of `run_pilot`, and the steps that it takes.
+    """What the steps of `run_pilot` share.
 
     Attributes:
+        specs: gives the runs of some sizes.
+        make_plan: gives the plan of some runs.
         seconds: time limit, from `began` on.
     """
 
-    data: str
-    splits: Splits
-    model: str
-    alphas: tuple[float, ...]
-    noise: NoisePattern
+    specs: Callable[[Sequence[int]], list[RunSpec]]
+    make_plan: Callable[[Iterable[RunSpec]], Plan]
     store: Store
     seconds: float
-    is_replacement: bool
-    seed: int
     workers: int | None
     cluster: Cluster | None
-    reading: Reading
     on_progress: Callable[[SweepProgress], object]
     on_note: Callable[[str], object]
     began: float = field(default_factory=time.monotonic)
 
-    def run(self) -> list[RunRecord]:
-        """Do the runs and return their records."""
-        sizes = self._sizes()
+    def run(self, sizes: list[int], alphas: Sequence[float]) -> list[RunRecord]:
+        """Do the runs of as many sizes as there is time for, and return their records."""
         expected = self._expected_seconds(sizes)
         first = self._first_sizes(sizes, expected)
         self.on_note(
-            f"pilot: alpha {', '.join(f'{a:.3g}' for a in self.alphas)}; "
+            f"pilot: alpha {', '.join(f'{a:.3g}' for a in alphas)}; "
             f"{first[0]:,} to {first[-1]:,} images"
         )
         started = time.monotonic()
@@ -227,33 +224,9 @@ class _Pilot:
             records += self._do([size])
         return records
 
-    def _sizes(self) -> list[int]:
-        most = len(self.splits.train)
-        if self.splits.test is None:
-            most = math.floor(most * (1 - _HELDOUT_FRACTION))
-        return ladder(most, self.splits.train.num_classes)
-
-    def _specs(self, sizes: Sequence[int]) -> list[RunSpec]:
-        return pilot_specs(
-            self.splits,
-            self.model,
-            self.alphas,
-            self.noise,
-            sizes,
-            is_replacement=self.is_replacement,
-            seed=self.seed,
-        )
-
-    def _plan(self, sizes: Sequence[int]) -> Plan:
-        return make_plan(
-            self._specs(sizes),
-            reading=self.reading,
-            sources={self.splits.name: self.data},
-        )
-
     def _expected_seconds(self, sizes: Sequence[int]) -> dict[int, float]:
         """Return by size how long its missing runs take, in wall time, from a few timed steps."""
-        plan = self._plan(sizes)
+        plan = self.make_plan(self.specs(sizes))
         num_workers = len(share(self.workers, None, None))
         timed = estimate_seconds(
             plan,
@@ -263,7 +236,7 @@ class _Pilot:
         )
         seconds = {}
         for size in sizes:
-            runs = (timed.run_seconds.get(spec.key(), 0.0) for spec in self._specs([size]))
+            runs = (timed.run_seconds.get(spec.key(), 0.0) for spec in self.specs([size]))
             seconds[size] = _START_SECONDS + sum(runs) / num_workers
         return seconds
 
@@ -284,8 +257,9 @@ class _Pilot:
 
     def _do(self, sizes: Sequence[int]) -> list[RunRecord]:
         """Do the runs of these sizes that the store lacks, and return the records of all."""
+        specs = self.specs(sizes)
         result = run_sweep(
-            self._plan(sizes),
+            self.make_plan(specs),
             self.store,
             workers=self.workers,
             cluster=self.cluster,
@@ -294,5 +268,4 @@ class _Pilot:
         )
         if result.interrupted:
             raise Interrupted("the same command goes on with what is left of the pilot")
-        specs = self._specs(sizes)
         return [record for spec in specs if (record := self.store.get(spec.key())) is not None]

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dilute.figures import COLOURS, save
-from dilute.files import as_path
 from dilute.planning.collection import Collection, rounded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _POINTS = 25
-_SMALL: Any = {"fontsize": 8}
+_BAND: Any = {"alpha": 0.15, "linewidth": 0}
 
 
 def draw_plan(found: Collection, path: Path | str) -> None:
@@ -36,7 +35,7 @@ def draw_plan(found: Collection, path: Path | str) -> None:
     _draw_law(axes[0], found)
     if has_costs:
         _draw_costs(axes[1], found)
-    save(figure, as_path(path))
+    save(figure, path)
 
 
 def _draw_law(axes: Axes, found: Collection) -> None:
@@ -61,8 +60,7 @@ def _draw_law(axes: Axes, found: Collection) -> None:
             [100 * (p.low or 0) for p in predicted],
             [100 * (p.high or 0) for p in predicted],
             color=colour,
-            alpha=0.15,
-            linewidth=0,
+            **_BAND,
         )
         is_here = np.isclose(evidence.alpha, need.alpha, rtol=1e-3)
         axes.plot(
@@ -74,11 +72,9 @@ def _draw_law(axes: Axes, found: Collection) -> None:
         )
     axes.axhline(100 * found.target, color="0.4", linewidth=0.8, linestyle="--")
     axes.set_xscale("log")
-    axes.set_xlabel("labels, right and wrong", **_SMALL)
-    axes.set_ylabel("test accuracy, %", **_SMALL)
-    axes.set_title("dots: runs; bands: 90 % of new runs", fontsize=8, color="0.35")
-    axes.grid(alpha=0.3, linewidth=0.5)
-    axes.legend(frameon=False, fontsize=8)
+    _describe(
+        axes, "labels, right and wrong", "test accuracy, %", "dots: runs; bands: 90 % of new runs"
+    )
 
 
 def _draw_costs(axes: Axes, found: Collection) -> None:
@@ -112,8 +108,7 @@ def _draw_costs(axes: Axes, found: Collection) -> None:
                 [one.cost.low or 0 for one in line],
                 [top if one.cost.high is None else one.cost.high for one in line],
                 color=colour,
-                alpha=0.15,
-                linewidth=0,
+                **_BAND,
             )
     if best.cost.value is not None:
         axes.plot([100 * best.clean_share], [best.cost.value], "*", color="0.1", markersize=12)
@@ -126,8 +121,17 @@ def _draw_costs(axes: Axes, found: Collection) -> None:
             fontsize=8,
         )
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("share of the bought labels that are clean, %", **_SMALL)
-    axes.set_ylabel(f"cost of {100 * found.target:g} %", **_SMALL)
-    axes.set_title("bands: 90 % intervals", fontsize=8, color="0.35")
+    _describe(
+        axes,
+        "share of the bought labels that are clean, %",
+        f"cost of {100 * found.target:g} %",
+        "bands: 90 % intervals",
+    )
+
+
+def _describe(axes: Axes, x: str, y: str, title: str) -> None:
+    axes.set_xlabel(x, fontsize=8)
+    axes.set_ylabel(y, fontsize=8)
+    axes.set_title(title, fontsize=8, color="0.35")
     axes.grid(alpha=0.3, linewidth=0.5)
     axes.legend(frameon=False, fontsize=8)

@@ -1,4 +1,4 @@
-"""A run: what describes it (`RunSpec`), what it is made of (`Material`), what comes of it (`Fit`)."""
+"""A run: its description (`RunSpec`), what it is made of (`Material`), what comes of it (`Fit`)."""
 
 from dilute.runs.fitting import fit
 from dilute.runs.material import Material

@@ -17,7 +17,6 @@ from dilute.data import (
     load,
     load_pool,
     reading_for,
-    white_noise_size,
 )
 from dilute.dilution import DilutedSet, ImageSource, NoisySet
 from dilute.dilution.blocks import check_memory
@@ -41,7 +40,6 @@ class Material:
         reading: how data are read that were not given.
         network: the network that training starts from (a copy of it is trained); built by name if
             None.
-        test_is_clean: whether the test set's labels are true.
         read_together: the names that `reading` is given for.
     """
 
@@ -52,7 +50,6 @@ class Material:
     given_noisy: NoisySet | None = None
     given_heldout: LabelledSet | None = None
     network: nn.Module | None = None
-    test_is_clean: bool = True
     read_together: tuple[str, ...] = ()
 
     @staticmethod
@@ -65,7 +62,6 @@ class Material:
         noisy: NoisySet | None = None,
         heldout: LabelledSet | str | None = None,
         network: nn.Module | None = None,
-        test_is_clean: bool = True,
     ) -> Material:
         """Return what the run `spec` is made of. Its data are loaded when they are first asked for.
 
@@ -81,7 +77,6 @@ class Material:
                 set; a name stands for the training set that `dilute.load` gives, and is loaded at
                 once.
             network: what training starts from, instead of the network named `spec.model`.
-            test_is_clean: whether the test set's labels are true.
 
         Errors: `SpecError` where the sets do not go with the spec.
         """
@@ -93,7 +88,7 @@ class Material:
             heldout = load(heldout, reading_for(heldout, reading, names)).train
         if heldout is not None:
             spec = with_heldout(spec, heldout)
-        return Material(spec, reading, splits, pool, noisy, heldout, network, test_is_clean, names)
+        return Material(spec, reading, splits, pool, noisy, heldout, network, names)
 
     def with_noisy(self, noisy: NoisySet) -> Material:
         """Return the same with a noisy set in hand, made from these data.
@@ -110,10 +105,8 @@ class Material:
         To know them the data are loaded.
         """
         names = {"data": self.splits.name}
-        if self.given_noisy is None and (self.given_pool is not None or self._names_a_pool):
+        if self._has_pool:
             names["noisy_images"] = _name_of(self.pool, self.given)
-        if all(getattr(self.given, field) == name for field, name in names.items()):
-            return self.given
         return self.given.model_copy(update=names)
 
     @property
@@ -122,31 +115,27 @@ class Material:
 
         Where a named set is incomplete here, it is the run on the whole set.
         """
-        has_data = self.given_splits is not None or ":" not in self.given.data
-        has_pool = (
-            self.given_pool is not None
-            or self.given_noisy is not None
-            or not self._names_a_pool
-            or ":" not in self.given.noisy_images
-        )
-        if not (has_data and has_pool):
-            return None
         names = {}
         if self.given_splits is not None:
             names["data"] = self.given_splits.name
-        if self.given_pool is not None and self.given_noisy is None:
+        elif ":" in self.given.data:
+            return None
+        if self.given_pool is not None and self._has_pool:
             names["noisy_images"] = _name_of(self.given_pool, self.given)
+        elif self._has_pool and ":" in self.given.noisy_images:
+            return None
         return self.given.model_copy(update=names)
+
+    @property
+    def _has_pool(self) -> bool:
+        """Whether labels are to be drawn for images that have a name of their own."""
+        has_pool = self.given_pool is not None or self.given.names_other_images
+        return has_pool and self.given_noisy is None
 
     @property
     def may_have_test(self) -> bool:
         """Whether there is a test set, or may be one among data that are not loaded yet."""
         return self.given_splits is None or self.given_splits.test is not None
-
-    @property
-    def _names_a_pool(self) -> bool:
-        name = self.given.noisy_images
-        return name != "same" and white_noise_size(name) is None
 
     @cached_property
     def splits(self) -> Splits:
@@ -185,11 +174,6 @@ class Material:
     def test_set(self) -> NoisySet | None:
         """What measures the accuracy and chooses nothing; None without a test set."""
         return DilutedSet(self.splits.test, 0.0) if self.splits.test is not None else None
-
-    @property
-    def is_repeatable(self) -> bool:
-        """Whether the spec's key says all: false for a network that was given as an object."""
-        return self.network is None
 
     @cached_property
     def _parts(self) -> tuple[NoisySet, NoisySet | None]:
@@ -235,7 +219,7 @@ class Material:
                 "--heldout"
             )
         self._check_amounts()
-        pool = self.pool if self._names_a_pool else None
+        pool = self.pool if spec.names_other_images else None
         if pool is not None and pool.input_shape != clean.input_shape:
             raise DataError(
                 f"images of {spec.noisy_images} have shape {pool.input_shape}, those of "

@@ -34,10 +34,7 @@ def draw_noisy_set(spec: RunSpec, clean: LabelledSet, pool: ImageSource | None) 
 
 
 def check_drawn(spec: RunSpec) -> None:
-    """Refuse a spec whose labels were given and cannot be drawn.
-
-    Errors: `SpecError`.
-    """
+    """Raise a `SpecError` for a spec whose labels were given and cannot be drawn."""
     if spec.labels_hash is not None:
         raise SpecError(
             f"the labels {spec.labels_hash[:16]} were read from a file; give that file again"
@@ -93,7 +90,7 @@ def with_labels_of(spec: RunSpec, noisy: NoisySet) -> RunSpec:
         and spec.seed == noisy.seed
         and not pools
     )
-    return changed(
+    return _changed(
         spec,
         noise=noisy.noise,
         alpha=noisy.amount if noisy.kind == "dilution" else None,
@@ -112,19 +109,12 @@ def with_heldout(spec: RunSpec, heldout: LabelledSet) -> RunSpec:
         raise SpecError(
             f"the held-out set {spec.heldout_hash[:16]} of this run was not given; give it again"
         )
-    return changed(
-        spec,
-        heldout_fraction=0.0,
-        heldout_labels="clean",
-        heldout_hash=heldout.content_hash,
+    return _changed(
+        spec, heldout_fraction=0.0, heldout_labels="clean", heldout_hash=heldout.content_hash
     )
 
 
-def changed(spec: RunSpec, **fields: Any) -> RunSpec:
-    """Return `spec` with other values of some fields, checked.
-
-    Errors: `SpecError` for values that cannot be.
-    """
+def _changed(spec: RunSpec, **fields: Any) -> RunSpec:
     try:
         return RunSpec(**{**dict(spec), **fields})
     except ValidationError as error:

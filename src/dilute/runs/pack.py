@@ -4,43 +4,33 @@ The first line has the format, the number of records and the SHA-256 of the byte
 further line is a record's JSON as it was, without line breaks and indentation. Lines are sorted by
 key, so that the same records give the same bytes.
 
-Why lines that are not compressed: measured with the 2,344 records of this project's own stores
-(6 stores, 9 to 796 records each; 8.7 MB in single files), on two cores.
+Why lines that are not compressed: Git compresses what it stores. Of a changed text it keeps only
+what changed; of a compressed file, each version whole. Measured with the 2,344 records of this
+project's own stores (8.75 MB in single files, which Git stores in 3.28 MB): lines have 7.62 MB and
+ten versions of them 1.26 MB in Git, where xz has 0.83 MB and 5.89 MB. A diff of lines shows each
+new or changed record as one line, and `grep KEY` finds one. Parquet with a column per field cannot
+hold stores in which a column has values of several types.
 
-| format | in the folder, MB | in git, MB | in git after ten versions, MB |
-| --- | --- | --- | --- |
-| a file each | 8.75 | 3.28 | – |
-| JSON lines | 7.62 | 1.28 | 1.26 |
-| JSON lines, gzip | 1.23 | 1.23 | – |
-| JSON lines, xz | 0.83 | 0.83 | 5.89 |
-| JSON lines, zstd (level 19) | 0.82 | 0.82 | – |
-| Parquet, JSON in a column, zstd | 0.92 | 0.92 | – |
-
-Git compresses what it stores. Of a changed text it keeps only what changed; of a compressed file it
-keeps each version whole. (Ten versions: from 46 to 100 % of the records, then `git gc`.) A diff of
-lines shows each new or changed record as one line, and `grep KEY` finds one; of a compressed file or
-of Parquet, a diff only says that it changed. Parquet with a column per field could not hold three of
-the six stores: some columns have values of several types.
-
-Reading, all six stores in turn (single files → packed): all records 0.43 → 0.28 s, the table without
-its cache 1.8 → 1.3 s. One record by key takes 0.4 to 12 ms the first time, which reads and checks the
-pack (0.06 to 3.1 MB), and 0.1 ms from then on, as from a file of its own. Decompression would add at
-most 23 ms (xz).
+Reading on two cores, single files → packed: all these records 0.43 → 0.28 s, the table without its
+cache 1.8 → 1.3 s. One record by key takes up to 12 ms the first time, when the pack is read and
+checked, and 0.1 ms from then on, as from a file of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json
 
 from dilute.errors import StoreError
-from dilute.files import read_file, write_file
-from dilute.runs.files import check_format, parse_record
+from dilute.files import read_file, remove_file, write_file
+from dilute.runs.locks import claimed
+from dilute.runs.record_files import check_format, file_state, parse_record, read_text
 
 PACK = "records.jsonl"
 PACK_FORMAT = 1
@@ -54,8 +44,68 @@ class _Head(BaseModel):
     sha256: str
 
 
-class _Format(BaseModel):
-    format: int = Field(ge=1)
+class Pack:
+    """The records that a store has in one file, which is read again once it has changed.
+
+    Arguments:
+        folder: of the store.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / PACK
+        self._state: str | None = None
+        self._lines: Mapping[str, bytes] = {}
+
+    def lines(self) -> Mapping[str, bytes]:
+        """Return each record's JSON by key.
+
+        Errors: those of `read_pack`.
+        """
+        state = file_state(self.path)
+        if state != self._state:
+            self._lines = {} if state is None else read_pack(self.path)
+            self._state = state
+        return self._lines
+
+    def remove(self, key: str) -> None:
+        """Remove a record.
+
+        Errors: those of `write_pack`; `StoreError` if another process is packing the store.
+        """
+        with self._claimed():
+            write_pack(
+                self.path, {name: line for name, line in self.lines().items() if name != key}
+            )
+
+    def take_in(self, names: Sequence[str]) -> int:
+        """Put the records in these files into the pack, and return how many it has then.
+
+        Files that nobody has changed meanwhile are removed.
+
+        Errors: those of `packed_line` and `remove`.
+        """
+        if not names:
+            return len(self.lines())
+        with self._claimed():
+            lines = dict(self.lines())
+            states = {}
+            for path in (self.path.parent / name for name in names):
+                states[path] = file_state(path)
+                if (text := read_text(path)) is not None:
+                    lines[path.stem] = packed_line(text, path)
+            write_pack(self.path, lines)
+            for path, state in states.items():
+                if file_state(path) == state:
+                    remove_file(path)
+        return len(lines)
+
+    @contextmanager
+    def _claimed(self) -> Iterator[None]:
+        folder = self.path.parent
+        with claimed(folder, "pack") as is_ours:
+            if not is_ours:
+                raise StoreError(f"another process is packing {folder}; wait until it is done")
+            yield
 
 
 def packed_line(text: bytes, path: Path) -> bytes:
@@ -107,7 +157,7 @@ def read_pack(path: Path) -> dict[str, bytes]:
     first, _, body = content.partition(b"\n")
     try:
         # First, since a newer pack may have nothing else that is known here.
-        check_format(f"pack {path}", _Format.model_validate_json(first).format, PACK_FORMAT)
+        check_format(f"pack {path}", first, PACK_FORMAT)
         head = _Head.model_validate_json(first)
     except ValidationError:
         raise _damaged(path, "its first line is not that of a pack") from None

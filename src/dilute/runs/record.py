@@ -106,3 +106,10 @@ class RunRecord(BaseModel):
     commit: str | None = None
     hardware: dict[str, Any] = {}
     started: str
+
+    def answers(self, has_test: bool) -> bool:
+        """Return whether the run need not be done again.
+
+        It must not have failed, and must have been tested if there is a test set.
+        """
+        return self.status != "failed" and (self.num_test is not None or not has_test)

@@ -30,32 +30,35 @@ class Fit:
     def model(self) -> nn.Module:
         """The trained network: raw inputs `[B, …]` to logits `[B, K]`.
 
-        It is on the CPU and in evaluation mode.
-
-        It has the selected weights, or the last ones where nothing selected. Of a run that a store
-        knew, it is read from the store when it is first asked for.
+        It is on the CPU, in evaluation mode, and has the selected weights, or the last ones where
+        nothing selected. Of a run that a store knew, it is read from there when it is first asked
+        for.
 
         Errors: `StoreError` if the store has kept no weights; `SpecError` if training failed.
         """
         return self._read_model()
 
-    @staticmethod
-    def of_training(
-        record: RunRecord, network: nn.Module, selected_weights: Mapping[str, Tensor]
-    ) -> Fit:
-        """Return the fit of a run that was done now.
 
-        Arguments:
-            network: with the last weights. It is the fit's from now on, and gets the selected ones.
-            selected_weights: empty where nothing selected.
-        """
-        if record.status == "failed":
-            return Fit(record, _read_model=lambda: _no_model(record))
-        if selected_weights:
-            put_weights(network, selected_weights)
-        network.cpu().eval()
-        return Fit(record, _read_model=lambda: network)
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A record, the network as the last step left it, and the selected weights.
 
+    `selected_weights` is empty where nothing selected.
+    """
 
-def _no_model(record: RunRecord) -> nn.Module:
-    raise SpecError(f"run {record.key} failed and has no model: {record.message}")
+    record: RunRecord
+    network: nn.Module
+    selected_weights: Mapping[str, Tensor]
+
+    def fit(self) -> Fit:
+        """Return the run's fit, whose model the network becomes, with the selected weights."""
+        if self.record.status != "failed":
+            if self.selected_weights:
+                put_weights(self.network, self.selected_weights)
+            self.network.cpu().eval()
+        return Fit(self.record, _read_model=self._model)
+
+    def _model(self) -> nn.Module:
+        if self.record.status == "failed":
+            raise SpecError(f"run {self.record.key} failed and has no model: {self.record.message}")
+        return self.network

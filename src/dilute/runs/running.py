@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dilute.data import Splits
 from dilute.dilution import NoisySet
@@ -27,7 +27,7 @@ from dilute.errors import DiluteError, WorldError, one_line
 from dilute.gradients import Glances
 from dilute.runs.material import Material
 from dilute.runs.record import Accuracy, RunRecord
-from dilute.runs.result import Fit
+from dilute.runs.result import Fit, TrainedNetwork
 from dilute.runs.spec import RunSpec
 from dilute.training import Trained, train
 from dilute.training.unreadable import skipping
@@ -64,18 +64,6 @@ class Execution:
     loader_workers: int = 0
 
 
-@dataclass(frozen=True)
-class TrainedNetwork:
-    """A record, the network as the last step left it, and the selected weights.
-
-    `selected_weights` is empty where nothing selected.
-    """
-
-    record: RunRecord
-    network: nn.Module
-    selected_weights: dict[str, Tensor]
-
-
 def run_one(run: RunSpec | Material, execution: Execution = Execution()) -> Fit:
     """Train and evaluate a model, and return it with its record.
 
@@ -89,14 +77,13 @@ def run_one(run: RunSpec | Material, execution: Execution = Execution()) -> Fit:
         inside training gives a record with status `failed`, and on ranks other than 0 a
         `WorldError`.
     """
-    done = train_material(run if isinstance(run, Material) else Material.of(run), execution)
-    return Fit.of_training(done.record, done.network, done.selected_weights)
+    return train_material(run if isinstance(run, Material) else Material.of(run), execution).fit()
 
 
 def train_material(material: Material, execution: Execution) -> TrainedNetwork:
     """Do what `run_one` does, and return the last and the selected weights side by side."""
-    started, clock, code = datetime.now(UTC), time.perf_counter(), code_hash()
-    commit = source_commit()
+    started, clock = datetime.now(UTC), time.perf_counter()
+    code, commit = code_hash(), source_commit()
     if execution.threads is not None:
         torch.set_num_threads(execution.threads)
     device = choose_device(execution.device)
@@ -107,35 +94,9 @@ def train_material(material: Material, execution: Execution) -> TrainedNetwork:
     if device.type == "cuda":
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     trained = Trained()
-    message = None
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         model = material.start_model(device)
-        try:
-            train(
-                model,
-                train_set,
-                spec,
-                seed=spec.seed,
-                device=device,
-                state=trained,
-                heldout=heldout,
-                test=test,
-                checkpoint=execution.checkpoint,
-                checkpoint_every_steps=execution.checkpoint_every_steps,
-                on_step=execution.on_step,
-                on_curve_point=Glances(spec, device) if spec.log_gradients else None,
-                should_stop=execution.should_stop,
-                micro_batch_size=execution.micro_batch_size,
-                world=execution.world,
-                loader_workers=execution.loader_workers,
-            )
-        except DiluteError:
-            raise
-        except Exception as error:
-            # The model may be the user's: whatever it raises is the run's failure, not ours.
-            message = one_line(error)
-            if not execution.world.is_first:  # which writes no record that could say it
-                raise WorldError(f"rank {execution.world.rank} failed: {message}") from error
+        message = _train(model, material, trained, device, execution)
     record = RunRecord(
         key=spec.key(),
         status="failed" if message else trained.status,
@@ -159,6 +120,45 @@ def train_material(material: Material, execution: Execution) -> TrainedNetwork:
         ),
     )
     return TrainedNetwork(record, model, trained.selected_weights)
+
+
+def _train(
+    model: nn.Module,
+    material: Material,
+    trained: Trained,
+    device: torch.device,
+    execution: Execution,
+) -> str | None:
+    """Train `model` and fill `trained`; return why it failed, or None if it did not."""
+    spec = material.spec
+    try:
+        train(
+            model,
+            material.train_set,
+            spec,
+            seed=spec.seed,
+            device=device,
+            state=trained,
+            heldout=material.heldout_set,
+            test=material.test_set,
+            checkpoint=execution.checkpoint,
+            checkpoint_every_steps=execution.checkpoint_every_steps,
+            on_step=execution.on_step,
+            on_curve_point=Glances(spec, device) if spec.log_gradients else None,
+            should_stop=execution.should_stop,
+            micro_batch_size=execution.micro_batch_size,
+            world=execution.world,
+            loader_workers=execution.loader_workers,
+        )
+    except DiluteError:
+        raise
+    except Exception as error:
+        # The model may be the user's: whatever it raises is the run's failure, not ours.
+        message = one_line(error)
+        if not execution.world.is_first:  # which writes no record that could say it
+            raise WorldError(f"rank {execution.world.rank} failed: {message}") from error
+        return message
+    return None
 
 
 def failed_record(
@@ -222,18 +222,18 @@ def _of_training(
 ) -> dict[str, Any]:
     if not trained.step:
         return {}
-    last = trained.curve[-1] if trained.curve else None
+    last = trained.curve[-1] if trained.curve and finished else None
     chosen = trained.curve[trained.selected] if trained.selected is not None else None
     confusion = trained.selected_confusion
     is_kept = confusion is not None and len(confusion) <= _MOST_CLASSES_IN_CONFUSION
     shown = trained.step * spec.batch_size
     images = shown * spec.make_method().networks
-    images_per_second = images / trained.training_seconds
+    examples = shown * trained.examples_per_visit
     return {
         "accuracy": Accuracy(
-            last=last.test_accuracy if last and finished else None,
+            last=last.test_accuracy if last else None,
             selected=chosen.test_accuracy if chosen else None,
-            top5_last=last.test_top5_accuracy if last and finished else None,
+            top5_last=last.test_top5_accuracy if last else None,
             top5_selected=chosen.test_top5_accuracy if chosen else None,
         ),
         "selected_by": _measure(spec) if heldout is not None else None,
@@ -242,15 +242,14 @@ def _of_training(
         "heldout_confusion": confusion.tolist() if confusion is not None and is_kept else None,
         "steps": trained.step,
         "images": images,
-        "examples": round(shown * trained.examples_per_visit),
-        "images_per_second": images_per_second,
-        "examples_per_second": shown * trained.examples_per_visit / trained.training_seconds,
+        "examples": round(examples),
+        "images_per_second": images / trained.training_seconds,
+        "examples_per_second": examples / trained.training_seconds,
         "training_seconds": trained.training_seconds,
         "gradient_seconds": trained.gradient_seconds if spec.log_gradients else None,
     }
 
 
 def _measure(spec: RunSpec) -> str:
-    """Return what selected the model."""
     nll = "mixed_nll" if spec.make_method().predicts_clean else "nll"
     return f"heldout_{spec.heldout_labels}_{nll}"

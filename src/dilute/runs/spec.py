@@ -107,6 +107,11 @@ class RunSpec(Recipe):
             raise ValueError(str(error)) from None
         return self
 
+    @property
+    def names_other_images(self) -> bool:
+        """Whether the images of noisy examples are those of another data set, which is named."""
+        return self.noisy_images != "same" and white_noise_size(self.noisy_images) is None
+
     def canonical(self) -> dict[str, Any]:
         """Return the spec as JSON-able values, equal for equal runs.
 

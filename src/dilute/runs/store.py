@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,21 @@ from torch import Tensor, nn
 
 from dilute.data import LabelledSet
 from dilute.errors import StoreError
-from dilute.files import as_path, check_folder, check_writable, write_error
+from dilute.files import as_path, check_folder, check_writable, remove_file
 from dilute.interruption import Interrupted, stop_requests
-from dilute.runs.claims import claimed
-from dilute.runs.files import (
-    file_state,
+from dilute.runs.locks import claimed
+from dilute.runs.material import Material
+from dilute.runs.pack import Pack, packed_state
+from dilute.runs.record import RunRecord
+from dilute.runs.record_files import (
     file_states,
     parse_record,
     read_record,
-    read_text,
     record_names,
     write_record,
 )
-from dilute.runs.material import Material
-from dilute.runs.pack import PACK, packed_line, packed_state, read_pack, write_pack
-from dilute.runs.record import RunRecord
-from dilute.runs.result import Fit
-from dilute.runs.running import Execution, TrainedNetwork, train_material
+from dilute.runs.result import Fit, TrainedNetwork
+from dilute.runs.running import Execution, train_material
 from dilute.runs.spec import RunSpec
 from dilute.runs.table import Row, frame, read_cache, row_of, write_cache
 from dilute.runs.weights import Which, read_model, weights_path, write_weights
@@ -45,8 +43,8 @@ class Store:
     (weights) and, while a run is unfinished, `KEY.checkpoint.safetensors`. The hidden
     `.table.parquet` makes `table` fast and can be deleted at any time.
 
-    `pack` puts all records into one file, `records.jsonl`. A record that is in it and also has a file
-    of its own is read from the latter.
+    `pack` puts all records into one file, `records.jsonl`. A record that is in it and also has a
+    file of its own is read from the latter.
 
     Arguments:
         folder: created, if missing, when the first file is written; one that cannot be written to
@@ -58,9 +56,8 @@ class Store:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = check_folder(as_path(folder))
+        self._pack = Pack(self.folder)
         self._reported: set[str] = set()
-        self._pack_state: str | None = None
-        self._lines: Mapping[str, bytes] = {}
 
     def get(self, key: str) -> RunRecord | None:
         """Return the record of `key`, or None.
@@ -69,8 +66,8 @@ class Store:
         """
         # First its file: what is packed meanwhile is in the pack before its file goes.
         record = read_record(self._record(key))
-        if record is None and (line := self._packed().get(key)) is not None:
-            return parse_record(line, f"{key} in {self.folder / PACK}")
+        if record is None and (line := self._pack.lines().get(key)) is not None:
+            return parse_record(line, f"{key} in {self._pack.path}")
         return record
 
     def put(self, record: RunRecord) -> None:
@@ -82,16 +79,14 @@ class Store:
 
         Errors: `StoreError` if the store cannot be written to or another process is packing it.
         """
-        if key in self._packed():
-            with self._packing():
-                lines = {name: line for name, line in self._packed().items() if name != key}
-                write_pack(self.folder / PACK, lines)
-        _remove(self._record(key))  # last, or the packed one would answer again
+        if key in self._pack.lines():
+            self._pack.remove(key)
+        remove_file(self._record(key))  # last, or the packed one would answer again
 
     def keys(self) -> set[str]:
         """Return the keys of all records, which are not read."""
         loose = {name.removesuffix(".json") for name in record_names(self.folder)}
-        return loose | self._packed().keys()
+        return loose | self._pack.lines().keys()
 
     def pack(self) -> int:
         """Put all records into the one file `records.jsonl`, and return how many it has.
@@ -104,50 +99,19 @@ class Store:
         Errors: `StoreError` for a record that cannot be read, and then nothing is changed; or if
             the store cannot be written to or another process is packing it.
         """
-        names = record_names(self.folder)
-        if not names:
-            return len(self._packed())
-        with self._packing():
-            lines = dict(self._packed())
-            states = {}
-            for path in (self.folder / name for name in names):
-                states[path] = file_state(path)
-                if (text := read_text(path)) is not None:
-                    lines[path.stem] = packed_line(text, path)
-            write_pack(self.folder / PACK, lines)
-            for path, state in states.items():
-                if file_state(path) == state:
-                    _remove(path)
-        return len(lines)
-
-    @contextmanager
-    def _packing(self) -> Iterator[None]:
-        with claimed(self.folder, "pack") as is_ours:
-            if not is_ours:
-                raise StoreError(f"another process is packing {self.folder}; wait until it is done")
-            yield
-
-    def _packed(self) -> Mapping[str, bytes]:
-        """Return the packed records' lines by key; the pack is read again once it has changed."""
-        state = file_state(self.folder / PACK)
-        if state != self._pack_state:
-            self._lines = {} if state is None else read_pack(self.folder / PACK)
-            self._pack_state = state
-        return self._lines
+        return self._pack.take_in(record_names(self.folder))
 
     def _record(self, key: str) -> Path:
         return self.folder / f"{key}.json"
 
-    @contextmanager
-    def claim(self, key: str) -> Iterator[bool]:
-        """Yield whether run `key` is ours to do; not if another process here has claimed it.
+    def claim(self, key: str) -> AbstractContextManager[bool]:
+        """Say, in a `with` block, whether run `key` is ours: not if another process has claimed it.
 
         A claim only saves work: a record is written whole, and two runs of one spec give the same.
 
         Errors: those of `claimed`.
         """
-        with claimed(self.folder, key) as is_ours:
-            yield is_ours
+        return claimed(self.folder, key)
 
     def records(self) -> Iterator[RunRecord]:
         """Yield all records, by key.
@@ -175,7 +139,7 @@ class Store:
         rows: dict[str, Row] = {}
         unreadable: list[str] = []
         loose = file_states(self.folder)
-        packed = {f"{key}.json": packed_state(line) for key, line in self._packed().items()}
+        packed = {f"{key}.json": packed_state(line) for key, line in self._pack.lines().items()}
         for name, state in sorted((packed | loose).items()):
             if name in cached and cached[name].state == state:
                 rows[name] = cached[name]
@@ -213,10 +177,8 @@ class Store:
     ) -> Fit:
         """Return what came of a run: from the store if it has it, else by running it.
 
-        A run that has a checkpoint goes on from it.
-
-        Data are loaded only if the run has to be done, or if their own names (`folder@hash`) are
-        not known without them.
+        A run that has a checkpoint goes on from it. Data are loaded only if the run has to be done,
+        or if their own names (`folder@hash`) are not known without them.
 
         Arguments:
             run, execution: as for `run_one`.
@@ -230,17 +192,19 @@ class Store:
         Errors: those of `run_one`; `StoreError` if something cannot be written.
         """
         material, world = run if isinstance(run, Material) else Material.of(run), execution.world
-        may_answer = material.is_repeatable and not force
+        # A key does not say all of a network that was given as an object.
+        may_answer = material.network is None and not force
         named = material.spec_unread
         if may_answer and named is not None:
             found = world.from_first(lambda: self.get(named.key()))
-            if found is not None and _answers(found, material.may_have_test):
+            if found is not None and found.answers(material.may_have_test):
                 return self._known(found, material)
         if named is not None:  # before the data are read
             world.from_first(lambda: check_writable(self.folder))
         key = material.spec.key()
         found = world.from_first(lambda: self.get(key))
-        if may_answer and found is not None and _answers(found, material.splits.test is not None):
+        has_test = material.splits.test is not None
+        if may_answer and found is not None and found.answers(has_test):
             return self._known(found, material)
         world.from_first(lambda: check_writable(self.folder))
         checkpoint = weights_path(self.folder, key, "checkpoint")
@@ -254,7 +218,7 @@ class Store:
                 self._keep(trained, found, material.splits.train, keep_weights)
             if should_stop():
                 raise Interrupted(f"run {key} was finished and kept; nothing was begun after it")
-        return Fit.of_training(trained.record, trained.network, trained.selected_weights)
+        return trained.fit()
 
     def _known(self, record: RunRecord, material: Material) -> Fit:
         """Return the fit of a run that the store has; its model is read when it is asked for."""
@@ -273,10 +237,7 @@ class Store:
         clean: LabelledSet,
         keep_weights: bool,
     ) -> None:
-        """Write what came of a run.
-
-        A failure replaces no result, and leaves the checkpoint for another try.
-        """
+        """Write what came of a run; a failure replaces no result, and leaves the checkpoint."""
         record = trained.record
         if record.status == "failed":
             if found is None or found.status == "failed":
@@ -325,16 +286,3 @@ def load_model(
     """
     store = store if isinstance(store, Store) else Store(store)
     return store.load_model(key, which, clean=clean)
-
-
-def _answers(record: RunRecord, has_test: bool) -> bool:
-    """Return whether a run with this record need not be done again."""
-    lacks_test = has_test and record.num_test is None
-    return record.status != "failed" and not lacks_test
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise write_error(path, error) from error

@@ -83,7 +83,7 @@ def _standard_columns() -> dict[str, int]:
 
 def cache_version() -> str:
     """Return what a cache must carry to be used: a hash of the code that makes rows of files."""
-    return source_hash("runs/files", "runs/record", "runs/table")
+    return source_hash("runs/record_files", "runs/record", "runs/table")
 
 
 def read_cache(path: Path) -> dict[str, Row]:

@@ -11,6 +11,7 @@ import numpy as np
 from dilute.advice import AdviceLaw, PowerLaw, power_law, warmup_steps
 from dilute.runs import RunRecord, RunSpec
 from dilute.study.needs import crossing
+from dilute.study.pages import markdown_table
 from dilute.study.study import Scale, Study
 from dilute.study.style import finish_logarithmic, line_style, new_figure
 
@@ -33,7 +34,7 @@ LEARNED_FRACTION = 0.95
 _SCALE, _RATE, _LENGTH = "scale", "rate", "length"
 
 
-def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
+def specs(scale: Scale) -> list[RunSpec]:
     """Return the study's runs: all labels of an image in a visit, AdamW falling to zero.
 
     There are three kinds: one step with a look at the gradient before it; batch size against
@@ -47,54 +48,47 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
             RunSpec(**base, **look),
             *(RunSpec(**base, budget_steps=6, curve_points=1, learning_rate=r) for r in _RATES[:3]),
         ]
+    conv4 = {**base, "model": "conv4"}
     found = []
     for data in _DATA:
         for alpha in _ALPHAS:
             here = {**base, "data": data, "alpha": alpha}
             found.append(RunSpec(**here, **look, batch_size=2048))
-            for size in _BATCH_SIZES:
-                steps = _IMAGES // size
-                found += [
-                    RunSpec(
-                        **here,
-                        batch_size=size,
-                        budget_steps=steps,
-                        warmup_steps=warmup_steps(steps),
-                        learning_rate=rate,
-                        curve_points=5,
-                    )
-                    for rate in _RATES
-                ]
-            found += [
-                RunSpec(
-                    **here,
-                    batch_size=_LENGTH_BATCH,
-                    budget_steps=steps,
-                    learning_rate=rate,
-                    curve_points=5,
-                )
-                for steps in _LENGTHS
-                for rate in _LENGTH_RATES
-            ]
+            found += [run for size in _BATCH_SIZES for run in _at_rates(here, size)]
+            found += [run for steps in _LENGTHS for run in _of_length(here, steps, points=5)]
         for alpha in _CONV4_ALPHAS:
-            conv4: dict[str, Any] = {
-                "model": "conv4",
-                "copies": "all",
-                "data": data,
-                "alpha": alpha,
-            }
-            found.append(RunSpec(**conv4, **look, batch_size=2048))
-            found += [
-                RunSpec(
-                    **conv4,
-                    batch_size=_LENGTH_BATCH,
-                    budget_steps=300,
-                    learning_rate=rate,
-                    curve_points=10,
-                )
-                for rate in _LENGTH_RATES
-            ]
+            here = {**conv4, "data": data, "alpha": alpha}
+            found.append(RunSpec(**here, **look, batch_size=2048))
+            found += _of_length(here, 300, points=10)
     return found
+
+
+def _at_rates(here: dict[str, Any], batch_size: int) -> list[RunSpec]:
+    steps = _IMAGES // batch_size
+    return [
+        RunSpec(
+            **here,
+            batch_size=batch_size,
+            budget_steps=steps,
+            warmup_steps=warmup_steps(steps),
+            learning_rate=rate,
+            curve_points=5,
+        )
+        for rate in _RATES
+    ]
+
+
+def _of_length(here: dict[str, Any], steps: int, *, points: int) -> list[RunSpec]:
+    return [
+        RunSpec(
+            **here,
+            batch_size=_LENGTH_BATCH,
+            budget_steps=steps,
+            learning_rate=rate,
+            curve_points=points,
+        )
+        for rate in _LENGTH_RATES
+    ]
 
 
 def table(records: Sequence[RunRecord]) -> Any:
@@ -121,7 +115,7 @@ def _row(record: RunRecord) -> dict[str, Any]:
     }
 
 
-def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
+def select(table: Any, scale: Scale) -> Any:
     """Return a row per point of the two laws: column `kind` is `rate` or `length`.
 
     `x` and `y` are what the law connects: `1 + scale/batch` and the learning rate with the highest
@@ -152,18 +146,7 @@ def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
             least = images / (1 + _LENGTH_BATCH / scale_here)
             point = {"kind": _LENGTH, "x": scale_here, "y": least, "is_inside": True}
             rows.append({**known, "batch_size": _LENGTH_BATCH, "steps": None, **point})
-    columns = [
-        "kind",
-        "data",
-        "model",
-        "alpha",
-        "batch_size",
-        "steps",
-        "scale",
-        "x",
-        "y",
-        "is_inside",
-    ]
+    columns = ["kind", *setting, "batch_size", "steps", "scale", "x", "y", "is_inside"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -199,7 +182,7 @@ def fitted(data: Any) -> AdviceLaw | None:
     return AdviceLaw(rate=rate, images=images, learned_fraction=LEARNED_FRACTION)
 
 
-def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
+def draw(data: Any, scale: Scale) -> Figure:
     """Draw the best learning rate and the images needed against the noise scale, with the laws."""
     figure, (rates, lengths) = new_figure(
         "Learning rate and length of training against the noise scale",
@@ -236,23 +219,21 @@ def _draw_law(axes: Axes, law: PowerLaw) -> None:
     axes.fill_between(x, y / law.spread, y * law.spread, color="0.85", zorder=0)
 
 
-def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
+def summary(data: Any, scale: Scale) -> str:
     """Return the two laws in Markdown."""
     law = fitted(data)
     if law is None:
         return "Too few runs for a law."
-    lines = [
-        "| what | law | residuals, a factor of | range of x | points |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    rows = []
     for what, x, one in (
         ("learning rate", "(1 + noise scale / batch)", law.rate),
         (f"images to {LEARNED_FRACTION:.0%}, small batches", "(noise scale)", law.images),
     ):
         cells = [what, f"{one.factor:.3g} · {x}^{one.power:.2f}", f"{one.spread:.2f}"]
         cells += [f"{one.lowest:,.3g} to {one.highest:,.4g}", str(one.num_points)]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(cells)
+    heads = ["what", "law", "residuals, a factor of", "range of x", "points"]
+    return markdown_table(heads, rows)
 
 
 STUDY = Study(
@@ -261,12 +242,10 @@ STUDY = Study(
     source="Ours.",
     notes={
         "smoke": "A few steps on 5,000 digits.",
-        "laptop": f"An MLP with one hidden layer, and Conv4 for learning rates at one batch size "
-        f"(300 steps, three rates); all labels of an image in a visit; {_IMAGES:,} images at "
-        f"five learning rates "
-        "and three batch sizes (a fourth has too few steps to count), and 50 to 1,600 steps of "
-        "128 images at three rates; "
-        "one seed.",
+        "laptop": "An MLP with one hidden layer, and Conv4 for learning rates at one batch size "
+        f"(300 steps, three rates); all labels of an image in a visit; {_IMAGES:,} images at five "
+        "learning rates and three batch sizes (a fourth has too few steps to count), and 50 to "
+        "1,600 steps of 128 images at three rates; one seed.",
         "paper": "As on a laptop.",
     },
     specs=specs,

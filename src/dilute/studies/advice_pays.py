@@ -19,6 +19,7 @@ from dilute.files import write_file
 from dilute.runs import Material, RunRecord, RunSpec
 from dilute.studies.paper.setup import GROUPED, SINGLE_DRAWS, SMOKE
 from dilute.study import Scale, Study
+from dilute.study.pages import markdown_table
 
 ADVISED = Path(__file__).parent / "advised.json"
 ALPHAS = (5, 20, 50)
@@ -93,7 +94,7 @@ def advised(one: Place) -> tuple[RunSpec, Timing]:
     return one.spec(**recipe), Timing(**document["timing"])
 
 
-def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
+def specs(scale: Scale) -> list[RunSpec]:
     """Return the study's runs: the rivals' and, for each setting, the advised one."""
     if scale == "smoke":
         return [RunSpec(data="mnist5k", model="mlp1", alpha=2, **SMOKE)]
@@ -193,12 +194,9 @@ def against(
     return f"{100 * (accuracy - (record.accuracy.selected or 0.0)):.1f} points below; {ratios}"
 
 
-def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
+def summary(data: Any, scale: Scale) -> str:
     """Return the Markdown table of all settings."""
-    lines = [f"| {' | '.join(HEADS)} |", "| --- " * len(HEADS) + "|"]
-    return "\n".join(
-        [*lines, *(f"| {' | '.join(cells)} |" for cells in data.itertuples(index=False))]
-    )
+    return markdown_table(HEADS, data.itertuples(index=False))
 
 
 STUDY = Study(

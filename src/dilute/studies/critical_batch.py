@@ -12,9 +12,11 @@ from scipy import optimize, stats
 
 from dilute.advice import power_law
 from dilute.gradients import clean_examples, signal_over_noise
-from dilute.runs import RunRecord, RunSpec
+from dilute.runs import RunSpec
 from dilute.studies.noise_scale import exponent
+from dilute.studies.paper import setup
 from dilute.studies.races import TARGET, fastest, race_table
+from dilute.study.pages import markdown_table
 from dilute.study.study import Scale, Study
 from dilute.study.style import finish_logarithmic, line_style, new_figure
 
@@ -40,7 +42,7 @@ _BATCH = 128
 _RATES_OF_LARGE = {20: (1e-4, 3e-4, 1e-3, 3e-3), 50: (3e-5, 1e-4, 3e-4, 1e-3)}
 
 
-def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
+def specs(scale: Scale) -> list[RunSpec]:
     """Return the study's runs: single labels, constant rates, 30 points on clean labels."""
     base: dict[str, Any] = {
         "data": "mnist",
@@ -73,7 +75,7 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
     ]
 
 
-def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
+def select(table: Any, scale: Scale) -> Any:
     """Return a row per `alpha`, batch size and seed, at the rate that held-out labels choose."""
     return fastest(table, ["alpha", "batch_size", "seed"])
 
@@ -176,11 +178,9 @@ def rate_law(data: Any, fits: dict[float, Tradeoff]) -> RateLaw | None:
 def draw(data: Any, scale: Scale) -> Figure:
     """Draw images to the target, and the best rate, against batch size, a line per `alpha`."""
     figure, (race, rates) = new_figure(
-        f"{'MNIST (5,000)' if scale == 'smoke' else 'MNIST'}, MLP, 1 hidden layer: batch size and "
-        f"noise",
-        f"single labels, AdamW at a constant learning rate, chosen on held-out clean labels; "
-        f"images until "
-        f"{TARGET:.0%} of test labels are right, with the fitted trade-off; marks: seeds",
+        f"{setup.mnist_title(scale)}, MLP, 1 hidden layer: batch size and noise",
+        "single labels, AdamW at a constant learning rate, chosen on held-out clean labels; images "
+        f"until {TARGET:.0%} of test labels are right, with the fitted trade-off; marks: seeds",
         panels=2,
         inches=(3.3, 3.0),
     )
@@ -203,28 +203,27 @@ def draw(data: Any, scale: Scale) -> Figure:
     return figure
 
 
-def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
+def summary(data: Any, scale: Scale) -> str:
     """Return the trade-off at each `alpha` in Markdown, and how it grows with `1 + alpha`."""
     fits = tradeoffs(data)
-    lines = [
-        f"| alpha | fewest labels to {TARGET:.0%} | critical batch | steps at large batches | "
-        f"{_BATCH} labels in clean ones: "
-        "by the critical batch | counted | signal over noise | runs |",
-        "| --- " * 8 + "|",
-    ]
+    heads = ["alpha", f"fewest labels to {TARGET:.0%}", "critical batch", "steps at large batches"]
+    heads += [f"{_BATCH} labels in clean ones: by the critical batch", "counted"]
+    heads += ["signal over noise", "runs"]
+    rows = []
     for alpha, fit in fits.items():
         worth = f"{_BATCH * fits[0.0].critical / fit.critical:.3g}" if 0.0 in fits else "–"
-        cells = [
-            f"{alpha:g}",
-            _span(fit.fewest, fit.fewest_interval),
-            _span(fit.critical, fit.critical_interval),
-            f"{fit.fewest / fit.critical:,.0f}",
-            worth,
-            f"{clean_examples(_BATCH, 1, alpha):.3g}",
-            f"{signal_over_noise(_BATCH, 1, alpha):.3g}",
-            str(fit.num_points),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
+        rows.append(
+            [
+                f"{alpha:g}",
+                _span(fit.fewest, fit.fewest_interval),
+                _span(fit.critical, fit.critical_interval),
+                f"{fit.fewest / fit.critical:,.0f}",
+                worth,
+                f"{clean_examples(_BATCH, 1, alpha):.3g}",
+                f"{signal_over_noise(_BATCH, 1, alpha):.3g}",
+                str(fit.num_points),
+            ]
+        )
     sizes = [1 + alpha for alpha in fits]
     powers = [
         exponent(sizes, [getattr(fit, name) for fit in fits.values()])
@@ -232,26 +231,19 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
     ]
     if all(powers):
         steps = exponent(sizes, [fit.fewest / fit.critical for fit in fits.values()])
-        cells = [
-            "power of 1 + alpha",
-            *(str(power) for power in (*powers, steps)),
-            "",
-            "−1",
-            "−2",
-            "",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
+        grown = map(str, (*powers, steps))
+        rows.append(["power of 1 + alpha", *grown, "", "−1", "−2", ""])
+    table = markdown_table(heads, rows)
     law = rate_law(data, fits)
-    if law is not None:
-        low, high = law.power_interval
-        lines += [
-            "",
-            f"Best learning rate: {law.peak:.2g} · (1 + critical batch / batch)^−{law.power:.2f} "
-            f"(power {low:.2f} to {high:.2f}; the runs' own rates differ from it by a factor of "
-            f"{law.spread:.1f}; "
-            f"n = {law.num_points}).",
-        ]
-    return "\n".join(lines)
+    if law is None:
+        return table
+    low, high = law.power_interval
+    return (
+        f"{table}\n\n"
+        f"Best learning rate: {law.peak:.2g} · (1 + critical batch / batch)^−{law.power:.2f} "
+        f"(power {low:.2f} to {high:.2f}; the runs' own rates differ from it by a factor of "
+        f"{law.spread:.1f}; n = {law.num_points})."
+    )
 
 
 def _span(value: float, interval: tuple[float, float]) -> str:

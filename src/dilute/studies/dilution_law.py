@@ -12,6 +12,7 @@ from dilute.laws.forms import DILUTIONS
 from dilute.noise import NoisePattern, Pair, Structured, Uniform, noise_rate
 from dilute.planning.pilot_recipe import pilot_recipe
 from dilute.runs import RunRecord, RunSpec
+from dilute.study.pages import markdown_table
 from dilute.study.study import Scale, Study
 from dilute.study.style import line_style, new_figure, plain_ticks
 
@@ -76,7 +77,7 @@ SERIES = (
 )
 
 
-def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
+def specs(scale: Scale) -> list[RunSpec]:
     """Return the study's runs."""
     if scale == "smoke":
         small = Series("mnist5k", "mlp1", Uniform(), (100, 200, 400), (0, 2, 5), (1, 1))
@@ -172,7 +173,7 @@ def _law_rows(evidence: Evidence) -> Any:
     )
 
 
-def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
+def draw(data: Any, scale: Scale) -> Figure:
     """Draw test error against effective clean examples, with the law; a panel per setting."""
     settings = list(data["setting"].unique())
     rows = -(-len(settings) // _COLUMNS)
@@ -206,11 +207,11 @@ def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
     return figure
 
 
-def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
+def summary(data: Any, scale: Scale) -> str:
     """Return the laws in Markdown, a row per setting."""
     heads = ["setting", "runs", "law chosen", "spread", "left out", *DILUTIONS]
     heads += ["kappa of `linear`", "theory: pairs, all in doubt"]
-    lines = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
+    rows = []
     for setting, runs in data.groupby("setting", sort=False):
         first = runs.iloc[0]
         scores = [first[f"left_out_{name}"] for name in DILUTIONS]
@@ -227,8 +228,8 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
             f"{first['kappa']:.2g} ({first['kappa_low']:.2g} to {first['kappa_high']:.2g})",
             f"{first['theory_pairs']:.2g}, {first['theory_all']:.2g}",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return markdown_table(heads, rows)
 
 
 def short_name(setting: str) -> str:
@@ -243,9 +244,8 @@ STUDY = Study(
     notes={
         "smoke": "A few steps on 5,000 digits.",
         "laptop": "All labels of an image in one visit, or one label an image for replacement; "
-        "AdamW at a rate that falls "
-        "to zero, the longer the less noise; the last model counts. Nothing was chosen by the "
-        "test set.",
+        "AdamW at a rate that falls to zero, the longer the less noise; the last model counts. "
+        "Nothing was chosen by the test set.",
         "paper": "As on a laptop.",
     },
     specs=specs,

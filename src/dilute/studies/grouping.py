@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dilute.runs import RunRecord, RunSpec
+from dilute.runs import RunSpec
+from dilute.studies.paper import setup
 from dilute.studies.races import TARGET, fastest, race_table
+from dilute.study.pages import markdown_table
 from dilute.study.study import Scale, Study
 from dilute.study.style import finish_logarithmic, line_style, new_figure
 
@@ -32,8 +33,8 @@ _RACES: dict[int, dict[int | str, tuple[int, tuple[float, ...]]]] = {
 _SEEDS = range(2)
 
 
-def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
-    """Return the study's runs: constant learning rates, judged on clean labels.
+def specs(scale: Scale) -> list[RunSpec]:
+    """Return the study's runs: constant learning rates, evaluated on clean labels.
 
     Those on single labels are another study's.
     """
@@ -77,7 +78,7 @@ def extras(scale: Scale) -> list[RunSpec]:
     ]
 
 
-def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
+def select(table: Any, scale: Scale) -> Any:
     """Return a row per `alpha`, labels per visit and seed, at the preferred learning rate."""
     named = table.assign(copies=table["copies"].astype(str))
     return fastest(named, ["alpha", "copies", "seed"])
@@ -90,10 +91,9 @@ def _labels(copies: str, alpha: float) -> float:
 def draw(data: Any, scale: Scale) -> Figure:
     """Draw images to the target against labels per visit, a line per `alpha`."""
     figure, (axes,) = new_figure(
-        f"{'MNIST (5,000)' if scale == 'smoke' else 'MNIST'}, MLP, 1 hidden layer: grouping labels",
+        f"{setup.mnist_title(scale)}, MLP, 1 hidden layer: grouping labels",
         f"batches of {_BATCH_SIZE} visits, AdamW at a constant learning rate, chosen on held-out "
-        f"clean labels; marks: "
-        "seeds; grey: as one over the labels",
+        "clean labels; marks: seeds; grey: as one over the labels",
     )
     for number, (alpha, rows) in enumerate(data.groupby("alpha")):
         x = np.array([_labels(copies, alpha) for copies in rows["copies"]])
@@ -113,18 +113,15 @@ def draw(data: Any, scale: Scale) -> Figure:
     return figure
 
 
-def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
+def summary(data: Any, scale: Scale) -> str:
     """Return images and seconds to the target in Markdown, by `alpha` and labels per visit.
 
     Seconds are at the median speed of all runs: a visit costs the same whatever its labels.
     """
     speed = float(data["images_per_second"].median())
-    lines = [
-        f"| alpha | labels per visit | best learning rate | images to {TARGET:.0%} | labels | "
-        f"seconds at {speed:,.0f} images/s | "
-        "times as fast as single labels |",
-        "| --- " * 7 + "|",
-    ]
+    heads = ["alpha", "labels per visit", "best learning rate", f"images to {TARGET:.0%}", "labels"]
+    heads += [f"seconds at {speed:,.0f} images/s", "times as fast as single labels"]
+    table = []
     for alpha, race in data.groupby("alpha"):
         kinds = sorted(race["copies"].unique(), key=lambda copies: _labels(copies, alpha))
         slowest = race[race["copies"] == kinds[0]]["images"].mean()
@@ -133,17 +130,18 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
             rates = ", ".join(f"{rate:g}" for rate in sorted(rows["learning_rate"].unique()))
             images = rows["images"]
             spread = f" ({images.min():,.0f} to {images.max():,.0f}, n = {len(rows)})"
-            cells = [
-                f"{alpha:g}",
-                copies,
-                rates,
-                f"{images.mean():,.0f}" + (spread if len(rows) > 1 else " (n = 1)"),
-                f"{images.mean() * _labels(copies, alpha):,.0f}",
-                f"{images.mean() / speed:.1f}",
-                f"{slowest / images.mean():.1f}",
-            ]
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+            table.append(
+                [
+                    f"{alpha:g}",
+                    copies,
+                    rates,
+                    f"{images.mean():,.0f}" + (spread if len(rows) > 1 else " (n = 1)"),
+                    f"{images.mean() * _labels(copies, alpha):,.0f}",
+                    f"{images.mean() / speed:.1f}",
+                    f"{slowest / images.mean():.1f}",
+                ]
+            )
+    return markdown_table(heads, table)
 
 
 STUDY = Study(
@@ -152,9 +150,8 @@ STUDY = Study(
     source="Ours.",
     notes={
         "smoke": "A few steps on 5,000 digits.",
-        "laptop": "An MLP with one hidden layer; batches of 128 visits; AdamW at constant "
-        "learning rates half a decade apart, chosen on 3,000 held-out "
-        "images with clean labels; two seeds.",
+        "laptop": "An MLP with one hidden layer; batches of 128 visits; AdamW at constant learning "
+        "rates half a decade apart, chosen on 3,000 held-out images with clean labels; two seeds.",
         "paper": "As on a laptop.",
     },
     specs=specs,

@@ -4,40 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dilute.studies import (
-    advice_law,
-    advice_pays,
-    critical_batch,
-    dilution_law,
-    full_scale,
-    grouping,
-    method_comparison,
-    noise_scale,
-    plan_check,
-    planted_noise,
-)
+from dilute.studies import noise_scale
 from dilute.studies.paper import FIGURES, headline
 from dilute.study import Study
-from dilute.study.finding import find_studies
+from dilute.study.finding import each_once, find_studies, studies_in
 
 STUDIES: dict[str, Study] = {
     study.name: study
-    for study in (
-        *FIGURES.values(),
-        noise_scale.STUDY,
-        headline.STUDY,
-        critical_batch.STUDY,
-        grouping.STUDY,
-        advice_law.STUDY,
-        advice_pays.STUDY,
-        dilution_law.STUDY,
-        plan_check.STUDY,
-        *method_comparison.STUDIES,
-        planted_noise.STUDY,
-        full_scale.STUDY,
-    )
+    for study in each_once([*FIGURES.values(), headline.STUDY, *studies_in("dilute.studies")])
 }
-"""All studies by name."""
+"""All studies by name: the paper's figures, and those of the files beside this one."""
 
 ALL: tuple[str, ...] = (*FIGURES, noise_scale.STUDY.name)
 """What `all` stands for: every figure of the paper.

@@ -10,6 +10,7 @@ from dilute.noise import Structured
 from dilute.study import Scale, Study, in_percent, ranking
 from dilute.study.comparison_study import comparison_study, result_cell
 from dilute.study.contest import Contest, Entries
+from dilute.study.pages import markdown_table
 
 NUM_TRAIN = {"mnist": 60_000, "cifar10": 50_000, "mnist5k": 4000}
 
@@ -199,16 +200,12 @@ def goals_markdown(data: Mapping[str, Any]) -> str:
     Arguments:
         data: what each study shows, by its name.
     """
-    lines = [
-        "| goal | method | reached | over plain training | minutes a run |",
-        "| --- " * 5 + "|",
-    ]
+    rows = []
     for goal in GOALS:
         for one in ranking(data[goal.study]):
             if one.method in goal.methods and one.amount == goal.alpha and one.seconds:
                 gain = in_percent(one.gain, one.gain_low, one.gain_high, "+")
-                lines.append(
-                    f"| {goal.text} | `{one.method}` | {result_cell(one)} | {gain} | "
-                    f"{one.seconds / 60:.1f} |"
-                )
-    return "\n".join(lines)
+                minutes = f"{one.seconds / 60:.1f}"
+                rows.append([goal.text, f"`{one.method}`", result_cell(one), gain, minutes])
+    heads = ["goal", "method", "reached", "over plain training", "minutes a run"]
+    return markdown_table(heads, rows)

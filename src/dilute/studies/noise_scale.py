@@ -12,8 +12,10 @@ import numpy as np
 from scipy import stats
 
 from dilute.runs import RunRecord, RunSpec
+from dilute.studies.paper import setup
 from dilute.study import claims
 from dilute.study.claims import Claim, Judgement
+from dilute.study.pages import markdown_table
 from dilute.study.study import Scale, Study
 from dilute.study.style import finish_logarithmic, line_style, new_figure
 
@@ -25,7 +27,7 @@ _ALPHAS = (0, 2, 5, 10, 20, 50, 100)
 _SINGLE, _GROUPED = "label_noise_scale", "noise_scale"
 
 
-def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
+def specs(scale: Scale) -> list[RunSpec]:
     """Return the runs: all labels of an image in a visit, the gradient measured on the way."""
     base: dict[str, Any] = {"copies": "all", "batch_size": 128, "log_gradients": True}
     if scale == "smoke":
@@ -45,10 +47,7 @@ def table(records: Sequence[RunRecord]) -> Any:
     """Return a pandas data frame with a row per run and look at the gradient."""
     import pandas as pd
 
-    columns = ["model", "alpha", "seed", "step", "test_accuracy", "length"]
-    for name in (_SINGLE, _GROUPED):
-        columns += [name, f"{name}_low", f"{name}_high"]
-    return pd.DataFrame([row for record in records for row in _looks(record)], columns=columns)
+    return pd.DataFrame([row for record in records for row in _looks(record)])
 
 
 def _looks(record: RunRecord) -> Iterator[dict[str, Any]]:
@@ -56,9 +55,7 @@ def _looks(record: RunRecord) -> Iterator[dict[str, Any]]:
         if point.gradient is None:
             continue
         row: dict[str, Any] = {
-            "model": record.spec["model"],
-            "alpha": record.spec["alpha"],
-            "seed": record.spec["seed"],
+            **{name: record.spec[name] for name in ("model", "alpha", "seed")},
             "step": point.step,
             "test_accuracy": point.test_accuracy,
             "length": point.gradient.length,
@@ -69,7 +66,7 @@ def _looks(record: RunRecord) -> Iterator[dict[str, Any]]:
         yield row
 
 
-def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
+def select(table: Any, scale: Scale) -> Any:
     """Return the looks in order of model, step, `alpha` and seed."""
     return table.sort_values(["model", "step", "alpha", "seed"], ignore_index=True)
 
@@ -77,15 +74,13 @@ def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
 def draw(data: Any, scale: Scale) -> Figure:
     """Draw the noise scale of single labels against `1 + alpha`, by network and step."""
     models = [model for model in _MODELS if (data["model"] == model).any()]
-    if not models:
-        return new_figure("MNIST: noise scale of the gradient", "no run has looked at it")[0]
     note = (
         "runs on all labels of an image at once, AdamW; noise scale of single labels; "
         "grey: as 1 + alpha (lower) and its square (upper), from alpha = 0 at the start; "
         "marks: geometric means of the seeds, bars: lowest to highest"
     )
     figure, panels = new_figure(
-        f"{'MNIST (5,000)' if scale == 'smoke' else 'MNIST'}: noise scale of the gradient",
+        f"{setup.mnist_title(scale)}: noise scale of the gradient",
         note,
         panels=len(models),
         inches=(2.6, 2.9),
@@ -153,15 +148,12 @@ def exponents(data: Any, name: str) -> dict[tuple[str, int], Exponent]:
     return found
 
 
-def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
+def summary(data: Any, scale: Scale) -> str:
     """Return the exponents in Markdown, by network and point of training."""
     single, grouped = exponents(data, _SINGLE), exponents(data, _GROUPED)
-    lines = [
-        "| network | steps | noise scale, labels: alpha = 0 | largest alpha | exponent, single "
-        "labels | "
-        "exponent, all labels of an image |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+    heads = ["network", "steps", "noise scale, labels: alpha = 0", "largest alpha"]
+    heads += ["exponent, single labels", "exponent, all labels of an image"]
+    table = []
     for (model, step), value in single.items():
         rows = data[(data["model"] == model) & (data["step"] == step)]
         ends = [
@@ -169,21 +161,21 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
             for alpha in (rows["alpha"].min(), rows["alpha"].max())
         ]
         cells = [_MODELS[model], f"{step:,}", *(f"{end:,.0f}" for end in ends), str(value)]
-        lines.append(f"| {' | '.join([*cells, str(grouped.get((model, step), '–'))])} |")
-    return "\n".join(lines)
+        table.append([*cells, str(grouped.get((model, step), "–"))])
+    return markdown_table(heads, table)
 
 
 def cost_markdown(records: Sequence[RunRecord]) -> str:
     """Return in Markdown what looking at gradients cost the runs."""
-    lines = ["| network | share of the time in steps, % | runs |", "| --- | --- | --- |"]
     shares: dict[str, list[float]] = {}
     for record in records:
         share = (record.gradient_seconds or 0.0) / (record.training_seconds or math.nan)
         shares.setdefault(record.spec["model"], []).append(share)
+    rows = []
     for model, values in shares.items():
         median, low, high = (100 * of(values) for of in (statistics.median, min, max))
-        lines.append(f"| {model} | {median:.1f} ({low:.1f} to {high:.1f}) | {len(values)} |")
-    return "\n".join(lines)
+        rows.append([model, f"{median:.1f} ({low:.1f} to {high:.1f})", str(len(values))])
+    return markdown_table(["network", "share of the time in steps, %", "runs"], rows)
 
 
 def judge(data: Any) -> Judgement:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dilute.laws import Evidence, evidence_of, fit_law
-from dilute.runs import RunRecord, RunSpec
+from dilute.runs import RunRecord
 from dilute.studies import dilution_law
 from dilute.study.needs import crossing
+from dilute.study.pages import markdown_table
 from dilute.study.study import Scale, Study
 from dilute.study.style import line_style, new_figure, plain_ticks
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from dilute.laws import Predicted
@@ -86,11 +88,8 @@ def _rows(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def _columns(name: str, found: Predicted) -> dict[str, float | None]:
-    return {
-        f"{name}_predicted": found.value,
-        f"{name}_low": found.low,
-        f"{name}_high": found.high,
-    }
+    ends = {"predicted": found.value, "low": found.low, "high": found.high}
+    return {f"{name}_{end}": value for end, value in ends.items()}
 
 
 def held(value: float, low: float | None, high: float | None) -> bool:
@@ -100,7 +99,7 @@ def held(value: float, low: float | None, high: float | None) -> bool:
     )
 
 
-def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
+def draw(data: Any, scale: Scale) -> Figure:
     """Draw predicted against measured: needed examples, and error of the largest runs."""
     figure, (left, right) = new_figure(
         "Predicted from small pilots, measured on large runs",
@@ -112,43 +111,17 @@ def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
     for number, (setting, rows) in enumerate(data.groupby("setting", sort=False)):
         # There are more settings than styles: after a round of them colours go with other marks.
         marker = line_style(number + number // 6)["marker"]
-        style = {
+        style: dict[str, Any] = {
             **line_style(number),
             "marker": marker,
             "linestyle": "none",
             "markersize": 4,
+            "capsize": 1.5,
+            "elinewidth": 0.6,
+            "label": dilution_law.short_name(str(setting)),
         }
-        label = dilution_law.short_name(str(setting))
-        known = rows.dropna(subset=["need", "need_predicted"])
-        for is_new in (True, False):
-            part = known[known["is_beyond_pilot"] == is_new]
-            if part.empty:
-                continue
-            high = part["need_high"].fillna(part["need_predicted"] * 10)
-            middle = part["need_predicted"]
-            spread = np.stack([middle - part["need_low"], high - middle]).astype(float)
-            left.errorbar(
-                part["need"],
-                middle,
-                yerr=spread.clip(min=0),
-                capsize=1.5,
-                elinewidth=0.6,
-                fillstyle="full" if is_new else "none",
-                **style,
-            )
-        error = 1 - rows["accuracy"]
-        value, best, worst = (
-            100 * (1 - rows[f"accuracy_{end}"]) for end in ("predicted", "high", "low")
-        )
-        right.errorbar(
-            100 * error,
-            value,
-            yerr=np.stack([value - best, worst - value]).clip(min=0),
-            capsize=1.5,
-            elinewidth=0.6,
-            label=label,
-            **style,
-        )
+        _draw_needs(left, rows, style)
+        _draw_errors(right, rows, style)
     for axes, what in (
         (left, "clean examples needed"),
         (right, "test error of the largest runs, %"),
@@ -169,14 +142,32 @@ def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
     return figure
 
 
-def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
+def _draw_needs(axes: Axes, rows: Any, style: dict[str, Any]) -> None:
+    known = rows.dropna(subset=["need", "need_predicted"])
+    for is_new in (True, False):
+        part = known[known["is_beyond_pilot"] == is_new]
+        if part.empty:
+            continue
+        middle = part["need_predicted"]
+        high = part["need_high"].fillna(10 * middle)
+        spread = np.stack([middle - part["need_low"], high - middle]).astype(float).clip(min=0)
+        fill = "full" if is_new else "none"
+        axes.errorbar(part["need"], middle, yerr=spread, fillstyle=fill, **style)
+
+
+def _draw_errors(axes: Axes, rows: Any, style: dict[str, Any]) -> None:
+    value, best, worst = (
+        100 * (1 - rows[f"accuracy_{end}"]) for end in ("predicted", "high", "low")
+    )
+    spread = np.stack([value - best, worst - value]).clip(min=0)
+    axes.errorbar(100 * (1 - rows["accuracy"]), value, yerr=spread, **style)
+
+
+def summary(data: Any, scale: Scale) -> str:
     """Return predictions and what was measured in Markdown, and how many of them held."""
-    lines = [
-        "| setting | alpha | clean examples for the target: predicted | measured | ratio | "
-        "accuracy of the largest runs: predicted | "
-        "measured |",
-        "| --- " * 7 + "|",
-    ]
+    heads = ["setting", "alpha", "clean examples for the target: predicted", "measured", "ratio"]
+    heads += ["accuracy of the largest runs: predicted", "measured"]
+    rows = []
     for _, row in data.iterrows():
         need = "–"
         if not np.isnan(row["need"]):
@@ -199,11 +190,11 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
             f"{row['accuracy_high']:.1%})",
             f"{row['accuracy']:.1%}" + ("" if held_accuracy else " ✗"),
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *_counts(data)])
+        rows.append(cells)
+    return f"{markdown_table(heads, rows)}\n\n{_counts(data)}"
 
 
-def _counts(data: Any) -> list[str]:
+def _counts(data: Any) -> str:
     """Return in sentences how many predictions held."""
     needs = data[data["need"].notna() & data["is_beyond_pilot"]]
     near = ((needs["factor"] < _FACTOR) & (needs["factor"] > 1 / _FACTOR)).sum()
@@ -211,17 +202,11 @@ def _counts(data: Any) -> list[str]:
     right = sum(
         held(r["accuracy"], r["accuracy_low"], r["accuracy_high"]) for _, r in data.iterrows()
     )
-    return [
+    return (
         f"Needs beyond the pilot: {near} of {len(needs)} within a factor of {_FACTOR:g}, {inside} "
-        f"of {len(needs)} inside their "
-        f"90 % interval. Accuracies of the largest runs: {right} of {len(data)} inside theirs (✗: "
-        f"outside).",
-    ]
-
-
-def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:
-    """Return the runs, which are those of the law of dilution."""
-    return dilution_law.specs(scale, references)
+        f"of {len(needs)} inside their 90 % interval. Accuracies of the largest runs: {right} of "
+        f"{len(data)} inside theirs (✗: outside)."
+    )
 
 
 STUDY = Study(
@@ -231,10 +216,9 @@ STUDY = Study(
     notes={
         **dilution_law.STUDY.notes,
         "laptop": "Laws are fitted to runs on at most a tenth of the images with alpha up to 20, "
-        "and asked for larger runs and "
-        "alpha = 50.",
+        "and asked for larger runs and alpha = 50.",
     },
-    specs=specs,
+    specs=dilution_law.specs,
     table=plan_table,
     draw=draw,
     summary=summary,

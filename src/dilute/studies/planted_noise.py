@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 import dilute.data
-from dilute.data import LabelledSet
+from dilute.data import LabelledSet, Reading
 from dilute.dilution import ReplacedSet
 from dilute.errors import NoiseError
 from dilute.estimation import (
@@ -36,6 +36,7 @@ from dilute.noise import (
     wrong_rate,
 )
 from dilute.study import Scale, Study
+from dilute.study.pages import markdown_table
 
 log = logging.getLogger(__name__)
 NUM_ITEMS, NUM_TRUSTED, NUM_ANNOTATORS, LABELS_PER_ITEM = 5000, 200, 20, 5
@@ -86,12 +87,12 @@ class Case(NamedTuple):
     wrong: float
 
 
-def cases(scale: Scale) -> Iterator[Case]:
+def cases(scale: Scale, reading: Reading) -> Iterator[Case]:
     """Yield what is planted."""
     chosen_sets = {"digits": ("mlp1", ("uniform",))} if scale == "smoke" else SETS
     amounts = WRONG[1:2] if scale == "smoke" else WRONG
     for name, (model, chosen) in chosen_sets.items():
-        train = dilute.data.load(name).train
+        train = dilute.data.load(name, reading).train
         rows = np.arange(min(NUM_ITEMS, len(train)))
         clean = LabelledSet(train.inputs[rows], train.labels[rows], train.class_names)
         known = patterns(clean)
@@ -175,12 +176,12 @@ def against_truth(
     }
 
 
-def measure(scale: Scale) -> list[dict[str, Any]]:
+def measure(scale: Scale, reading: Reading) -> list[dict[str, Any]]:
     """Return an entry per data set, pattern and share of wrong labels, where that can be."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return [entry for case in cases(scale) if (entry := _entry(case)) is not None]
+        return [entry for case in cases(scale, reading) if (entry := _entry(case)) is not None]
     finally:
         torch.set_num_threads(threads)
 
@@ -214,22 +215,19 @@ def _entry(case: Case) -> dict[str, Any] | None:
     }
 
 
-def summary(entries: Sequence[Mapping[str, Any]], scale: Scale) -> str:  # noqa: ARG001
+def summary(entries: Sequence[Mapping[str, Any]], scale: Scale) -> str:
     """Return the entries in Markdown.
 
     For each source: the estimated share of wrong labels, and the matrix's error.
     """
-    lines = [
+    note = (
         f"Up to {NUM_ITEMS:,} items; share of wrong labels with its 90 % interval, and (in "
-        f"brackets) how far the matrix is off, in "
-        "percent of a row's labels. ✗: outside the interval. **?**: `dilute estimate` says not to "
-        "trust it. †: the right label is not the most frequent one of every class, which "
-        "only trusted labels can tell. Right: share of "
-        "the cross-validated predictions that are the true class. Written by `make docs-tables`.",
-        "",
-        f"| data | pattern | wrong | {' | '.join(TITLES[s] for s in SOURCES)} | right |",
-        "| --- " * (4 + len(SOURCES)) + "|",
-    ]
+        "brackets) how far the matrix is off, in percent of a row's labels. ✗: outside the "
+        "interval. **?**: `dilute estimate` says not to trust it. †: the right label is not the "
+        "most frequent one of every class, which only trusted labels can tell. Right: share of the "
+        "cross-validated predictions that are the true class. Written by `make docs-tables`."
+    )
+    rows = []
     for entry in entries:
         cells = [entry["data"], entry["pattern"], f"{entry['trusted']['planted_wrong']:.1%}"]
         for source in SOURCES:
@@ -243,8 +241,9 @@ def summary(entries: Sequence[Mapping[str, Any]], scale: Scale) -> str:  # noqa:
                 + ("" if one["is_majority"] else " †")
             )
         cells.append(f"{entry['accuracy']:.0%}")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *counts(entries)])
+        rows.append(cells)
+    table = markdown_table(["data", "pattern", "wrong", *TITLES.values(), "right"], rows)
+    return "\n".join([note, "", table, "", *counts(entries)])
 
 
 def counts(entries: Sequence[Mapping[str, Any]]) -> list[str]:

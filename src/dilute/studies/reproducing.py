@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dilute.data import data_folder_at
 from dilute.runs import RunSpec, Store
 from dilute.studies.known import chosen_studies
 from dilute.study import Reproduction, Scale, Study, reproduce_studies
@@ -34,8 +33,7 @@ def reproduce(
         sweeping: how runs are done, which changes no result.
 
     Errors: `SpecError` for a name or a scale that is not known; `StoreError` if runs are missing
-    and
-        nothing is to be trained; `DataError` for a part of a public data set; `Interrupted` if
+        and nothing is to be trained; `DataError` for a part of a public data set; `Interrupted` if
         asked to stop.
     """
     sweeping = sweeping or Sweeping()
@@ -44,17 +42,14 @@ def reproduce(
     def train(specs: Sequence[RunSpec]) -> None:
         sweeping.train(specs, kept, allow_parts=False)
 
-    with data_folder_at(sweeping.reading.data_dir):
-        return reproduce_studies(
-            _chosen([studies] if isinstance(studies, str | Study) else studies),
-            scale,
-            kept,
-            Path(out),
-            None if draw_only else train,
-            retry_failed=sweeping.retry_failed,
-        )
-
-
-def _chosen(studies: Sequence[str | Study]) -> list[Study]:
-    names = [one for one in studies if isinstance(one, str)]
-    return each_once([*chosen_studies(names), *(one for one in studies if isinstance(one, Study))])
+    given = [studies] if isinstance(studies, str | Study) else studies
+    named = chosen_studies([one for one in given if isinstance(one, str)])
+    return reproduce_studies(
+        each_once([*named, *(one for one in given if isinstance(one, Study))]),
+        scale,
+        kept,
+        Path(out),
+        None if draw_only else train,
+        retry_failed=sweeping.retry_failed,
+        reading=sweeping.reading,
+    )

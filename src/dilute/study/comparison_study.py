@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dilute.runs import RunRecord, RunSpec
 from dilute.study.comparison_picture import draw_comparison
 from dilute.study.contest import Contest
+from dilute.study.pages import markdown_table
 from dilute.study.ranking import MethodResult, in_percent, outcomes, ranking
 from dilute.study.study import Scale, Study
 
@@ -72,20 +73,15 @@ def results_markdown(results: Sequence[MethodResult]) -> str:
     first = {one.method: one for one in reversed(results)}
     order = dict.fromkeys(one.method for one in results)
     word = results[0].amount_name
-    heads = " | ".join(f"{word} = {amount:g}" for amount in amounts)
-    lines = [
-        f"| method | it knows | {heads} | s per run |",
-        "| --- " * (3 + len(amounts)) + "|",
-    ]
+    rows = []
     for name in sorted(order, key=lambda name: -_mean(cells, name, amounts)):
         found = [cells.get((name, amount)) for amount in amounts]
         seconds = [one.seconds for one in found if one and one.seconds is not None]
         shown = f"{min(seconds):.0f} to {max(seconds):.0f}" if seconds else "–"
-        reached = " | ".join(map(result_cell, found))
-        lines.append(
-            f"| {first[name].title} (`{name}`) | {first[name].knows} | {reached} | {shown} |"
-        )
-    return "\n".join(lines)
+        title = f"{first[name].title} (`{name}`)"
+        rows.append([title, first[name].knows, *map(result_cell, found), shown])
+    heads = [f"{word} = {amount:g}" for amount in amounts]
+    return markdown_table(["method", "it knows", *heads, "s per run"], rows)
 
 
 def result_cell(one: MethodResult | None) -> str:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dilute.errors import SpecError, one_line, unknown_name
-from dilute.extensions import imported
+from dilute.extensions import files_of, imported
 from dilute.study.study import Study
 
-_NAME_IN_FILE = "STUDY"
+_NAME_IN_FILE, _SEVERAL_IN_FILE = "STUDY", "STUDIES"
+
+
+def studies_in(package: str) -> Iterator[Study]:
+    """Yield the studies in a package's files: what each calls `STUDY`, or several, `STUDIES`."""
+    for file in files_of(package, _NAME_IN_FILE, _SEVERAL_IN_FILE):
+        module = importlib.import_module(file)
+        if hasattr(module, _NAME_IN_FILE):
+            yield module.STUDY
+        yield from getattr(module, _SEVERAL_IN_FILE, ())
 
 
 def find_studies(

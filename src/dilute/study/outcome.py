@@ -9,6 +9,7 @@ from typing import Any
 
 from dilute.runs import RunRecord
 from dilute.study.claims import Claim, Judgement
+from dilute.study.pages import markdown_table
 from dilute.study.study import Scale, Study
 
 
@@ -85,7 +86,10 @@ class StudyRuns:
             return self.study.select(self.measured, self.scale)
         if not self.records and not self.study.illustrates:
             return None
-        return self.study.select(self.study.table([*self.records, *self.extras]), self.scale)
+        table = self.study.table([*self.records, *self.extras])
+        if not len(table) and not self.study.illustrates:  # no run came as far as a row
+            return None
+        return self.study.select(table, self.scale)
 
 
 @dataclass(frozen=True)
@@ -109,16 +113,16 @@ class Reproduction:
 
 def claims_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the table of claims in Markdown, from rows as of `Judged.row`."""
-    lines = [
-        "| claim | the paper says | reported | ours | runs | scale | verdict |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| `{row['id']}` ({row['source']}) | {row['claim']} | {row['reported']} | "
-        f"{row['finding']} | {row['num_runs']} | {row['scale']} | **{row['verdict']}** |"
+    heads = ["claim", "the paper says", "reported", "ours", "runs", "scale", "verdict"]
+    cells = [
+        [
+            f"`{row['id']}` ({row['source']})",
+            *(str(row[name]) for name in ("claim", "reported", "finding", "num_runs", "scale")),
+            f"**{row['verdict']}**",
+        ]
         for row in rows
     ]
-    return "\n".join(lines)
+    return markdown_table(heads, cells)
 
 
 def notes_markdown(studies: Sequence[StudyRuns]) -> str:

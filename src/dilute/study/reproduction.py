@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dilute.data import AS_THEY_ARE, Reading
 from dilute.errors import SpecError, StoreError, unknown_name
 from dilute.files import make_folder
 from dilute.runs import RunRecord, RunSpec, Store
 from dilute.study.claims import Claim, Judgement, not_run
-from dilute.study.lookup import all_records, find_records, present_records
 from dilute.study.outcome import Judged, Reproduction, StudyRuns
 from dilute.study.study import SCALES, Scale, Study
 from dilute.study.writing import (
@@ -34,6 +35,7 @@ def reproduce_studies(
     *,
     retry_failed: bool = False,
     formats: Sequence[Format] = FORMATS,
+    reading: Reading = AS_THEY_ARE,
 ) -> Reproduction:
     """Train what the store lacks, and write for each study PNG, SVG and CSV, and a table of claims.
 
@@ -48,82 +50,124 @@ def reproduce_studies(
             there; None to draw from the store alone, and to measure nothing.
         retry_failed: also give `train` the runs that failed before.
         formats: which of PNG, SVG and CSV to write.
+        reading: how data are read, as for `dilute.load`.
 
     Errors: `StoreError` if runs are missing from the store and are not to be trained; those of
-    `train`.
+        `train`.
     """
-    check_scale(scale)
+    _check_scale(scale)
     make_folder(out)
 
     def train_missing(specs: Sequence[RunSpec]) -> None:
-        found = zip(specs, find_records(specs, store), strict=True)
-        missing = [
-            spec
-            for spec, record in found
-            if record is None or (retry_failed and record.status == "failed")
-        ]
+        missing = _missing(specs, store, retry_failed=retry_failed)
         if train is not None and missing:
             train(missing)
 
     train_missing([spec for study in chosen for spec in study.references(scale)])
-    specs = {study.name: _specs(study, scale, store) for study in chosen}
+    specs = {study.name: _runs(study, scale, store, reading) for study in chosen}
     # All in one sweep, which shares workers and tells the time that is left.
     train_missing([spec for runs in specs.values() for spec in runs or []])
-    measured = {study.name: _measured(study, scale, out, train) for study in chosen}
+    measured = {
+        study.name: _measured(study, scale, out, reading, may_measure=train is not None)
+        for study in chosen
+    }
     found = [_gathered(one, specs[one.name], measured[one.name], scale, store) for one in chosen]
     return _written(found, scale, out, formats)
 
 
-def check_scale(scale: str) -> None:
-    """Refuse a scale that is none.
-
-    Errors: `SpecError`.
-    """
+def _check_scale(scale: str) -> None:
     if scale not in SCALES:
         raise SpecError(unknown_name("scale", scale, SCALES))
 
 
-def missing_runs(chosen: Sequence[Study], scale: Scale, store: Store) -> dict[str, list[RunSpec]]:
+def missing_runs(
+    chosen: Sequence[Study], scale: Scale, store: Store, reading: Reading = AS_THEY_ARE
+) -> dict[str, list[RunSpec]]:
     """Return by study the runs that the store lacks; of one whose reference is missing, that alone.
 
     Errors: `SpecError` for an unknown scale.
     """
-    check_scale(scale)
+    _check_scale(scale)
     missing = {}
     for study in chosen:
         specs = study.references(scale)
-        references = present_records(specs, store)
+        references = _present(specs, store)
         if len(references) == len(specs):
-            specs = [*specs, *study.specs(scale, references)]
-        found = zip(specs, find_records(specs, store), strict=True)
-        missing[study.name] = [spec for spec, record in found if record is None]
+            specs = [*specs, *study.runs(scale, references, reading)]
+        missing[study.name] = _missing(specs, store)
     return missing
 
 
-def _specs(study: Study, scale: Scale, store: Store) -> list[RunSpec] | None:
-    """Return the runs of a study; None if a reference failed, so that they are not known."""
-    references = _all(study, study.references(scale), scale, store)
-    is_whole = all(record.status == "done" for record in references)
-    return study.specs(scale, references) if is_whole else None
+def find_records(specs: Sequence[RunSpec], store: Store) -> list[RunRecord | None]:
+    """Return the record of each run, or None.
+
+    The images of noisy examples may be a part of a public set, which records name by its content
+    (`cifar100@0123…`): the store may have come from a machine that has another part, or the whole.
+    """
+    found = [store.get(spec.key()) for spec in specs]
+    if all(found):
+        return found
+    by_plain_names = {_plain(record.spec): record for record in store.records()}
+    return [
+        record or by_plain_names.get(_plain(spec.canonical()))
+        for record, spec in zip(found, specs, strict=True)
+    ]
+
+
+def _plain(spec: Mapping[str, Any]) -> str:
+    """Return a run's canonical spec as text, without the hash in the name of its noisy images."""
+    plain = {"noisy_images": str(spec["noisy_images"]).partition("@")[0]}
+    return json.dumps({**spec, **plain}, sort_keys=True)
+
+
+def _missing(
+    specs: Sequence[RunSpec], store: Store, *, retry_failed: bool = False
+) -> list[RunSpec]:
+    return [
+        spec
+        for spec, record in zip(specs, find_records(specs, store), strict=True)
+        if record is None or (retry_failed and record.status == "failed")
+    ]
+
+
+def _present(specs: Sequence[RunSpec], store: Store) -> list[RunRecord]:
+    return [record for record in find_records(specs, store) if record is not None]
 
 
 def _all(study: Study, specs: Sequence[RunSpec], scale: Scale, store: Store) -> list[RunRecord]:
-    return all_records(specs, store, f"{study.name} at {scale} scale")
+    """Return the record of each run.
+
+    Errors: `StoreError` if the store lacks one.
+    """
+    records = _present(specs, store)
+    if len(records) < len(specs):
+        raise StoreError(
+            f"store {store.folder} lacks {len(specs) - len(records)} of the {len(specs)} runs of "
+            f"{study.name} at {scale} scale; leave out --draw-only to train them"
+        )
+    return records
 
 
-def _measured(study: Study, scale: Scale, out: Path, train: Train | None) -> Any:
+def _runs(study: Study, scale: Scale, store: Store, reading: Reading) -> list[RunSpec] | None:
+    """Return the runs of a study; None if a reference failed, so that they are not known."""
+    references = _all(study, study.references(scale), scale, store)
+    is_whole = all(record.status == "done" for record in references)
+    return study.runs(scale, references, reading) if is_whole else None
+
+
+def _measured(study: Study, scale: Scale, out: Path, reading: Reading, *, may_measure: bool) -> Any:
     """Return what the study's own code measures, measured now if it was not before."""
     if study.measure is None:
         return None
     known = read_measured(study, scale, out)
     if known is not None:
         return known
-    if train is None:
+    if not may_measure:
         raise StoreError(
             f"{out / study.name}.json lacks what {study.name} measures at {scale} scale; leave out "
             "--draw-only to measure it"
         )
-    write_measured(study, scale, study.measure(scale), out)
+    write_measured(study, scale, study.measure(scale, reading), out)
     return read_measured(study, scale, out)
 
 
@@ -133,7 +177,7 @@ def _gathered(
     if specs is None:
         return StudyRuns(study, scale, [], lacks_reference=True)
     records = _all(study, specs, scale, store)
-    extras = present_records(study.extras(scale), store)
+    extras = _present(study.extras(scale), store)
     return StudyRuns(study, scale, records, extras, measured)
 
 

@@ -7,16 +7,7 @@ from typing import Any
 
 from dilute.runs import RunRecord
 
-COLUMNS = (
-    "key",
-    "status",
-    "data",
-    "model",
-    "num_clean",
-    "alpha",
-    "pattern",
-    "order",
-    "delta",
+_OF_SPEC = (
     "noisy_images",
     "copies",
     "batch_size",
@@ -24,42 +15,35 @@ COLUMNS = (
     "learning_rate",
     "schedule",
     "seed",
-    "steps",
-    "images",
-    "examples",
-    "accuracy",
-    "last_accuracy",
-    "top5_accuracy",
-    "heldout_nll",
-    "num_test",
-    "seconds",
 )
 
 
 def run_table(records: Sequence[RunRecord]) -> Any:
-    """Return a pandas data frame with a row per record and the columns `COLUMNS`.
+    """Return a pandas data frame with a row per record.
 
     `accuracy` is the test accuracy (0 to 1) of the model that held-out labels selected; NaN where
     there is none.
     """
     import pandas as pd
 
-    return pd.DataFrame([_row(record) for record in records], columns=list(COLUMNS))
+    return pd.DataFrame([_row(record) for record in records])
 
 
 def _row(record: RunRecord) -> dict[str, Any]:
     spec, noise = record.spec, record.spec["noise"]
     chosen = [point for point in record.curve if point.step == record.selected_step]
     is_done = record.status == "done"
-    names = ("data", "model", "alpha", "noisy_images", "copies", "batch_size", "optimizer")
     return {
-        **{name: spec.get(name) for name in (*names, "learning_rate", "schedule", "seed")},
         "key": record.key,
         "status": record.status,
+        "data": spec["data"],
+        "model": spec["model"],
         "num_clean": record.num_clean,
+        "alpha": spec.get("alpha"),
         "pattern": noise["pattern"],
         "order": noise.get("order"),
         "delta": noise.get("delta"),
+        **{name: spec.get(name) for name in _OF_SPEC},
         "steps": record.steps,
         "images": record.images,
         "examples": record.examples,

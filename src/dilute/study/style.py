@@ -131,6 +131,30 @@ def finish_accuracy(
         axes.legend(title=legend, title_fontsize=7, frameon=False)
 
 
+def draw_against_alpha(
+    title: str,
+    note: str,
+    data: Any,
+    lines: str,
+    names: dict[Any, str],
+    *,
+    legend: str | None = None,
+    from_zero: bool = False,
+) -> Figure:
+    """Return the picture of mean accuracy against `alpha`, a line per value of column `lines`.
+
+    Arguments:
+        title, note: as for `new_figure`.
+        data, lines, names: as for `draw_means`.
+        legend, from_zero: as for `finish_accuracy`.
+    """
+    figure, (axes,) = new_figure(title, note)
+    draw_means(axes, data, "alpha", lines, names)
+    alpha_ticks(axes, data["alpha"])
+    finish_accuracy(axes, "noisy examples per clean one, alpha", legend=legend, from_zero=from_zero)
+    return figure
+
+
 def finish_logarithmic(axes: Axes, x: str, y: str, *, legend: str | None = None) -> None:
     """Make both axes logarithmic, label them, and put the legend titled `legend` where room is.
 

@@ -12,9 +12,9 @@ from dilute.interruption import stop_requests
 from dilute.runs import Execution, RunRecord, Store, failed_record
 from dilute.sweeps.calibration import Outlook
 from dilute.sweeps.crew import Crew, Lost, Member
-from dilute.sweeps.grid import label, varied_fields
-from dilute.sweeps.planned import Plan, StoredRuns, answers
+from dilute.sweeps.planned import Plan, StoredRuns
 from dilute.sweeps.progress import Running, SweepProgress, SweepResult
+from dilute.sweeps.run_labels import label, varied_fields
 from dilute.sweeps.workers import (
     Failed,
     Finished,
@@ -193,7 +193,7 @@ class Sweep:
             return False
         if record.status == "failed":
             return record != self._failed_before.get(task.key)
-        return answers(record, self._plan.sources[task.spec.data])
+        return record.answers(self._plan.sources[task.spec.data].has_test)
 
     def _put_back(self, crew: Crew, member: Member) -> None:
         """Queue a run that was stopped again, unless it is stopped every time."""

@@ -14,7 +14,7 @@ import torch
 from dilute.dilution import DilutedSet, ReplacedSet
 from dilute.environment import choose_device
 from dilute.errors import DiluteError, one_line
-from dilute.runs import RunRecord, RunSpec, scaled_model
+from dilute.runs import RunRecord, RunSpec, fresh_model
 from dilute.sweeps.planned import Plan, evaluated_images, planned_steps
 from dilute.training import evaluate, step_seconds
 
@@ -56,10 +56,9 @@ def estimate_seconds(
 ) -> TimeEstimate:
     """Return how long `specs` will take, measured for each (data, model, batch size) by some steps.
 
-    That takes about two seconds each.
-
-    One process measures alone, so that workers which share the memory's bandwidth may be slower.
-    Reading data, drawing labels and starting workers are not in it.
+    A measurement takes about two seconds. One process measures alone, so that workers which share
+    the memory's bandwidth may be slower. Reading data, drawing labels and starting workers are not
+    in it.
 
     Arguments:
         plan: that the specs are of.
@@ -112,8 +111,7 @@ def measure(plan: Plan, spec: RunSpec, device: torch.device) -> Rate:
         | {"curve_points": 1}
     )
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        model = scaled_model(spec.model, clean, rows).to(device)
-        model = model.to(memory_format=torch.channels_last)
+        model = fresh_model(spec.model, noisy, spec.seed, device)
         per_step = step_seconds(
             model, noisy, recipe, device, seed=spec.seed, most_seconds=_MOST_SECONDS
         )

@@ -28,7 +28,7 @@ class Cluster:
 
     Arguments:
         address: the cluster's head (`host:6379`), or `auto` for the one that this machine belongs
-            to; else `$RAY_ADDRESS`. Without any, a cluster of this machine that ends with the sweep.
+            to; else `$RAY_ADDRESS`. Without any, a cluster of this machine for the sweep alone.
         gpus_per_run: GPUs of a run, 0 for CPUs; a fraction lets runs share one.
 
     Errors: `SpecError` for a number of GPUs that Ray cannot give.
@@ -82,9 +82,7 @@ def connected(cluster: Cluster) -> Iterator[Any]:
 
 
 def _check_answers(address: str) -> None:
-    """Refuse an address at which nothing speaks HTTP/2, as Ray does, within ten seconds.
-
-    Ray itself may try for ever.
+    """Refuse an address at which nothing speaks HTTP/2, as Ray does; Ray itself may try for ever.
 
     Of a cluster that speaks TLS ($RAY_USE_TLS) it is enough that something listens.
     """

@@ -18,9 +18,7 @@ from dilute.sweeps.places import share
 from dilute.sweeps.planned import Plan, make_plan, stored_runs
 from dilute.sweeps.progress import SweepProgress, SweepResult
 from dilute.sweeps.ray_crew import RayCrew
-from dilute.sweeps.workers import (
-    WorkerSetting,
-)
+from dilute.sweeps.workers import WorkerSetting
 
 
 def run_sweep(
@@ -89,11 +87,7 @@ def run_sweep(
 
 
 def _work_on_cluster(
-    sweep: Sweep,
-    cluster: Cluster,
-    setting: WorkerSetting,
-    workers: int | None,
-    hang_seconds: float,
+    sweep: Sweep, cluster: Cluster, setting: WorkerSetting, workers: int | None, hang_seconds: float
 ) -> None:
     gpus = cluster.gpus_per_run
     token = f".{uuid.uuid4().hex[:12]}.seen"

@@ -1,26 +1,21 @@
-"""A sweep file to the runs that it stands for."""
+"""From the document of a sweep to the runs that it stands for."""
 
 from __future__ import annotations
 
 import itertools
 import math
-import reprlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from dilute.errors import DiluteError, SpecError, unknown_name, validation_line
 from dilute.methods import METHODS
 from dilute.noise import PATTERNS, as_pattern
 from dilute.runs import RunSpec
-from dilute.training import Recipe
+from dilute.sweeps.run_labels import Values, named, short
 
 MOST_RUNS = 100_000
-_MOST_BYTES = 64 * 2**20
 _KEYS = ("base", "grid", "zip", "list")
 _TRUTHS = tuple(name for name, field in RunSpec.model_fields.items() if field.annotation is bool)
 _NESTED = {
@@ -28,35 +23,6 @@ _NESTED = {
     "method_options": sorted({name for kind in METHODS.values() for name in kind.model_fields}),
 }
 _NAMING = ("noise", "noise.pattern", "pattern", "method")
-
-Values = dict[str, Any]
-
-
-def read_sweep(path: Path | str) -> list[RunSpec]:
-    """Return the runs that the YAML file at `path` describes, each once; see `expand`.
-
-    Errors: `SpecError` for a file that is missing, no YAML, or describes what cannot be.
-    """
-    path = Path(path)
-    try:
-        size = path.stat().st_size
-        if size > _MOST_BYTES:
-            raise SpecError(
-                f"sweep file {path} has {size / 2**20:,.0f} MiB; a sweep file has at most "
-                f"{_MOST_BYTES >> 20} MiB; check the path"
-            )
-        text = path.read_bytes().decode()
-    except FileNotFoundError:
-        raise SpecError(f"sweep file {path} does not exist; check the path") from None
-    except UnicodeDecodeError:
-        raise SpecError(f"sweep file {path} is no text in UTF-8; give a YAML file") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SpecError(f"sweep file {path} cannot be read: {reason}; check the path") from None
-    try:
-        return expand(_parsed(text))
-    except DiluteError as error:
-        raise SpecError(f"sweep file {path}: {error}") from None
 
 
 def expand(document: Any) -> list[RunSpec]:
@@ -115,80 +81,11 @@ def part_of(specs: Sequence[RunSpec], part: str) -> list[RunSpec]:
     return list(specs[number - 1 :: count])
 
 
-def varied_fields(specs: Iterable[RunSpec]) -> list[str]:
-    """Return the fields in which the runs differ, dotted where nested.
-
-    Data, noise and model stand before the recipe.
-    """
-    seen: dict[str, Counter[str]] = {}
-    number = 0
-    for spec in specs:
-        number += 1
-        for name, value in flat(spec).items():
-            seen.setdefault(name, Counter())[repr(value)] += 1
-    varied = [name for name, counts in seen.items() if max(counts.values()) < number]
-    return sorted(varied, key=lambda name: name.partition(".")[0] in Recipe.model_fields)
-
-
-def flat(spec: RunSpec) -> Values:
-    """Return the spec's canonical fields, with those of the noise as `noise.name`."""
-    answer: Values = {}
-    for name, value in spec.canonical().items():
-        if isinstance(value, dict):
-            answer |= {f"{name}.{inner}": part for inner, part in value.items()}
-        else:
-            answer[name] = value
-    return answer
-
-
-def label(spec: RunSpec, fields: Sequence[str]) -> str:
-    """Return a few words for people that tell this run from the others of its sweep.
-
-    Arguments:
-        fields: those in which they differ, as of `varied_fields`.
-    """
-    values = flat(spec)
-    shown = {name: values[name] for name in fields if name in values}
-    return _named(shown) if shown else f"{spec.data} {spec.model}"
-
-
-class _Loader(yaml.SafeLoader):
-    """A loader that refuses a mapping with a key twice, of which YAML would keep the last."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None and twice != "<<":
-        raise yaml.constructor.ConstructorError(
-            problem=f"'{twice}' is given twice; give it once", problem_mark=node.start_mark
-        )
-    loader.flatten_mapping(node)
-    return dict(loader.construct_pairs(node, deep=True))
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}" if mark else "somewhere"
-        raise SpecError(f"{where} is no YAML that can be read: {error.problem}; fix it") from None
-    except RecursionError:
-        raise SpecError("it is nested too deeply; a sweep needs four levels and no more") from None
-    except (yaml.YAMLError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise SpecError(f"it is no YAML that can be read: {reason[:200]}; fix it") from None
-
-
 def _checked_part(part: Any) -> tuple[Values, list[list[Values]]]:
     """Return base and axes: the runs are the product of axes, each a list of mappings of fields."""
     if not isinstance(part, Mapping):
         raise SpecError(
-            f"it holds {_short(part)}; it must be a mapping with {', '.join(_KEYS)}, "
+            f"it holds {short(part)}; it must be a mapping with {', '.join(_KEYS)}, "
             "or a list of such"
         )
     for key in part:
@@ -205,7 +102,7 @@ def _checked_part(part: Any) -> tuple[Values, list[list[Values]]]:
     together = _fields("zip", part.get("zip", {}), has_own, of_lists=True)
     rows = part.get("list", [])
     if not isinstance(rows, list):
-        raise SpecError(f"list is {_short(rows)}; it must be a list of mappings of fields")
+        raise SpecError(f"list is {short(rows)}; it must be a list of mappings of fields")
     rows = [_fields("list", row, has_own) for row in rows]
     lengths = {name: len(values) for name, values in together.items()}
     if len(set(lengths.values())) > 1:
@@ -249,7 +146,7 @@ def _fields(place: str, values: Any, has_own: bool, *, of_lists: bool = False) -
             later.
     """
     if not isinstance(values, Mapping):
-        raise SpecError(f"{place} has {_short(values)}; it must be a mapping of fields")
+        raise SpecError(f"{place} has {short(values)}; it must be a mapping of fields")
     for name, value in values.items():
         outer, dot, inner = str(name).partition(".")
         if outer not in RunSpec.model_fields:
@@ -260,7 +157,7 @@ def _fields(place: str, values: Any, has_own: bool, *, of_lists: bool = False) -
             raise SpecError(f"{place}: {unknown_name(f'field of {outer}', inner, _NESTED[outer])}")
         if of_lists and not (isinstance(value, list) and value):
             raise SpecError(
-                f"{place}: {name} is {_short(value)}; it must be a list of at least one value"
+                f"{place}: {name} is {short(value)}; it must be a list of at least one value"
             )
         for one in value if of_lists else [value]:
             _check_value(place, str(name), one)
@@ -272,7 +169,7 @@ def _check_value(place: str, name: str, value: Any) -> None:
         return  # names, mappings and lists are all possible; the pattern or the method checks them
     if isinstance(value, list | dict):
         hint = "; lists of values go under grid or zip" if place in ("base", "list") else ""
-        raise SpecError(f"{place}: {name} is {_short(value)}; it must be a single value{hint}")
+        raise SpecError(f"{place}: {name} is {short(value)}; it must be a single value{hint}")
     if isinstance(value, bool) and name not in _TRUTHS:
         raise SpecError(
             f"{place}: {name} is {value}; no field is true or false but {' and '.join(_TRUTHS)}"
@@ -287,7 +184,7 @@ def _spec(base: Values, varied: Values) -> RunSpec:
         return RunSpec(**fields)
     except (ValidationError, DiluteError) as error:
         reason = validation_line(error) if isinstance(error, ValidationError) else str(error)
-        raise SpecError(f"{_run(varied)}{reason}") from None
+        raise SpecError(f"run {named(varied)}: {reason}" if varied else reason) from None
 
 
 def _joined(base: Values, varied: Values) -> Values:
@@ -303,29 +200,9 @@ def _joined(base: Values, varied: Values) -> Values:
                 if isinstance(within, str):
                     within = {"pattern": within}
                 if not isinstance(within, Mapping):
-                    raise SpecError(f"{outer} is {_short(within)}; it must be a mapping")
+                    raise SpecError(f"{outer} is {short(within)}; it must be a mapping")
                 answer[outer] = {**within, inner: value}
     return answer
-
-
-def _run(varied: Values) -> str:
-    return f"run {_named(varied)}: " if varied else ""
-
-
-def _named(values: Values) -> str:
-    text = ", ".join(_pairs(values))
-    return text if len(text) <= 160 else text[:159] + "…"
-
-
-def _pairs(values: Values) -> Iterator[str]:
-    for name, value in values.items():
-        if isinstance(value, float):
-            value = f"{value:g}"
-        yield f"{name} = {value if isinstance(value, str) else _short(value)}"
-
-
-def _short(value: Any) -> str:
-    return "nothing" if value is None else reprlib.repr(value)
 
 
 def _count(number: int) -> str:

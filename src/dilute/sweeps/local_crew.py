@@ -47,13 +47,6 @@ class _Process(Member):
     def is_running(self) -> bool:
         return self.task is not None
 
-    def give(self, task: Task, now: float) -> None:
-        """Give the worker, which is idle, a run."""
-        self.take(task)
-        self.heard = now
-        with suppress(OSError):  # it has died: the next look finds that
-            self.connection.send(task)
-
 
 class LocalCrew:
     """A crew of processes on this machine.
@@ -83,7 +76,10 @@ class LocalCrew:
 
     def give(self, member: _Process, task: Task) -> None:
         """Give a worker that is idle a run."""
-        member.give(task, self._clock)
+        member.take(task)
+        member.heard = self._clock
+        with suppress(OSError):  # it has died: the next look finds that
+            member.connection.send(task)
 
     def events(self, timeout_seconds: float) -> Iterator[tuple[_Process, Message | Lost]]:
         """Wait at most `timeout_seconds`, and yield what workers say and which are lost.

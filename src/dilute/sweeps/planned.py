@@ -7,18 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import dilute.data
-from dilute.data import (
-    AS_THEY_ARE,
-    LabelledSet,
-    Reading,
-    Splits,
-    can_stream,
-    reading_for,
-    white_noise_size,
-)
+from dilute.data import AS_THEY_ARE, Reading, Splits, can_stream, reading_for, white_noise_size
 from dilute.errors import DiluteError, SpecError
 from dilute.runs import Material, RunRecord, RunSpec, Store, num_taken
-from dilute.sweeps.grid import label, varied_fields
+from dilute.sweeps.run_labels import label, varied_fields
 
 
 @dataclass(frozen=True)
@@ -35,6 +27,11 @@ class Source:
     reading: Reading
     num_train: int
     num_test: int | None
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a test set."""
+        return self.num_test is not None
 
     def load(self) -> Splits:
         """Return the data."""
@@ -82,34 +79,32 @@ def make_plan(
     specs = list(specs)
     if not specs:
         raise SpecError("the sweep has no runs; give at least one")
-    loader = _Loader(specs, reading.absolute(), sources or {})
+    data_sets = _DataSets(specs, reading.absolute(), sources or {})
     fields = varied_fields(specs)
     resolved: dict[int, RunSpec] = {}
     built: set[tuple[str, tuple[int, ...], int]] = set()
-    for number in sorted(
-        range(len(specs)), key=lambda i: (specs[i].data, specs[i].noisy_images)
-    ):  # so that few data sets are held at a time
-        spec = specs[number]
-        splits = loader.splits(spec.data)
-        pool = loader.pool(spec.noisy_images)
+    # In this order few data sets are held at a time.
+    for number, spec in sorted(
+        enumerate(specs), key=lambda item: (item[1].data, item[1].noisy_images)
+    ):
+        splits, pool = data_sets.splits(spec.data), None
+        if spec.names_other_images:
+            pool = data_sets.splits(spec.noisy_images, "pool").train
         material = Material.of(spec, splits=splits, pool=pool)
         try:
             material.check(built)
         except DiluteError as error:
             raise type(error)(f"run {label(spec, fields)}: {error}") from None
         resolved[number] = material.spec
-    by_key = {spec.key(): spec for _, spec in sorted(resolved.items(), key=lambda item: item[0])}
-    return Plan(by_key, loader.sources)
+    in_order = (resolved[number] for number in range(len(specs)))
+    return Plan({spec.key(): spec for spec in in_order}, data_sets.sources)
 
 
-class _Loader:
+class _DataSets:
     """Data sets by the names that specs give them; the last one of each role is kept."""
 
     def __init__(
-        self,
-        specs: Sequence[RunSpec],
-        reading: Reading,
-        load_names: Mapping[str, str],
+        self, specs: Sequence[RunSpec], reading: Reading, load_names: Mapping[str, str]
     ) -> None:
         self.sources: dict[str, Source] = {}
         self._reading = reading
@@ -133,11 +128,6 @@ class _Loader:
             held = self._held[role] = (name, found)
         return held[1]
 
-    def pool(self, name: str) -> LabelledSet | None:
-        if name == "same" or white_noise_size(name) is not None:
-            return None
-        return self.splits(name, "pool").train
-
 
 def stored_runs(plan: Plan, store: Store) -> StoredRuns:
     """Return what `store` has of the plan's runs.
@@ -150,21 +140,11 @@ def stored_runs(plan: Plan, store: Store) -> StoredRuns:
         record = store.get(key) if key in there else None
         if record is not None and record.status == "failed":
             failed[key] = record
-        elif record is not None and answers(record, plan.sources[spec.data]):
+        elif record is not None and record.answers(plan.sources[spec.data].has_test):
             known[key] = record
         else:
             missing[key] = spec
     return StoredRuns(known, failed, missing)
-
-
-def answers(record: RunRecord, source: Source) -> bool:
-    """Return whether a run with this record need not be done again.
-
-    It must not have failed, and must have been tested if there is a test set.
-    """
-    if record.status == "done" and record.num_test is None and source.num_test is not None:
-        return False
-    return record.status != "failed"
 
 
 def planned_steps(spec: RunSpec, sources: Mapping[str, Source]) -> int:
@@ -186,8 +166,8 @@ def planned_steps(spec: RunSpec, sources: Mapping[str, Source]) -> int:
 def evaluated_images(spec: RunSpec, sources: Mapping[str, Source]) -> int:
     """Return how many images a run is evaluated on in all.
 
-    They are the held-out ones at each curve point, and the test set. The latter counts
-    at each curve point, too, or for the last and the selected model alone.
+    They are the held-out ones at each curve point, and the test set: at each curve point, too, or
+    for the last and the selected model alone.
     """
     source = sources[spec.data]
     held_out = round(spec.heldout_fraction * num_taken(spec, source.num_train))
@@ -212,10 +192,7 @@ def _epoch(spec: RunSpec, sources: Mapping[str, Source]) -> tuple[float, float]:
 
 
 def _visits_per_image(labels: float, copies: int | str) -> float:
-    """Return the mean number of visits to an image with `labels` labels.
-
-    Where that is no whole number, some images have one label more than others.
-    """
+    """Return the mean number of visits to an image with `labels` labels on average."""
     if not isinstance(copies, int):
         return 1.0
     full = math.floor(labels)

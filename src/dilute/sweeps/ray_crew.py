@@ -15,15 +15,7 @@ from dilute.errors import DiluteError, one_line
 from dilute.runs import Store
 from dilute.sweeps.cluster import num_places
 from dilute.sweeps.crew import Lost, Member
-from dilute.sweeps.workers import (
-    HeldData,
-    Message,
-    Step,
-    Task,
-    Unfit,
-    WorkerSetting,
-    do,
-)
+from dilute.sweeps.workers import HeldData, Message, Step, Task, Unfit, WorkerSetting, do
 
 _MOST_REPEATS = 3  # by Ray, of a run whose worker or node died
 _QUEUED_PER_PLACE = 2  # so that no place waits for the driver
@@ -51,7 +43,7 @@ class NodeRequirements:
         return NodeRequirements({**versions(), **code}, token)
 
 
-class _Place(Member):
+class _Slot(Member):
     """A run at a time on the cluster, queued or under way."""
 
     def __init__(self, setting: WorkerSetting) -> None:
@@ -101,7 +93,7 @@ class RayCrew:
         self._ray, self._hang_seconds, self._grows = ray, hang_seconds, grows
         self._setting, self._gpus_per_run = settings[0], gpus_per_run
         queued = _QUEUED_PER_PLACE * len(settings) if grows else len(settings)
-        self.members = [_Place(settings[0]) for _ in range(queued)]
+        self.members = [_Slot(settings[0]) for _ in range(queued)]
         self._remote = ray.remote(_do_on_node).options(
             num_cpus=settings[0].cores,
             num_gpus=gpus_per_run,
@@ -115,21 +107,21 @@ class RayCrew:
 
     def enlist(self, setting: WorkerSetting) -> None:
         """Add a place in the queue."""
-        self.members.append(_Place(setting))
+        self.members.append(_Slot(setting))
 
-    def give(self, member: _Place, task: Task) -> None:
+    def give(self, member: _Slot, task: Task) -> None:
         """Queue a run."""
         member.take(task)
         member.was_repeated, member.reached, member.is_hung = False, 0, False
         self._queue(member, task)
 
-    def _queue(self, member: _Place, task: Task) -> None:
+    def _queue(self, member: _Slot, task: Task) -> None:
         member.heard = None
         member.reference = self._remote.remote(
             task, self._shared_setting, self._requirements, self._board
         )
 
-    def events(self, timeout_seconds: float) -> Iterator[tuple[_Place, Message | Lost]]:
+    def events(self, timeout_seconds: float) -> Iterator[tuple[_Slot, Message | Lost]]:
         """Wait at most `timeout_seconds`, and yield what came of runs that have ended."""
         yield from self._ended(self._busy(), timeout_seconds)
         now = time.monotonic()
@@ -140,12 +132,12 @@ class RayCrew:
             self._counted_at = now
             self._grow()
 
-    def _busy(self) -> list[_Place]:
+    def _busy(self) -> list[_Slot]:
         return [member for member in self.members if member.task is not None]
 
     def _ended(
-        self, members: Sequence[_Place], timeout_seconds: float
-    ) -> Iterator[tuple[_Place, Message | Lost]]:
+        self, members: Sequence[_Slot], timeout_seconds: float
+    ) -> Iterator[tuple[_Slot, Message | Lost]]:
         """Wait at most `timeout_seconds` for runs of `members` to end; yield what came of them."""
         by_reference = {member.reference: member for member in members}
         if not by_reference:
@@ -158,31 +150,28 @@ class RayCrew:
         for reference in ended:
             yield by_reference[reference], self._answer(by_reference[reference])
 
-    def _answer(self, member: _Place) -> Message | Lost:
+    def _answer(self, member: _Slot) -> Message | Lost:
         """Return what a run that has ended says, or why it says nothing."""
         errors = self._ray.exceptions
         try:
             message: Message = self._ray.get(member.reference)
             return message
-        except errors.TaskCancelledError:
-            if member.is_hung:
-                return Lost(self._why_hung(), was_stopped=False)
-            return Lost("the run was stopped", was_stopped=True)
-        except errors.RayTaskError as error:
-            cause = one_line(error.cause or error)[:300]
-            return Unfit(f"a node of the cluster cannot begin a run: {cause}")
         except errors.RayError as error:
+            was_stopped = isinstance(error, errors.TaskCancelledError)
+            if isinstance(error, errors.RayTaskError) and not was_stopped:
+                cause = one_line(error.cause or error)[:300]
+                return Unfit(f"a node of the cluster cannot begin a run: {cause}")
             if member.is_hung:
-                return Lost(self._why_hung(), was_stopped=False)
+                silence = f"no sign of life for {self._hang_seconds:g} s, twice"
+                reason = f"{silence}; the run was ended (see --hang-seconds)"
+                return Lost(reason, was_stopped=False)
+            if was_stopped:
+                return Lost("the run was stopped", was_stopped=True)
             first = " ".join(str(error).split())[:200]
             return Lost(
                 f"the worker was lost {_MOST_REPEATS + 1} times ({type(error).__name__}: {first})",
                 was_stopped=False,
             )
-
-    def _why_hung(self) -> str:
-        silence = f"no sign of life for {self._hang_seconds:g} s, twice"
-        return f"{silence}; the run was ended (see --hang-seconds)"
 
     def _listen(self, now: float) -> None:
         """Note what runs have reported since last time; end those that are silent for too long."""
@@ -211,7 +200,7 @@ class RayCrew:
         for _ in range(_QUEUED_PER_PLACE * places - len(self.members)):
             self.enlist(self._setting)
 
-    def stop(self, grace_seconds: float) -> Iterator[tuple[_Place, Message | Lost]]:
+    def stop(self, grace_seconds: float) -> Iterator[tuple[_Slot, Message | Lost]]:
         """Take back what is queued, ask runs to checkpoint and end, and yield what happens.
 
         Those that do not end within `grace_seconds` are killed.

@@ -15,7 +15,7 @@ from pathlib import Path
 from dilute.data import Splits
 from dilute.errors import DataError, DiluteError, StoreError, one_line
 from dilute.runs import Execution, Material, RunSpec, Store
-from dilute.sweeps.planned import Source, answers
+from dilute.sweeps.planned import Source
 from dilute.training import Trained
 
 _REPORT_EVERY_SECONDS = 0.5
@@ -162,9 +162,8 @@ def do(
         return StoreFailed(str(error))
     except DiluteError as error:
         return Failed(str(error))
-    except (
-        Exception
-    ) as error:  # out of memory while reading data, a fault of ours: it costs this run
+    except Exception as error:
+        # Out of memory while reading data, or a fault of ours: it costs this run.
         return Failed(one_line(error))
 
 
@@ -173,28 +172,26 @@ def _run(
 ) -> Finished | Stopped:
     spec = task.spec
     splits = data.splits(spec.data)
-    is_own = spec.noisy_images in setting.sources
-    pool = data.splits(spec.noisy_images).train if is_own else None
+    pool = data.splits(spec.noisy_images).train if spec.names_other_images else None
     execution = Execution(
         device=setting.device,
         threads=setting.threads,
         loader_workers=setting.loader_workers,
         on_step=_StepReporter(spec.batch_size, report),
     )
+    material = Material.of(spec, splits=splits, pool=pool)
     try:
-        keep_weights = setting.keep_weights
-        material = Material.of(spec, splits=splits, pool=pool)
-        was_there = store.run(material, execution, keep_weights=keep_weights).was_known
+        fit = store.run(material, execution, keep_weights=setting.keep_weights)
     except KeyboardInterrupt:  # Interrupted, or a second Ctrl-C
         record = store.get(task.key)
-        if record is None or not answers(record, setting.sources[spec.data]):
+        if record is None or not record.answers(splits.test is not None):
             return Stopped()
-        was_there = False
-    return Finished(was_there)
+        return Finished(was_there=False)
+    return Finished(fit.was_known)
 
 
 class _StepReporter:
-    """An `on_step` that reports some steps, at most twice a second."""
+    """An `on_step` that reports some steps."""
 
     def __init__(self, batch_size: int, report: Callable[[Step], None]) -> None:
         self._batch_size = batch_size

@@ -3,7 +3,8 @@
 from dilute.training.checkpoints import load_weights, save_weights
 from dilute.training.curve import CurvePoint
 from dilute.training.evaluation import Score, evaluate
-from dilute.training.loop import OnCurvePoint, train
+from dilute.training.loop import train
+from dilute.training.points import OnCurvePoint
 from dilute.training.recipe import Recipe
 from dilute.training.scaling import Scaled
 from dilute.training.speed import step_seconds

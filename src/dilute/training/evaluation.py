@@ -108,16 +108,14 @@ def _mixed_nll(predicted: Tensor, counts: Tensor, world: World) -> float:
     """Return the NLL per label of outputs mixed with the labels' frequencies at the best share.
 
     A network that predicts true labels is sure of what noisy ones often contradict; with the share
-    that fits, its likelihood tells how much it knows of them. Every rank has the images of its
+    that fits, its likelihood shows how much it knows of them. Every rank has the images of its
     share, and all search in step, by sums that are the same on all.
 
     Arguments:
         predicted: float64 `[N, K]`, N of this rank's share, which may be 0.
         counts: int32 `[N, K]`.
     """
-    from scipy.optimize import (
-        minimize_scalar,  # slow to import; runs without held-out sets save that
-    )
+    from scipy.optimize import minimize_scalar  # slow to import, and not for every run
 
     # A share that is empty is one batch. All at once, every intermediate result would be as large.
     starts = range(0, max(1, len(counts)), _BATCH_SIZE)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -18,27 +15,18 @@ from dilute.dilution import NoisySet, Visits
 from dilute.errors import SpecError
 from dilute.files import as_path
 from dilute.interruption import Interrupted
-from dilute.methods import Method, Observed, look_steps
-from dilute.training import checkpoints
-from dilute.training.batches import batches
-from dilute.training.curve import CurvePoint, GradientPoint
+from dilute.methods import Observed, look_steps
+from dilute.training.batches import Tensors, batches
 from dilute.training.division import Division, backward
-from dilute.training.evaluation import evaluate
 from dilute.training.memory import keep_freed_memory
+from dilute.training.points import OnCurvePoint, Points
 from dilute.training.precision import Autocast
 from dilute.training.recipe import Recipe
-from dilute.training.state import Trained, load_state, save_state
+from dilute.training.state import Checkpoint, Trained
 from dilute.training.unreadable import Unreadable
 from dilute.world import ALONE, World
 
 _CHECK_LOSS_EVERY_STEPS = 20
-_CHECKPOINT_EVERY_SECONDS = 60.0
-
-OnCurvePoint = Callable[[Trained, nn.Module, Visits], GradientPoint | None]
-"""What measures the gradient: called with where training stands, its model and its visits.
-
-It returns what belongs to the last point of the curve, or None, and leaves no trace in the model.
-"""
 
 
 def train(
@@ -98,168 +86,107 @@ def train(
             "on_curve_point=Glances(recipe, device) of dilute.gradients, or leave log_gradients out"
         )
     keep_freed_memory()
-    visits = Visits(noisy, recipe.copies, seed, recipe.augment)
-    num_steps = recipe.num_steps(visits)
-    batch_size = recipe.batch_size
-    method = recipe.make_method()
-    division = Division(world, micro_batch_size)
-    division.check(method, model, batch_size, device)
-    if world.size > 1 and device.type == "cuda":
-        nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-    learner = Autocast(model) if recipe.precision == "bfloat16" else model
-    objective = method.objective(Observed(noisy), learner, seed).to(device)
-    parameters = [*model.parameters(), *objective.parameters()]
-    optimizer = recipe.make_optimizer(parameters)
-    curve_steps = {
-        math.ceil(num_steps * k / recipe.curve_points) for k in range(1, recipe.curve_points + 1)
-    }
-    preparing_steps = {0, *look_steps(num_steps, method.looks)}
-    evaluates_all = recipe.test_curve
+    steps = _Steps(model, noisy, recipe, seed, device, Division(world, micro_batch_size))
     state = state or Trained()
-    state.examples_per_visit = visits.examples_per_visit
+    state.examples_per_visit = steps.visits.examples_per_visit
+    points = Points(
+        state,
+        model,
+        steps.visits,
+        recipe,
+        heldout=heldout,
+        test=test,
+        on_curve_point=on_curve_point,
+        device=device,
+        world=world,
+    )
     unreadable = Unreadable(noisy, heldout, test)
+    saved = None
     if checkpoint is not None:
-        checkpoint = as_path(checkpoint)
-        load_state(checkpoint, state, model, objective, optimizer, world)
+        path, parts = as_path(checkpoint), (model, steps.objective, steps.optimizer)
+        saved = Checkpoint(path, state, *parts, world, checkpoint_every_steps)
+        saved.load()
         unreadable.note(state.unreadable)
-    world.copy_from_first([*model.state_dict().values(), *objective.state_dict().values()])
-    saved_at = time.monotonic()
-    if on_curve_point is not None and not state.curve:
-        state.curve.append(CurvePoint(step=0, images=0, examples=0))
-        _measure_gradient(on_curve_point, state, model, visits)
+    world.copy_from_first([*model.state_dict().values(), *steps.objective.state_dict().values()])
+    points.begin()
     model.train()
-    parts = division.parts(batch_size)
-    ahead = batches(visits, batch_size, state.step, num_steps, loader_workers, parts=parts)
-    while state.step < num_steps and state.status == "done":
-        started = time.perf_counter()
-        objective.before_step(state.step, num_steps, model)
-        if state.step in preparing_steps:  # on other processors it may come out otherwise
-            world.copy_from_first(objective.buffers())
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate_at(state.step, num_steps)
-        optimizer.zero_grad()
-        loss = backward(
-            objective,
-            learner,
-            ahead,
-            batch_size,
-            division=division,
-            seed=seeds.word(seed, "step", state.step),
-            device=device,
-        )
-        state.loss_sum += world.sum_gradients(parameters, loss)
-        optimizer.step()
-        state.step += 1
-
-        at_curve_point = state.step in curve_steps
-        if at_curve_point or state.step % _CHECK_LOSS_EVERY_STEPS == 0:
-            state.loss_sum = float(state.loss_sum)
-            state.status = "done" if math.isfinite(state.loss_sum) else "diverged"
-        state.training_seconds += time.perf_counter() - started
-        if at_curve_point and state.status == "done":
-            tested = test if evaluates_all else None
-            _add_point(state, model, method, batch_size, heldout, tested, device, world)
-            if on_curve_point is not None and state.status == "done":
-                _measure_gradient(on_curve_point, state, model, visits)
-        on_step(state.step, num_steps, state)
-
+    ahead = steps.batches(state.step, loader_workers)
+    while state.step < steps.number and state.status == "done":
+        steps.take_next(state, ahead)
+        if steps.is_curve_point(state.step) and state.status == "done":
+            points.add()
+        on_step(state.step, steps.number, state)
         state.unreadable = unreadable.shared(state.unreadable, world)
-        stop = state.step < num_steps and world.any(should_stop())
-        if checkpoint is not None and (
-            stop or (world.is_first and _is_due(state.step, checkpoint_every_steps, saved_at))
-        ):
-            save = partial(save_state, checkpoint, state, model, objective, optimizer)
-            world.from_first(save) if stop else save()  # all end when it is written
-            saved_at = time.monotonic()
-        if stop:
-            raise Interrupted(f"stopped after step {state.step} of {num_steps}")
-    if test is not None and not evaluates_all and state.status == "done":
-        _test_ends(state, model, test, device, world)
-        state.unreadable = unreadable.shared(state.unreadable, world)
+        stops = state.step < steps.number and world.any(should_stop())
+        if saved is not None:
+            saved.save_if_due(stops)
+        if stops:
+            raise Interrupted(f"stopped after step {state.step} of {steps.number}")
+    points.finish()
+    state.unreadable = unreadable.shared(state.unreadable, world)
     return state
 
 
-def _add_point(
-    state: Trained,
-    model: nn.Module,
-    method: Method,
-    batch_size: int,
-    heldout: NoisySet | None,
-    test: NoisySet | None,
-    device: torch.device,
-    world: World,
-) -> None:
-    """Evaluate the model, add a point to the curve, and keep the weights if they are the best.
+class _Steps:
+    """The steps of one training, and what takes them: made once."""
 
-    Training has diverged if the likelihood is not finite: the last step may have spoiled the
-        weights.
-    """
-    started = time.perf_counter()
-    images = state.step * batch_size
-    since = state.step - (state.curve[-1].step if state.curve else 0)
-    on_heldout = on_test = None
-    if heldout is not None:
-        on_heldout = evaluate(model, heldout, device, world, mixes=True)
-    if test is not None:
-        on_test = evaluate(model, test, device, world)
-    if not all(math.isfinite(score.nll) for score in (on_heldout, on_test) if score):
-        state.status = "diverged"
-        return
-    point = CurvePoint(
-        step=state.step,
-        images=images,
-        examples=round(images * state.examples_per_visit),
-        train_loss=float(state.loss_sum) / since,
-        heldout_nll=on_heldout.nll if on_heldout else None,
-        heldout_mixed_nll=on_heldout.mixed_nll if on_heldout else None,
-        heldout_accuracy=on_heldout.accuracy if on_heldout else None,
-        test_accuracy=on_test.accuracy if on_test else None,
-        test_top5_accuracy=on_test.top5_accuracy if on_test else None,
-    )
-    state.loss_sum = 0.0
-    state.curve.append(point)
-    measure = "heldout_mixed_nll" if method.predicts_clean else "heldout_nll"
-    best = getattr(state.curve[state.selected], measure) if state.selected is not None else math.inf
-    if on_heldout is not None and getattr(point, measure) < best:
-        state.selected = len(state.curve) - 1
-        state.selected_weights = {
-            name: t.detach().clone() for name, t in model.state_dict().items()
-        }
-        state.selected_confusion = on_heldout.confusion
-    state.evaluation_seconds += time.perf_counter() - started
+    def __init__(
+        self,
+        model: nn.Module,
+        noisy: NoisySet,
+        recipe: Recipe,
+        seed: int,
+        device: torch.device,
+        division: Division,
+    ) -> None:
+        self._model, self._recipe, self._seed, self._device = model, recipe, seed, device
+        self._division, self._world = division, division.world
+        self.visits = Visits(noisy, recipe.copies, seed, recipe.augment)
+        self.number = recipe.num_steps(self.visits)
+        method = recipe.make_method()
+        division.check(method, model, recipe.batch_size, device)
+        if self._world.size > 1 and device.type == "cuda":
+            nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+        self._learner = Autocast(model) if recipe.precision == "bfloat16" else model
+        self.objective = method.objective(Observed(noisy), self._learner, seed).to(device)
+        self._parameters = [*model.parameters(), *self.objective.parameters()]
+        self.optimizer = recipe.make_optimizer(self._parameters)
+        self._preparing = {0, *look_steps(self.number, method.looks)}
+        points = recipe.curve_points
+        self._curve_steps = {math.ceil(self.number * k / points) for k in range(1, points + 1)}
 
+    def batches(self, first: int, workers: int) -> Iterator[Tensors]:
+        """Yield this rank's parts of the batches of all steps from `first` on."""
+        size = self._recipe.batch_size
+        parts = self._division.parts(size)
+        return batches(self.visits, size, first, self.number, workers, parts=parts)
 
-def _measure_gradient(
-    measure: OnCurvePoint, state: Trained, model: nn.Module, visits: Visits
-) -> None:
-    """Add what `measure` returns to the curve's last point."""
-    started = time.perf_counter()
-    found = measure(state, model, visits)
-    if found is not None:
-        state.curve[-1] = replace(state.curve[-1], gradient=found)
-    state.gradient_seconds += time.perf_counter() - started
+    def is_curve_point(self, step: int) -> bool:
+        """Return whether the model is evaluated after so many steps."""
+        return step in self._curve_steps
 
-
-def _test_ends(
-    state: Trained, model: nn.Module, test: NoisySet, device: torch.device, world: World
-) -> None:
-    """Add the test set's score to the curve's last point and to the selected one."""
-    started = time.perf_counter()
-    scores = {len(state.curve) - 1: evaluate(model, test, device, world)}
-    if state.selected is not None and state.selected not in scores:
-        selected = copy.deepcopy(model)
-        checkpoints.put_weights(selected, state.selected_weights)
-        scores[state.selected] = evaluate(selected, test, device, world)
-    for index, score in scores.items():
-        state.curve[index] = replace(
-            state.curve[index],
-            test_accuracy=score.accuracy,
-            test_top5_accuracy=score.top5_accuracy,
+    def take_next(self, state: Trained, ahead: Iterator[Tensors]) -> None:
+        """Take the next step; note from time to time whether the loss is still a number."""
+        started, step = time.perf_counter(), state.step
+        self.objective.before_step(step, self.number, self._model)
+        if step in self._preparing:  # on other processors it may come out otherwise
+            self._world.copy_from_first(self.objective.buffers())
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._recipe.learning_rate_at(step, self.number)
+        self.optimizer.zero_grad()
+        loss = backward(
+            self.objective,
+            self._learner,
+            ahead,
+            self._recipe.batch_size,
+            division=self._division,
+            seed=seeds.word(self._seed, "step", step),
+            device=self._device,
         )
-    state.evaluation_seconds += time.perf_counter() - started
-
-
-def _is_due(step: int, every_steps: int | None, saved_at: float) -> bool:
-    if every_steps is not None:
-        return step % every_steps == 0
-    return time.monotonic() - saved_at > _CHECKPOINT_EVERY_SECONDS
+        state.loss_sum += self._world.sum_gradients(self._parameters, loss)
+        self.optimizer.step()
+        state.step += 1
+        if self.is_curve_point(state.step) or state.step % _CHECK_LOSS_EVERY_STEPS == 0:
+            state.loss_sum = float(state.loss_sum)
+            state.status = "done" if math.isfinite(state.loss_sum) else "diverged"
+        state.training_seconds += time.perf_counter() - started

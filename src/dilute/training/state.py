@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,9 +21,18 @@ from dilute.training.curve import CurvePoint
 from dilute.world import World
 
 _log = logging.getLogger(__name__)
-
-
 _CURVE = TypeAdapter(list[CurvePoint])
+_EVERY_SECONDS = 60.0
+# Of the state, what a checkpoint describes as it is.
+_PLAIN_FIELDS = (
+    "status",
+    "step",
+    "selected",
+    "training_seconds",
+    "evaluation_seconds",
+    "gradient_seconds",
+    "unreadable",
+)
 
 
 @dataclass
@@ -63,84 +73,94 @@ class Trained:
     selected_confusion: NDArray[np.int64] | None = None
 
 
-def save_state(
-    path: Path,
-    state: Trained,
-    model: nn.Module,
-    objective: Objective,
-    optimizer: torch.optim.Optimizer,
-) -> None:
-    """Write a checkpoint: everything that training goes on from.
+@dataclass
+class Checkpoint:
+    """The file that a training goes on from.
+
+    Arguments:
+        path: the file.
+        state, model, objective, optimizer: what changes from step to step, which it holds.
+        world: rank 0 writes it, and reads it for all.
+        every_steps: how often it is written; every minute if None.
 
     Errors: `StoreError` if it cannot be written.
     """
-    tensors = {
-        **checkpoints.with_prefix("model", model.state_dict()),
-        **checkpoints.with_prefix("method", objective.state_dict()),
-        **checkpoints.with_prefix("selected", state.selected_weights),
-        **checkpoints.with_prefix("optimizer", checkpoints.optimizer_tensors(optimizer)),
-        "loss_sum": torch.as_tensor(state.loss_sum),
-    }
-    if state.selected_confusion is not None:
-        tensors["selected_confusion"] = torch.from_numpy(state.selected_confusion)
-    description = {
-        "code": code_hash(),
-        "status": state.status,
-        "step": state.step,
-        "curve": [asdict(point) for point in state.curve],
-        "selected": state.selected,
-        "training_seconds": state.training_seconds,
-        "evaluation_seconds": state.evaluation_seconds,
-        "gradient_seconds": state.gradient_seconds,
-        "unreadable": state.unreadable,
-    }
-    checkpoints.save_weights(path, tensors, description)
 
+    path: Path
+    state: Trained
+    model: nn.Module
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    world: World
+    every_steps: int | None = None
+    _saved_at: float = field(init=False, default=0.0)
 
-def load_state(
-    path: Path,
-    state: Trained,
-    model: nn.Module,
-    objective: Objective,
-    optimizer: torch.optim.Optimizer,
-    world: World,
-) -> None:
-    """Bring state, model, method and optimiser to where the checkpoint left them.
+    def load(self) -> None:
+        """Bring state, model, method and optimiser to where the file left them.
 
-    Rank 0 reads it for all. Nothing happens without a checkpoint of this code.
+        Nothing happens without a file of this code.
 
-    Errors: `StoreError` if it cannot be read; `ModelError` if it is of another model.
-    """
-    found = world.from_first(lambda: _checkpoint(path))
-    if found is None:
-        return
-    tensors, description = found
-    checkpoints.put_weights(model, checkpoints.under_prefix("model", tensors))
-    objective.load_state_dict(checkpoints.under_prefix("method", tensors))
-    checkpoints.put_optimizer_tensors(optimizer, checkpoints.under_prefix("optimizer", tensors))
-    state.status = description["status"]
-    state.step = description["step"]
-    state.curve = _CURVE.validate_python(description["curve"])
-    state.selected = description["selected"]
-    state.training_seconds = description["training_seconds"]
-    state.evaluation_seconds = description["evaluation_seconds"]
-    state.gradient_seconds = description["gradient_seconds"]
-    state.earlier_seconds = (
-        state.training_seconds + state.evaluation_seconds + state.gradient_seconds
-    )
-    state.unreadable = description["unreadable"]
-    state.loss_sum = tensors["loss_sum"].item()
-    state.selected_weights = checkpoints.under_prefix("selected", tensors)
-    if "selected_confusion" in tensors:
-        state.selected_confusion = tensors["selected_confusion"].numpy()
+        Errors: `StoreError` if it cannot be read; `ModelError` if it is of another model.
+        """
+        found = self.world.from_first(self._read)
+        self._saved_at = time.monotonic()
+        if found is None:
+            return
+        tensors, description = found
+        checkpoints.put_weights(self.model, checkpoints.under_prefix("model", tensors))
+        self.objective.load_state_dict(checkpoints.under_prefix("method", tensors))
+        checkpoints.put_optimizer_tensors(
+            self.optimizer, checkpoints.under_prefix("optimizer", tensors)
+        )
+        state = self.state
+        for name in _PLAIN_FIELDS:
+            setattr(state, name, description[name])
+        state.earlier_seconds = (
+            state.training_seconds + state.evaluation_seconds + state.gradient_seconds
+        )
+        state.curve = _CURVE.validate_python(description["curve"])
+        state.loss_sum = tensors["loss_sum"].item()
+        state.selected_weights = checkpoints.under_prefix("selected", tensors)
+        if "selected_confusion" in tensors:
+            state.selected_confusion = tensors["selected_confusion"].numpy()
 
+    def save_if_due(self, stops: bool) -> None:
+        """Write the file if it is time to, or if training `stops` now."""
+        if stops:
+            self.world.from_first(self._write)  # all end when it is written
+        elif self.world.is_first and self._is_due():
+            self._write()
+            self._saved_at = time.monotonic()
 
-def _checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Return the checkpoint at `path`, unless there is none or other code wrote it."""
-    if not path.exists():
-        return None
-    tensors, description = checkpoints.load_weights(path)
-    if description.get("code") != code_hash():
-        _log.warning("%s is of another version of this package; starting again", path)
-        return None
-    return tensors, description
+    def _is_due(self) -> bool:
+        if self.every_steps is not None:
+            return self.state.step % self.every_steps == 0
+        return time.monotonic() - self._saved_at > _EVERY_SECONDS
+
+    def _write(self) -> None:
+        state = self.state
+        tensors = {
+            **checkpoints.with_prefix("model", self.model.state_dict()),
+            **checkpoints.with_prefix("method", self.objective.state_dict()),
+            **checkpoints.with_prefix("selected", state.selected_weights),
+            **checkpoints.with_prefix("optimizer", checkpoints.optimizer_tensors(self.optimizer)),
+            "loss_sum": torch.as_tensor(state.loss_sum),
+        }
+        if state.selected_confusion is not None:
+            tensors["selected_confusion"] = torch.from_numpy(state.selected_confusion)
+        description = {
+            "code": code_hash(),
+            "curve": [asdict(point) for point in state.curve],
+            **{name: getattr(state, name) for name in _PLAIN_FIELDS},
+        }
+        checkpoints.save_weights(self.path, tensors, description)
+
+    def _read(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """Return what the file holds, unless there is none or other code wrote it."""
+        if not self.path.exists():
+            return None
+        tensors, description = checkpoints.load_weights(self.path)
+        if description.get("code") != code_hash():
+            _log.warning("%s is of another version of this package; starting again", self.path)
+            return None
+        return tensors, description

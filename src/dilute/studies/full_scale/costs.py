@@ -54,7 +54,7 @@ def specs_of(study: Study) -> list[RunSpec]:
         )
         for spec in references
     ]
-    return [*references, *study.specs("paper", made_up)]
+    return [*references, *study.runs("paper", made_up)]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 from dilute.dilution.blocks import label_dtype
 from dilute.studies.full_scale.costs import CLUSTERS, SHARING, hours_on
 from dilute.studies.full_scale.step_costs import COPIES, SHARD
+from dilute.study.pages import markdown_table
 
 BILLION = 10**9
 JPEG_BYTES = 110e3
@@ -30,58 +31,54 @@ def figure_table(results: Mapping[str, Any]) -> str:
         total = sum(min(row["alone_gpu_hours"], row["shared_gpu_hours"]) for row in rows)
         sums[hours_on(size)] = max(total / size, sums["longest_run_hours"])
     whole = {"figure": "all", "runs": sum(row["runs"] for row in rows), **sums}
-    lines = [
-        "| figure | runs | images, millions | core hours here | GPU hours, a run at a time | "
-        "limit | "
-        f"GPU hours, {SHARING} at a time | limit | longest run, hours | "
-        f"{' | '.join(f'{size} GPUs, hours' for size in larger)} | cost, $ |",
-        "|" + " --- |" * (10 + len(larger)),
-    ]
+    heads = ["figure", "runs", "images, millions", "core hours here"]
+    heads += ["GPU hours, a run at a time", "limit", f"GPU hours, {SHARING} at a time", "limit"]
+    heads += ["longest run, hours", *(f"{size} GPUs, hours" for size in larger), "cost, $"]
+    table = []
     for row in [*rows, whole]:
         hours = [row[hours_on(size)] for size in larger]
-        cells = [
-            row["figure"],
-            f"{row['runs']:,}",
-            amount(row["images"] / 1e6),
-            amount(row["core_hours_here"]),
-            amount(row["alone_gpu_hours"]),
-            row.get("alone_limit", ""),
-            amount(row["shared_gpu_hours"]),
-            row.get("shared_limit", ""),
-            *map(amount, [row["longest_run_hours"], *hours, row["dollars"]]),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += [
-        "",
-        f"Assumed: a GPU trains ResNet-18 at 224 pixels at "
-        f"{assumed['gpu_images_per_second']:,.0f} images/s, which is "
-        f"{results['gpu_teraflops']:.0f} teraflop/s, and does everything else at as many; an "
-        f"operation takes "
-        f"{1e6 * assumed['launch_seconds']:.0f} µs to launch; a GPU hour costs "
-        f"{assumed['dollars_per_gpu_hour']:g} $. "
-        f"At that rate a GPU that streams photographs keeps {results['cores_per_gpu']:.1f} cores "
-        f"decoding. Counted, and "
-        f"measured on one core of {results['machine']}.",
-    ]
-    return "\n".join(lines)
+        table.append(
+            [
+                row["figure"],
+                f"{row['runs']:,}",
+                amount(row["images"] / 1e6),
+                amount(row["core_hours_here"]),
+                amount(row["alone_gpu_hours"]),
+                row.get("alone_limit", ""),
+                amount(row["shared_gpu_hours"]),
+                row.get("shared_limit", ""),
+                *map(amount, [row["longest_run_hours"], *hours, row["dollars"]]),
+            ]
+        )
+    note = (
+        f"Assumed: a GPU trains ResNet-18 at 224 pixels at {assumed['gpu_images_per_second']:,.0f} "
+        f"images/s, which is {results['gpu_teraflops']:.0f} teraflop/s, and does everything else "
+        f"at as many; an operation takes {1e6 * assumed['launch_seconds']:.0f} µs to launch; a GPU "
+        f"hour costs {assumed['dollars_per_gpu_hour']:g} $. At that rate a GPU that streams "
+        f"photographs keeps {results['cores_per_gpu']:.1f} cores decoding. Counted, and measured "
+        f"on one core of {results['machine']}."
+    )
+    return f"{markdown_table(heads, table)}\n\n{note}"
 
 
 def unit_table(results: Mapping[str, Any]) -> str:
     """Return what a step of each kind of run costs."""
-    lines = [
-        "| data, model | batch | gigaflop | operations | ms to make the batch | images/s of a "
-        "core here |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+    heads = ["data, model", "batch", "gigaflop", "operations", "ms to make the batch"]
+    rows = []
     for row in results["units"]:
         unit = row["unit"]
         made = f"{1000 * unit['batch_seconds']:.2f}" if unit["batch_seconds"] else "by workers"
-        lines.append(
-            f"| {row['data']}, {row['model']}, {row['optimizer']} | {row['batch_size']} | "
-            f"{rounded(unit['flops'] / 1e9)} | "
-            f"{unit['operations']} | {made} | {row['batch_size'] / unit['core_seconds']:,.0f} |"
+        rows.append(
+            [
+                f"{row['data']}, {row['model']}, {row['optimizer']}",
+                str(row["batch_size"]),
+                rounded(unit["flops"] / 1e9),
+                str(unit["operations"]),
+                made,
+                f"{row['batch_size'] / unit['core_seconds']:,.0f}",
+            ]
         )
-    return "\n".join(lines)
+    return markdown_table([*heads, "images/s of a core here"], rows)
 
 
 def billion_table(results: Mapping[str, Any]) -> str:

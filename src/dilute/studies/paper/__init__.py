@@ -1,10 +1,15 @@
 """The figures of the paper, a file each, with its claims; `headline` goes beside the first."""
 
-from dilute.studies.paper import fig1, fig2, fig3, fig4, fig5, fig6, fig8, fig9, fig10, fig11
 from dilute.study import Study
+from dilute.study.finding import studies_in
+
+_FIGURE = "fig"
 
 FIGURES: dict[str, Study] = {
-    module.STUDY.name: module.STUDY
-    for module in (fig1, fig2, fig3, fig4, fig5, fig6, fig8, fig9, fig10, fig11)
+    study.name: study
+    for study in sorted(
+        (study for study in studies_in("dilute.studies.paper") if study.name.startswith(_FIGURE)),
+        key=lambda study: int(study.name.removeprefix(_FIGURE)),
+    )
 }
-"""The numbered figures by name."""
+"""The numbered figures by name, in the order of their numbers."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dilute.runs import RunRecord, RunSpec
-from dilute.studies.paper import headline
-from dilute.studies.paper.setup import MNIST_EPOCHS, PAPER_NOTE, SMOKE, paper_recipes, seeds_of
+from dilute.runs import RunSpec
+from dilute.studies.paper import headline, setup
 from dilute.study import claims
 from dilute.study.claims import Claim, Judgement
 from dilute.study.study import Scale, Study
-from dilute.study.style import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
+from dilute.study.style import draw_against_alpha, spread_note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,18 +29,18 @@ _PAPER_ALPHAS = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 _BAR = 0.90
 
 
-def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
+def specs(scale: Scale) -> list[RunSpec]:
     """Return the figure's runs."""
     alphas = {"smoke": (0, 20), "laptop": _LAPTOP_ALPHAS, "paper": _PAPER_ALPHAS}[scale]
-    recipes: list[dict[str, Any]] = {
-        "smoke": [{"data": "mnist5k", **SMOKE}],
-        "laptop": [{"data": "mnist"}],  # the defaults: all labels of an image in one visit
-        "paper": [{"data": "mnist", **recipe} for recipe in paper_recipes(MNIST_EPOCHS)],
-    }[scale]
+    recipes: dict[Scale, list[dict[str, Any]]] = {
+        "smoke": [setup.SMOKE],
+        "laptop": [{}],  # the defaults: all labels of an image in one visit
+        "paper": setup.paper_recipes(setup.MNIST_EPOCHS),
+    }
     found = [
-        RunSpec(model=model, alpha=alpha, seed=seed, **recipe)
-        for recipe in recipes
-        for seed in seeds_of(scale, laptop=3)
+        RunSpec(data=setup.mnist(scale), model=model, alpha=alpha, seed=seed, **recipe)
+        for recipe in recipes[scale]
+        for seed in setup.seeds_of(scale, laptop=3)
         for model in MODELS
         for alpha in alphas
     ]
@@ -56,7 +54,7 @@ def headline_runs(scale: Scale) -> list[RunSpec]:
     return headline.single_draws(scale) if scale == "laptop" else []
 
 
-def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
+def select(table: Any, scale: Scale) -> Any:
     """Return a row per sampling, network, `alpha` and seed, at the preferred learning rate."""
     is_single = table["copies"] == 1
     sampled = table.assign(sampling=is_single.map({True: "single", False: "grouped"}))
@@ -74,14 +72,9 @@ def draw(data: Any, scale: Scale) -> Figure:
     if not is_shown.all():
         beside += f" (n = {data[~is_shown]['seed'].nunique()})"
         note += f"; {headline.SAMPLINGS[other]} saw fewer labels"
-    figure, (axes,) = new_figure(
-        "MNIST, uniform noise" if scale != "smoke" else "MNIST (5,000), a few steps", note
-    )
     lines = data.assign(line=data["model"].where(is_shown, other))
-    draw_means(axes, lines, "alpha", "line", {**MODELS, other: beside})
-    alpha_ticks(axes, data["alpha"])
-    finish_accuracy(axes, "noisy examples per clean one, alpha")
-    return figure
+    title = "MNIST, uniform noise" if scale != "smoke" else "MNIST (5,000), a few steps"
+    return draw_against_alpha(title, note, lines, "line", {**MODELS, other: beside})
 
 
 def judge_alpha100(data: Any) -> Judgement:
@@ -149,12 +142,11 @@ STUDY = Study(
     title="MNIST under uniform noise: perceptron, MLPs and Conv4",
     source="Figure 1 of the paper. Our reading: the networks' widths, and the budget of the runs.",
     notes={
-        "smoke": "A few steps on 5,000 digits; no verdict.",
+        "smoke": setup.SMOKE_NOTE,
         "laptop": "AdamW at 0.001 with warm-up and linear decay, 600 steps of 256 images with all "
-        "their labels; "
-        "one learning rate for all. The paper draws single labels, with AdaDelta and a tuned "
-        "learning rate.",
-        "paper": PAPER_NOTE,
+        "their labels; one learning rate for all. The paper draws single labels, with AdaDelta and "
+        "a tuned learning rate.",
+        "paper": setup.PAPER_NOTE,
     },
     specs=specs,
     extras=headline_runs,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dilute.runs import RunRecord, RunSpec
-from dilute.studies.paper.setup import MNIST_EPOCHS, SINGLE_DRAWS, SMOKE, paper_recipes, seeds_of
+from dilute.runs import RunSpec
+from dilute.studies.paper import setup
 from dilute.study import claims
 from dilute.study.claims import Claim, Judgement
 from dilute.study.study import Scale, Study
-from dilute.study.style import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
+from dilute.study.style import draw_against_alpha, spread_note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,18 +22,15 @@ _LITTLE, _MORE = 0.02, 0.05
 LAPTOP_EXAMPLES = 128 * 1500
 
 
-def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
+def specs(scale: Scale) -> list[RunSpec]:
     """Return the figure's runs: each sees as many examples, whatever its batches.
 
     And the expected loss with batches of 128.
     """
     alphas = {"smoke": (20,), "laptop": (0, 20, 50), "paper": (0, 10, 20, 30, 40, 50)}[scale]
-    base: dict[str, Any] = {
-        "data": "mnist5k" if scale == "smoke" else "mnist",
-        "model": "conv4" if scale == "paper" else "mlp1",
-    }
+    base = setting(scale)
     found = []
-    for seed in seeds_of(scale, laptop=3):
+    for seed in setup.seeds_of(scale, laptop=3):
         for alpha in alphas:
             for batch_size in BATCH_SIZES if scale != "smoke" else BATCH_SIZES[:2]:
                 for recipe in single_draws(scale, batch_size):
@@ -44,16 +40,34 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
     return found
 
 
+def setting(scale: Scale) -> dict[str, Any]:
+    """Return data and network of figures 10 and 11."""
+    return {"data": setup.mnist(scale), "model": "conv4" if scale == "paper" else "mlp1"}
+
+
+def setting_title(scale: Scale) -> str:
+    """Return data and network above the pictures of figures 10 and 11."""
+    network = "Conv4" if scale == "paper" else "MLP, 1 hidden layer"
+    return f"{setup.mnist_title(scale)}, {network}"
+
+
 def single_draws(scale: Scale, batch_size: int) -> list[dict[str, Any]]:
     """Return the recipes of single draws at a batch size, one per learning rate that is tried."""
     if scale == "smoke":
-        return [{**SMOKE, **SINGLE_DRAWS, "batch_size": batch_size}]
+        return [{**setup.SMOKE, **setup.SINGLE_DRAWS, "batch_size": batch_size}]
     if scale == "laptop":
         steps = LAPTOP_EXAMPLES // batch_size
         return [
-            {**SINGLE_DRAWS, "batch_size": batch_size, "budget_steps": steps, "curve_points": 10}
+            {
+                **setup.SINGLE_DRAWS,
+                "batch_size": batch_size,
+                "budget_steps": steps,
+                "curve_points": 10,
+            }
         ]
-    return [{**recipe, "batch_size": batch_size} for recipe in paper_recipes(MNIST_EPOCHS)]
+    return [
+        {**recipe, "batch_size": batch_size} for recipe in setup.paper_recipes(setup.MNIST_EPOCHS)
+    ]
 
 
 def _on_expected(recipe: dict[str, Any], alpha: float) -> dict[str, Any]:
@@ -66,7 +80,7 @@ def _on_expected(recipe: dict[str, Any], alpha: float) -> dict[str, Any]:
     return {**recipe, **longer, "copies": "expected"}
 
 
-def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
+def select(table: Any, scale: Scale) -> Any:
     """Return a row per batch (its size, or the expected loss), `alpha` and seed."""
     is_expected = table["copies"] == "expected"
     named = table.assign(batch=table["batch_size"].astype(str).mask(is_expected, _EXPECTED))
@@ -75,23 +89,21 @@ def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
 
 def draw(data: Any, scale: Scale) -> Figure:
     """Draw test accuracy against `alpha`, a line per batch size and one for the expected loss."""
-    network = "Conv4" if scale == "paper" else "MLP, 1 hidden layer"
     note = {
         "smoke": "single draws, AdaDelta at 1.0, a few steps",
         "laptop": f"single draws, AdaDelta at 1.0, {LAPTOP_EXAMPLES:,} examples a run",
         "paper": "single draws",
     }[scale]
-    figure, (axes,) = new_figure(
-        f"{'MNIST (5,000)' if scale == 'smoke' else 'MNIST'}, {network}: batch size",
-        f"{note}; {spread_note(data)}",
-    )
     names = {_EXPECTED: _EXPECTED, **{str(size): str(size) for size in reversed(BATCH_SIZES)}}
-    draw_means(axes, data, "alpha", "batch", names)
-    alpha_ticks(axes, data["alpha"])
-    finish_accuracy(
-        axes, "noisy examples per clean one, alpha", legend="batch size", from_zero=True
+    return draw_against_alpha(
+        f"{setting_title(scale)}: batch size",
+        f"{note}; {spread_note(data)}",
+        data,
+        "batch",
+        names,
+        legend="batch size",
+        from_zero=True,
     )
-    return figure
 
 
 def judge_batch(data: Any) -> Judgement:
@@ -152,7 +164,7 @@ STUDY = Study(
     title="MNIST: batch size, and the expected loss as the limit of an infinite batch",
     source="Figure 10 of the paper. Our reading: as many examples for each batch size.",
     notes={
-        "smoke": "A few steps on 5,000 digits; no verdict.",
+        "smoke": setup.SMOKE_NOTE,
         "laptop": f"An MLP with one hidden layer in place of Conv4; single draws; AdaDelta at "
         f"1.0; {LAPTOP_EXAMPLES:,} "
         "examples a run; the expected loss for as many images in batches of 128.",

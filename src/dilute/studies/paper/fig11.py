@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from dilute.runs import RunRecord, RunSpec
+from dilute.runs import RunSpec
+from dilute.studies.paper import fig10, setup
 from dilute.studies.paper.fig10 import LAPTOP_EXAMPLES
-from dilute.studies.paper.setup import MNIST_EPOCHS, SINGLE_DRAWS, SMOKE, seeds_of
 from dilute.study import claims
 from dilute.study.claims import Claim, Judgement
 from dilute.study.study import Scale, Study
@@ -24,44 +23,41 @@ _RATES: dict[Scale, tuple[float, ...]] = {
 }
 
 
-def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
+def specs(scale: Scale) -> list[RunSpec]:
     """Return the figure's runs."""
     alphas = {"smoke": (0, 20), "laptop": (0, 20, 50), "paper": (0, 10, 20, 30, 40, 50)}[scale]
     budget: dict[str, Any] = {
-        "smoke": SMOKE,
+        "smoke": setup.SMOKE,
         "laptop": {"budget_steps": LAPTOP_EXAMPLES // 128, "curve_points": 10},
-        "paper": {"budget_epochs": MNIST_EPOCHS, "curve_points": 40},
+        "paper": {"budget_epochs": setup.MNIST_EPOCHS, "curve_points": 40},
     }[scale]
     return [
         RunSpec(
-            data="mnist5k" if scale == "smoke" else "mnist",
-            model="conv4" if scale == "paper" else "mlp1",
+            **fig10.setting(scale),
             alpha=alpha,
             seed=seed,
-            **{**budget, **SINGLE_DRAWS, "learning_rate": rate},
+            **{**budget, **setup.SINGLE_DRAWS, "learning_rate": rate},
         )
-        for seed in seeds_of(scale, laptop=3)
+        for seed in setup.seeds_of(scale, laptop=3)
         for alpha in alphas
         for rate in _RATES[scale]
     ]
 
 
-def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
+def select(table: Any, scale: Scale) -> Any:
     """Return a row per `alpha`, learning rate and seed."""
     return table.sort_values(["alpha", "learning_rate", "seed"], ignore_index=True)
 
 
 def draw(data: Any, scale: Scale) -> Figure:
     """Draw test accuracy against the learning rate, a line per `alpha`."""
-    network = "Conv4" if scale == "paper" else "MLP, 1 hidden layer"
     note = {
         "smoke": "single draws, AdaDelta, a few steps",
         "laptop": f"single draws, AdaDelta, {LAPTOP_EXAMPLES:,} examples a run",
         "paper": "single draws",
     }[scale]
     figure, (axes,) = new_figure(
-        f"{'MNIST (5,000)' if scale == 'smoke' else 'MNIST'}, {network}: learning rate",
-        f"{note}; {spread_note(data)}",
+        f"{fig10.setting_title(scale)}: learning rate", f"{note}; {spread_note(data)}"
     )
     alphas = {alpha: f"{alpha:g}" for alpha in sorted(data["alpha"].unique())}
     draw_means(axes, data, "learning_rate", "alpha", alphas)
@@ -111,10 +107,9 @@ STUDY = Study(
     title="MNIST: learning rate against noise",
     source="Figure 11 of the paper. Our reading: the rates tried, and the budget of the runs.",
     notes={
-        "smoke": "A few steps on 5,000 digits; no verdict.",
-        "laptop": "An MLP with one hidden layer in place of Conv4; single draws; AdaDelta; "
-        "batches of 128; "
-        f"{LAPTOP_EXAMPLES:,} examples a run.",
+        "smoke": setup.SMOKE_NOTE,
+        "laptop": "An MLP with one hidden layer in place of Conv4; single draws; AdaDelta; batches "
+        f"of 128; {LAPTOP_EXAMPLES:,} examples a run.",
         "paper": "Conv4; single draws, AdaDelta, batches of 128.",
     },
     specs=specs,

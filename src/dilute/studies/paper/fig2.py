@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dilute.runs import RunRecord, RunSpec
-from dilute.studies.paper.setup import (
-    CIFAR_EPOCHS,
-    GROUPED,
-    PAPER_NOTE,
-    SMOKE,
-    paper_recipes,
-    seeds_of,
-)
+from dilute.runs import RunSpec
+from dilute.studies.paper import setup
 from dilute.study import claims
 from dilute.study.claims import Claim, Judgement
 from dilute.study.study import Scale, Study
-from dilute.study.style import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
+from dilute.study.style import draw_against_alpha, spread_note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,36 +21,29 @@ _CLAIM_ALPHA = 10
 _BAR = 0.85
 
 
-def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
+def specs(scale: Scale) -> list[RunSpec]:
     """Return the figure's runs.
 
     On a laptop without ResNet-18, which two cores cannot train in an hour.
     """
     alphas = {"smoke": (0, 10), "laptop": (0, 5, 10), "paper": tuple(range(11))}[scale]
+    data = "mnist5k" if scale == "smoke" else "cifar10"
     models = [name for name in MODELS if scale == "paper" or name != "resnet18"]
     recipes: list[dict[str, Any]] = {
-        "smoke": [{"data": "mnist5k", **SMOKE}],
-        "laptop": [
-            {
-                "data": "cifar10",
-                **GROUPED,
-                "budget_steps": 500,
-                "curve_points": 3,
-                "test_curve": False,
-            }
-        ],
-        "paper": [{"data": "cifar10", **recipe} for recipe in paper_recipes(CIFAR_EPOCHS)],
+        "smoke": [setup.SMOKE],
+        "laptop": [{**setup.GROUPED, "budget_steps": 500, "curve_points": 3, "test_curve": False}],
+        "paper": setup.paper_recipes(setup.CIFAR_EPOCHS),
     }[scale]
     return [
-        RunSpec(model=model, alpha=alpha, seed=seed, **recipe)
+        RunSpec(data=data, model=model, alpha=alpha, seed=seed, **recipe)
         for recipe in recipes
-        for seed in seeds_of(scale, laptop=1)
+        for seed in setup.seeds_of(scale, laptop=1)
         for model in models
         for alpha in alphas
     ]
 
 
-def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
+def select(table: Any, scale: Scale) -> Any:
     """Return a row per network, `alpha` and seed, at the rate that held-out noisy labels prefer."""
     return claims.tuned(table, by=["model", "alpha", "seed"])
 
@@ -70,11 +55,8 @@ def draw(data: Any, scale: Scale) -> Figure:
         "laptop": "all labels of an image in one visit; 500 steps of 128 images (about 1.3 passes)",
         "paper": "single draws, as in the paper",
     }[scale]
-    figure, (axes,) = new_figure("CIFAR-10, uniform noise", f"{note}; {spread_note(data)}")
-    draw_means(axes, data, "alpha", "model", MODELS)
-    alpha_ticks(axes, data["alpha"])
-    finish_accuracy(axes, "noisy examples per clean one, alpha")
-    return figure
+    note = f"{note}; {spread_note(data)}"
+    return draw_against_alpha("CIFAR-10, uniform noise", note, data, "model", MODELS)
 
 
 def judge(data: Any) -> Judgement:
@@ -126,9 +108,8 @@ STUDY = Study(
     notes={
         "smoke": "A few steps on 5,000 digits in place of CIFAR-10; no verdict.",
         "laptop": "AdamW at 0.001 with warm-up and linear decay, 500 steps of 128 images with all "
-        "their labels: far "
-        "from convergence. ResNet-18 needs a GPU and is left out.",
-        "paper": PAPER_NOTE,
+        "their labels: far from convergence. ResNet-18 needs a GPU and is left out.",
+        "paper": setup.PAPER_NOTE,
     },
     specs=specs,
     select=select,

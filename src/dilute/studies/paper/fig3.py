@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dilute.data import data_folder
+from dilute.data import Reading, data_folder
 from dilute.data.imagenet import has_sample
 from dilute.runs import RunRecord, RunSpec
-from dilute.studies.paper.setup import SMOKE, seeds_of
+from dilute.studies.paper import setup
 from dilute.study import claims
 from dilute.study.claims import Claim, Judgement
 from dilute.study.study import Scale, Study
-from dilute.study.style import alpha_ticks, draw_means, finish_accuracy, new_figure
+from dilute.study.style import draw_against_alpha
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,18 +25,10 @@ _AUGMENTED = {"augment": "crop_flip"}
 _MEASURES = {"accuracy": "top-1", "top5_accuracy": "top-5"}
 
 
-def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
-    """Return the figure's runs; none on a laptop, which cannot train on ImageNet.
-
-    Smoke's are on `imagenet-sample` where the data folder ($DILUTE_DATA) has it, else on digits.
-    """
-    if scale == "laptop":
+def specs(scale: Scale) -> list[RunSpec]:
+    """Return the figure's runs at the paper's scale; a laptop cannot train on ImageNet."""
+    if scale != "paper":
         return []
-    if scale == "smoke":
-        recipe = {**SMOKE, "data": "digits"}
-        if has_sample(data_folder()):
-            recipe |= {"data": "imagenet-sample", "copies": 1, "optimizer": "sgd", **_AUGMENTED}
-        return [RunSpec(model="resnet18", alpha=alpha, **recipe) for alpha in (0, 5)]
     return [
         RunSpec(
             data="imagenet",
@@ -54,12 +46,22 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
             seed=seed,
         )
         for rate in (0.01, 0.03, 0.1)
-        for seed in seeds_of(scale, laptop=0)
+        for seed in setup.seeds_of(scale, laptop=0)
         for alpha in range(_CLAIM_ALPHA + 1)
     ]
 
 
-def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
+def smoke_runs(scale: Scale, references: Sequence[RunRecord], reading: Reading) -> list[RunSpec]:
+    """Return smoke's runs, on `imagenet-sample` where the data folder has it, else on digits."""
+    if scale != "smoke":
+        return []
+    recipe = {**setup.SMOKE, "data": "digits"}
+    if has_sample(data_folder(reading.data_dir)):
+        recipe |= {"data": "imagenet-sample", "copies": 1, "optimizer": "sgd", **_AUGMENTED}
+    return [RunSpec(model="resnet18", alpha=alpha, **recipe) for alpha in (0, 5)]
+
+
+def select(table: Any, scale: Scale) -> Any:
     """Return a row per `alpha`, seed and measure (top-1, top-5), at the preferred rate."""
     best = claims.tuned(table, by=["alpha", "seed"]).rename(columns={"accuracy": "top-1"})
     best = best.rename(columns={"top5_accuracy": "top-5"})
@@ -77,11 +79,8 @@ def draw(data: Any, scale: Scale) -> Figure:
     is_sample = "imagenet-sample" in set(data["data"])
     smoke = f"{'a sample' if is_sample else '8×8 digits in place'} of ImageNet, a few steps"
     note = smoke if scale == "smoke" else "single draws"
-    figure, (axes,) = new_figure("ImageNet, ResNet-18, uniform noise", note)
-    draw_means(axes, data, "alpha", "measure", {"top-5": "top-5", "top-1": "top-1"})
-    alpha_ticks(axes, data["alpha"])
-    finish_accuracy(axes, "noisy examples per clean one, alpha")
-    return figure
+    names = {"top-5": "top-5", "top-1": "top-1"}
+    return draw_against_alpha("ImageNet, ResNet-18, uniform noise", note, data, "measure", names)
 
 
 def judge(data: Any) -> Judgement:
@@ -119,6 +118,7 @@ STUDY = Study(
         "noisy labels. The data set must be at hand as folders of classes; it is streamed.",
     },
     specs=specs,
+    specs_given=smoke_runs,
     select=select,
     draw=draw,
     claims=(

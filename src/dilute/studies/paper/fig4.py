@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dilute.noise import NoisePattern, Structured, Uniform
-from dilute.runs import RunRecord, RunSpec
-from dilute.study.study import Scale, Study
+from dilute.study.study import SCALES, Scale, Study
 from dilute.study.style import COLUMN_INCHES
 
 if TYPE_CHECKING:
@@ -24,12 +22,7 @@ PATTERNS: dict[str, NoisePattern] = {
 }
 
 
-def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
-    """Return no runs: the figure illustrates."""
-    return []
-
-
-def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
+def select(table: Any, scale: Scale) -> Any:
     """Return the share of each label in the diluted set, by pattern and true class."""
     import pandas as pd
 
@@ -45,7 +38,7 @@ def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
     return pd.DataFrame(rows)
 
 
-def draw(data: Any, scale: Scale) -> Figure:  # noqa: ARG001
+def draw(data: Any, scale: Scale) -> Figure:
     """Draw each pattern's matrix of label shares."""
     from matplotlib.figure import Figure
 
@@ -78,10 +71,7 @@ STUDY = Study(
     title="The noise patterns",
     source="Figure 4 of the paper, as an illustration. Our reading: the ramp between the wrong "
     "classes.",
-    notes=dict.fromkeys(
-        ("smoke", "laptop", "paper"), "Computed from the patterns; nothing is trained."
-    ),
-    specs=specs,
+    notes=dict.fromkeys(SCALES, "Computed from the patterns; nothing is trained."),
     select=select,
     draw=draw,
     illustrates=True,

@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from dilute.data import AS_THEY_ARE, Reading
 from dilute.errors import SpecError
 from dilute.noise import Structured
 from dilute.runs import RunRecord, RunSpec
-from dilute.studies.paper.setup import (
-    GROUPED,
-    MNIST_EPOCHS,
-    PAPER_NOTE,
-    SMOKE,
-    paper_recipes,
-    seeds_of,
-)
+from dilute.studies.paper import setup
 from dilute.study import claims
 from dilute.study.claims import Claim, Judgement, Verdict
 from dilute.study.study import Scale, Study
@@ -44,12 +38,17 @@ _NEAR, _FALL, _MINOR, _HALFWAY = 0.05, 0.10, 0.05, 0.5
 
 def references(scale: Scale) -> list[RunSpec]:
     """Return the reference: Conv4 on clean labels; half of the images show what it confuses."""
-    data = "mnist5k" if scale == "smoke" else "mnist"
-    recipe = SMOKE if scale == "smoke" else {**GROUPED, "budget_steps": 150, "curve_points": 1}
-    return [RunSpec(data=data, model="conv4", heldout_fraction=0.5, **recipe)]
+    recipe = (
+        setup.SMOKE
+        if scale == "smoke"
+        else {**setup.GROUPED, "budget_steps": 150, "curve_points": 1}
+    )
+    return [RunSpec(data=setup.mnist(scale), model="conv4", heldout_fraction=0.5, **recipe)]
 
 
-def specs(scale: Scale, references: Sequence[RunRecord]) -> list[RunSpec]:
+def specs_given(
+    scale: Scale, references: Sequence[RunRecord], reading: Reading = AS_THEY_ARE
+) -> list[RunSpec]:
     """Return the figure's runs; their orders come from the reference's confusion matrix.
 
     Errors: `SpecError` if the reference was not run, or has no confusion matrix.
@@ -58,19 +57,15 @@ def specs(scale: Scale, references: Sequence[RunRecord]) -> list[RunSpec]:
     if confusion is None:
         raise SpecError("figure 5 needs its reference run with a confusion matrix; run that first")
     ranking = class_order(np.asarray(confusion))
-    base: dict[str, Any] = {
-        "data": "mnist5k" if scale == "smoke" else "mnist",
-        "model": "conv4",
-        "alpha": _ALPHA,
-    }
+    base: dict[str, Any] = {"data": setup.mnist(scale), "model": "conv4", "alpha": _ALPHA}
     recipes: list[dict[str, Any]] = {
-        "smoke": [SMOKE],
-        "laptop": [{**GROUPED, "budget_steps": 600, "curve_points": 4, "test_curve": False}],
-        "paper": paper_recipes(MNIST_EPOCHS),
+        "smoke": [setup.SMOKE],
+        "laptop": [{**setup.GROUPED, "budget_steps": 600, "curve_points": 4, "test_curve": False}],
+        "paper": setup.paper_recipes(setup.MNIST_EPOCHS),
     }[scale]
     found = []
     for recipe in recipes:
-        for seed in seeds_of(scale, laptop=1):
+        for seed in setup.seeds_of(scale, laptop=1):
             found.append(RunSpec(**base, **recipe, seed=seed))
             found += [
                 RunSpec(**base, **recipe, seed=seed, noise=_noise(order, delta, ranking))
@@ -101,7 +96,7 @@ def _noise(order: Order, delta: float, ranking: tuple[tuple[int, ...], ...]) -> 
     return Structured(delta=delta, order=order, class_order=ranking)
 
 
-def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
+def select(table: Any, scale: Scale) -> Any:
     """Return a row per order, `delta` and seed; uniform noise is `delta = 0` of every order."""
     import pandas as pd
 
@@ -116,10 +111,9 @@ def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
 
 def draw(data: Any, scale: Scale) -> Figure:
     """Draw test accuracy against `delta`, a line per order."""
-    sampling = "single draws" if scale == "paper" else "all labels of an image in one visit"
     figure, (axes,) = new_figure(
         f"MNIST, Conv4, structured noise, alpha = {_ALPHA}",
-        f"{sampling}; {spread_note(data)}",
+        f"{setup.sampling_note(scale)}; {spread_note(data)}",
     )
     draw_means(axes, data, "delta", "order", dict(ORDERS))
     finish_accuracy(axes, "degree of structure, delta", legend="order of the wrong classes")
@@ -139,7 +133,7 @@ def _means(data: Any) -> dict[Order, dict[float, float]]:
 
 
 def judge_structured(data: Any) -> Judgement:
-    """`structured`: each order is within 5 points of uniform noise to `delta = 0.5`, 10 below at 1."""
+    """`structured`: each order is within 5 points of uniform to `delta = 0.5`, 10 below at 1."""
     means = _means(data)
     parts, words, halfway, at_one = [], [], [], []
     for order, by_delta in means.items():
@@ -202,13 +196,13 @@ STUDY = Study(
     source="Figure 5 of the paper. Our reading: the linear ramp over the wrong classes, and the "
     "reference network.",
     notes={
-        "smoke": "A few steps on 5,000 digits; no verdict.",
+        "smoke": setup.SMOKE_NOTE,
         "laptop": "All labels of an image in one visit; AdamW at 0.001, 600 steps of 128 images "
         "(1.3 passes).",
-        "paper": PAPER_NOTE,
+        "paper": setup.PAPER_NOTE,
     },
     references=references,
-    specs=specs,
+    specs_given=specs_given,
     select=select,
     draw=draw,
     claims=(

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dilute.runs import RunRecord, RunSpec
-from dilute.studies.paper.setup import (
-    CIFAR_EPOCHS,
-    GROUPED,
-    PAPER_NOTE,
-    SMOKE,
-    paper_recipes,
-    seeds_of,
-)
+from dilute.runs import RunSpec
+from dilute.studies.paper import setup
 from dilute.study import claims
 from dilute.study.claims import Claim, Judgement
 from dilute.study.study import Scale, Study
-from dilute.study.style import alpha_ticks, draw_means, finish_accuracy, new_figure, spread_note
+from dilute.study.style import draw_against_alpha, spread_note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +33,7 @@ def sources(scale: Scale) -> dict[str, str]:
     return {"same": "CIFAR-10", "cifar100": "CIFAR-100", noise: "white noise"}
 
 
-def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
+def specs(scale: Scale) -> list[RunSpec]:
     """Return the figure's runs.
 
     On a laptop the white-noise pool is as large as that of CIFAR-100.
@@ -49,21 +41,21 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
     alphas = {"smoke": (10,), "laptop": (10,), "paper": (2, 5, 10, 15, 20)}[scale]
     base: dict[str, Any] = {"data": "cifar10", "model": "conv6"}
     recipes: list[dict[str, Any]] = {
-        "smoke": [{**SMOKE, "data": "mnist5k", "num_clean": 500}],
+        "smoke": [{**setup.SMOKE, "data": "mnist5k", "num_clean": 500}],
         "laptop": [
             {
-                **GROUPED,
+                **setup.GROUPED,
                 "num_clean": 20_000,
                 "budget_epochs": 3,
                 "curve_points": 3,
                 "test_curve": False,
             }
         ],
-        "paper": paper_recipes(CIFAR_EPOCHS),
+        "paper": setup.paper_recipes(setup.CIFAR_EPOCHS),
     }[scale]
     found = []
     for recipe in recipes:
-        for seed in seeds_of(scale, laptop=1):
+        for seed in setup.seeds_of(scale, laptop=1):
             shared = {**base, **recipe, "seed": seed}
             found.append(RunSpec(**shared, alpha=0))
             found += [
@@ -100,13 +92,9 @@ def draw(data: Any, scale: Scale) -> Figure:
         "laptop": "20,000 clean images; pools of 20,000; an image's labels in one visit; 3 passes",
         "paper": "single draws, as in the paper",
     }[scale]
-    figure, (axes,) = new_figure(
-        "CIFAR-10, Conv6: images behind noisy labels", f"{note}; {spread_note(data)}"
-    )
-    draw_means(axes, data, "alpha", "source", {name: name for name in sources(scale).values()})
-    alpha_ticks(axes, data["alpha"])
-    finish_accuracy(axes, "noisy examples per clean one, alpha")
-    return figure
+    title, note = "CIFAR-10, Conv6: images behind noisy labels", f"{note}; {spread_note(data)}"
+    names: dict[Any, str] = {name: name for name in sources(scale).values()}
+    return draw_against_alpha(title, note, data, "source", names)
 
 
 def judge(data: Any) -> Judgement:
@@ -151,12 +139,11 @@ STUDY = Study(
     title="CIFAR-10: noisy examples made of its own images, of CIFAR-100's, of white noise",
     source="Figure 6 of the paper. Our reading: Conv6 as the network, and the budget of the runs.",
     notes={
-        "smoke": "A few steps on 5,000 digits; no verdict.",
+        "smoke": setup.SMOKE_NOTE,
         "laptop": "20,000 clean images, alpha 0 and 10, Conv6; pools of 20,000 images, whose "
-        "labels are shown together; "
-        "AdamW at 0.001, three passes over the images, batches of 128. The stored runs have "
-        "20,000 of CIFAR-100's images.",
-        "paper": PAPER_NOTE,
+        "labels are shown together; AdamW at 0.001, three passes over the images, batches of 128. "
+        "The stored runs have 20,000 of CIFAR-100's images.",
+        "paper": setup.PAPER_NOTE,
     },
     specs=specs,
     select=select,

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from dilute.runs import RunRecord, RunSpec
-from dilute.studies.paper.setup import (
-    GROUPED,
-    MNIST_EPOCHS,
-    PAPER_NOTE,
-    SMOKE,
-    paper_recipes,
-    seeds_of,
-)
+from dilute.runs import RunSpec
+from dilute.studies.paper import setup
 from dilute.study import claims
 from dilute.study.claims import Claim, Judgement
 from dilute.study.needs import needed, per_seed
@@ -26,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TARGET = 0.90
-# About where 90 % is reached at each alpha, as pilot runs told.
+# About where 90 % is reached at each alpha, as pilot runs showed.
 _LAPTOP_SIZES = {
     0: (250, 500, 1000),
     5: (1000, 2000, 4000),
@@ -39,11 +31,11 @@ _PAPER_NEED = {10: 2000, 50: 10000}
 _FACTOR = 2.0
 
 
-def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
+def specs(scale: Scale) -> list[RunSpec]:
     """Return the runs of figures 8 and 9."""
     if scale == "smoke":
         return [
-            RunSpec(data="mnist5k", model="conv4", alpha=alpha, num_clean=size, **SMOKE)
+            RunSpec(data="mnist5k", model="conv4", alpha=alpha, num_clean=size, **setup.SMOKE)
             for alpha in (0, 10)
             for size in (200, 400)
         ]
@@ -55,27 +47,20 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
                 alpha=alpha,
                 num_clean=size,
                 seed=seed,
-                **GROUPED,
+                **setup.GROUPED,
                 budget_steps=laptop_steps(size, alpha),
                 curve_points=8,
                 test_curve=False,
                 heldout_fraction=0.1,
             )
-            for seed in seeds_of(scale, laptop=2)
+            for seed in setup.seeds_of(scale, laptop=2)
             for alpha, sizes in _LAPTOP_SIZES.items()
             for size in sizes
         ]
     return [
-        RunSpec(
-            data="mnist",
-            model="conv4",
-            alpha=alpha,
-            num_clean=size,
-            seed=seed,
-            **recipe,
-        )
-        for recipe in paper_recipes(MNIST_EPOCHS)
-        for seed in seeds_of(scale, laptop=0)
+        RunSpec(data="mnist", model="conv4", alpha=alpha, num_clean=size, seed=seed, **recipe)
+        for recipe in setup.paper_recipes(setup.MNIST_EPOCHS)
+        for seed in setup.seeds_of(scale, laptop=0)
         for alpha in (0, 10, 20, 30, 40, 50)
         for size in _PAPER_SIZES
     ]
@@ -92,25 +77,17 @@ def laptop_steps(size: int, alpha: float) -> int:
     return (60 if alpha else 150) + math.ceil(4 * size / 128)
 
 
-def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
+def select(table: Any, scale: Scale) -> Any:
     """Return a row per `alpha`, number of clean examples and seed."""
     return claims.tuned(table, by=["alpha", "num_clean", "seed"])
 
 
 def draw(data: Any, scale: Scale) -> Figure:
     """Draw test accuracy against the number of clean examples, a line per `alpha`."""
-    sampling = "single draws" if scale == "paper" else "all labels of an image in one visit"
-    figure, (axes,) = new_figure(
-        "MNIST, Conv4, uniform noise",
-        f"{sampling}; {spread_note(data)}",
-    )
-    draw_means(
-        axes,
-        data,
-        "num_clean",
-        "alpha",
-        {alpha: f"{alpha:g}" for alpha in sorted(data["alpha"].unique())},
-    )
+    note = f"{setup.sampling_note(scale)}; {spread_note(data)}"
+    figure, (axes,) = new_figure("MNIST, Conv4, uniform noise", note)
+    alphas = {alpha: f"{alpha:g}" for alpha in sorted(data["alpha"].unique())}
+    draw_means(axes, data, "num_clean", "alpha", alphas)
     axes.set_xscale("log")
     axes.axhline(100 * TARGET, color="0.6", linewidth=0.7)
     finish_accuracy(axes, "clean examples", legend="alpha")
@@ -154,13 +131,12 @@ STUDY = Study(
     title="MNIST, Conv4: accuracy against the number of clean examples",
     source="Figure 8 of the paper. Our reading: the sizes and the budget of the runs.",
     notes={
-        "smoke": "A few steps on 5,000 digits; no verdict.",
+        "smoke": setup.SMOKE_NOTE,
         "laptop": "All labels of an image in one visit; AdamW at 0.001 with warm-up and linear "
-        "decay; batches of 128, "
-        "four passes over the images and 60 steps more (150 without noise); a tenth of the images "
-        "is held out, on whose noisy labels the "
-        "model is chosen among eight along the run.",
-        "paper": PAPER_NOTE,
+        "decay; batches of 128, four passes over the images and 60 steps more (150 without noise); "
+        "a tenth of the images is held out, on whose noisy labels the model is chosen among eight "
+        "along the run.",
+        "paper": setup.PAPER_NOTE,
     },
     specs=specs,
     select=select,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dilute.studies.paper import fig8
+from dilute.studies.paper import fig8, setup
 from dilute.study import claims
 from dilute.study.claims import Claim, Judgement
 from dilute.study.needs import needed, per_seed
@@ -37,24 +37,22 @@ def select(table: Any, scale: Scale) -> Any:
                 {
                     "target": target,
                     "alpha": alpha,
-                    "needed": need.mean if need else None,
-                    "low": need.low if need else None,
-                    "high": need.high if need else None,
+                    "needed": need and need.mean,
+                    "low": need and need.low,
+                    "high": need and need.high,
                     "num_seeds": len(values),
                     "by_seed": " ".join("-" if v is None else f"{v:.6g}" for v in values),
                     "num_runs": int(runs["accuracy"][runs["alpha"] == alpha].notna().sum()),
                 }
             )
-    columns = ["target", "alpha", "needed", "low", "high", "num_seeds", "by_seed", "num_runs"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows)
 
 
 def draw(data: Any, scale: Scale) -> Figure:
     """Draw the needed number against `alpha` with its interval, and a straight line."""
-    sampling = "single draws" if scale == "paper" else "all labels of an image in one visit"
     figure, (axes,) = new_figure(
         "MNIST, Conv4: clean examples needed",
-        f"{sampling}; interpolated between runs; bars: 95 % interval over seeds",
+        f"{setup.sampling_note(scale)}; interpolated between runs; bars: 95 % interval over seeds",
     )
     for number, (target, rows) in enumerate(data.dropna(subset=["needed"]).groupby("target")):
         spread = np.stack([rows["needed"] - rows["low"], rows["high"] - rows["needed"]])
@@ -106,7 +104,7 @@ def exponent_interval(
 ) -> tuple[float, float] | None:
     """Return the 95 % interval of the exponent, seeds drawn anew with replacement at each `alpha`.
 
-    None if some `alpha` has a single seed, which tells nothing of its spread.
+    None if some `alpha` has a single seed, which does not show its spread.
     """
     if min(map(len, by_seed)) < 2:
         return None
@@ -143,8 +141,7 @@ def judge(data: Any) -> Judgement:
     return Judgement(
         verdict,
         f"for 90 %: {intercept:,.0f} + {slope:,.0f}·alpha clean examples, every need within "
-        f"{100 * worst:.0f} % of "
-        f"the line; exponent {power:.2f} ({spread})",
+        f"{100 * worst:.0f} % of the line; exponent {power:.2f} ({spread})",
         int(rows["num_runs"].sum()),
         {
             "intercept": intercept,

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from dilute.runs import RunRecord, RunSpec
 from dilute.studies.paper.setup import GROUPED, SINGLE_DRAWS, SMOKE
+from dilute.study.pages import markdown_table
 from dilute.study.study import Scale, Study
 from dilute.study.style import finish_accuracy, line_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from dilute.training import CurvePoint
 
 SAMPLINGS = {"single": "single draws", "grouped": "grouped copies"}
 # Alpha, schedule, steps and curve points, the longest run first; AdaDelta at its default of 1.0.
@@ -45,11 +48,11 @@ def single_draws(scale: Scale) -> list[RunSpec]:
     ]
 
 
-def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
+def specs(scale: Scale) -> list[RunSpec]:
     """Return the runs on single draws, and for each `alpha` grouped ones on as many labels.
 
     The latter have AdamW, as grouped copies have elsewhere. One run of single draws with AdamW
-    tells the optimiser's part from the sampling's.
+    separates the optimiser's part from the sampling's.
     """
     found = single_draws(scale)
     for single in {single.alpha: single for single in found}.values():
@@ -78,51 +81,31 @@ def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]: 
     return found
 
 
-_OF_SPEC = ("alpha", "optimizer", "learning_rate", "schedule", "batch_size", "seed")
-_COLUMNS = (
-    "key",
-    "status",
-    "alpha",
-    "series",
-    "sampling",
-    "optimizer",
-    "learning_rate",
-    "schedule",
-    "batch_size",
-    "seed",
-    "step",
-    "images",
-    "labels",
-    "training_seconds",
-    "heldout_nll",
-    "accuracy",
-    "is_selected",
-)
-
-
 def curve_table(records: Sequence[RunRecord]) -> Any:
     """Return a pandas data frame with a row per curve point: labels seen, seconds, accuracy."""
     import pandas as pd
 
-    rows = [
-        {
-            **{name: record.spec[name] for name in _OF_SPEC},
-            "key": record.key,
-            "status": record.status,
-            "series": _series(record.spec),
-            "sampling": "single" if record.spec["copies"] == 1 else "grouped",
-            "step": point.step,
-            "images": point.images,
-            "labels": point.examples,
-            "training_seconds": (record.training_seconds or nan) * point.step / (record.steps or 1),
-            "heldout_nll": point.heldout_nll,
-            "accuracy": point.test_accuracy,
-            "is_selected": point.step == record.selected_step,
-        }
-        for record in records
-        for point in record.curve
-    ]
-    return pd.DataFrame(rows, columns=list(_COLUMNS)).astype({"accuracy": float})
+    return pd.DataFrame([_point(record, point) for record in records for point in record.curve])
+
+
+def _point(record: RunRecord, point: CurvePoint) -> dict[str, Any]:
+    spec = record.spec
+    return {
+        "key": record.key,
+        "status": record.status,
+        "alpha": spec["alpha"],
+        "series": _series(spec),
+        "sampling": "single" if spec["copies"] == 1 else "grouped",
+        **{name: spec[name] for name in ("optimizer", "learning_rate", "schedule", "batch_size")},
+        "seed": spec["seed"],
+        "step": point.step,
+        "images": point.images,
+        "labels": point.examples,
+        "training_seconds": (record.training_seconds or nan) * point.step / (record.steps or 1),
+        "heldout_nll": point.heldout_nll,
+        "accuracy": nan if point.test_accuracy is None else point.test_accuracy,
+        "is_selected": point.step == record.selected_step,
+    }
 
 
 _SERIES = {
@@ -132,7 +115,7 @@ _SERIES = {
     "grouped, 128": "grouped, AdamW, 128 images",
     "grouped, 32": "grouped, AdamW, 32 images",
 }
-_AS_FAST = "adadelta, constant"  # as with the falling rate: its time tells nothing more
+_AS_FAST = "adadelta, constant"  # as with the falling rate: its time adds nothing
 
 
 def _series(spec: dict[str, Any]) -> str:
@@ -142,7 +125,7 @@ def _series(spec: dict[str, Any]) -> str:
     return f"adadelta, {spec['schedule']}" if is_adadelta else "adamw"
 
 
-def select(table: Any, scale: Scale) -> Any:  # noqa: ARG001
+def select(table: Any, scale: Scale) -> Any:
     """Return the points by `alpha` and series, in the order of labels seen."""
     return table.sort_values(["alpha", "series", "step"], ignore_index=True)
 
@@ -153,8 +136,7 @@ def draw(data: Any, scale: Scale) -> Figure:
     figure, panels = new_figure(
         "MNIST, Conv4, uniform noise: the paper's sampling, and grouped copies on as many labels",
         "Single: one label of an image in a visit. Grouped: all of them. Learning rates fall "
-        "linearly to zero unless "
-        "they are constant; one core, one seed"
+        "linearly to zero unless they are constant; one core, one seed"
         + ("; 5,000 digits, a few steps" if scale == "smoke" else ""),
         panels=len(alphas),
         rows=2,
@@ -181,7 +163,7 @@ def draw(data: Any, scale: Scale) -> Figure:
     return figure
 
 
-def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
+def summary(data: Any, scale: Scale) -> str:
     """Return a Markdown table with a row per finished run: labels, accuracy, time, speed.
 
     Accuracy is that of the model that held-out noisy labels select, and of the last one. The ratio
@@ -192,39 +174,32 @@ def summary(data: Any, scale: Scale) -> str:  # noqa: ARG001
     last = done.groupby(level=["alpha", "series"]).last()
     selected = done["accuracy"][done["is_selected"]]
     rates = last["labels"] / last["training_seconds"]
-    lines = [
-        "| alpha | sampling | labels seen | accuracy: selected (last), % | minutes | labels/s | "
-        "ratio |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    heads = ["alpha", "sampling", "labels seen", "accuracy: selected (last), %", "minutes"]
+    rows = []
     for alpha in sorted(set(last.index.get_level_values("alpha"))):
         base = rates.get((alpha, "adadelta, linear"), nan)
         for series, name in _SERIES.items():
             key = (alpha, series)
             if key not in last.index:
                 continue
-            run, times = last.loc[key], "– | – | –"
+            run, times = last.loc[key], ["–", "–", "–"]
             if series != _AS_FAST:
                 ratio = "–" if isnan(base) else f"{rates[key] / base:.1f}"
-                times = f"{run['training_seconds'] / 60:.1f} | {rates[key]:,.0f} | {ratio}"
-            lines.append(
-                f"| {alpha:g} | {name} | {run['labels']:,} | {100 * selected[key]:.1f} "
-                f"({100 * run['accuracy']:.1f}) | {times} |"
-            )
-    return "\n".join(lines)
+                times = [f"{run['training_seconds'] / 60:.1f}", f"{rates[key]:,.0f}", ratio]
+            accuracy = f"{100 * selected[key]:.1f} ({100 * run['accuracy']:.1f})"
+            rows.append([f"{alpha:g}", name, f"{run['labels']:,}", accuracy, *times])
+    return markdown_table([*heads, "labels/s", "ratio"], rows)
 
 
 STUDY = Study(
     name="headline",
     title="MNIST, Conv4: the paper's own sampling beside grouped copies",
     source="Section 4 of the paper, MNIST. Our reading: the learning rate, that it falls linearly "
-    "to zero, "
-    "and the budget of the runs.",
+    "to zero, and the budget of the runs.",
     notes={
         "smoke": "A few steps on 5,000 digits; no verdict.",
         "laptop": "Hours on two cores, and so not part of `all`. One seed. AdaDelta at 1.0, less "
-        "than one pass over the "
-        "labels; grouped copies with AdamW at 0.001, on as many labels.",
+        "than one pass over the labels; grouped copies with AdamW at 0.001, on as many labels.",
         "paper": "As for laptop.",
     },
     specs=specs,

@@ -31,6 +31,7 @@ LEARNING_RATES = (0.03, 0.1, 0.3, 1.0)
 MNIST_EPOCHS = 12
 CIFAR_EPOCHS = 60
 
+SMOKE_NOTE = "A few steps on 5,000 digits; no verdict."
 PAPER_NOTE = "Single draws, AdaDelta, batches of 128, learning rate tuned on held-out noisy labels."
 
 
@@ -40,6 +41,21 @@ def paper_recipes(epochs: float) -> list[dict[str, Any]]:
         {**SINGLE_DRAWS, "learning_rate": rate, "budget_epochs": epochs, "curve_points": 40}
         for rate in LEARNING_RATES
     ]
+
+
+def mnist(scale: Scale) -> str:
+    """Return the data set: for smoke a small MNIST that comes with the package."""
+    return "mnist5k" if scale == "smoke" else "mnist"
+
+
+def mnist_title(scale: Scale) -> str:
+    """Return the data set's name above a picture."""
+    return "MNIST (5,000)" if scale == "smoke" else "MNIST"
+
+
+def sampling_note(scale: Scale) -> str:
+    """Return how figures sample that group an image's labels unless at the paper's scale."""
+    return "single draws" if scale == "paper" else "all labels of an image in one visit"
 
 
 def seeds_of(scale: Scale, laptop: int) -> range:

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-import dilute.data
+from dilute.data.loading import load
 from dilute.data.reading import AS_THEY_ARE, Reading
+from dilute.data.sources import can_stream
 from dilute.errors import DataError
 
 _IMAGES_AT_ONCE = 256
@@ -34,13 +35,13 @@ def check_images(
         decoded when it is loaded, and the first that does not decode is named then), or for an
         image whose file has gone.
     """
-    if not dilute.data.can_stream(name):
+    if not can_stream(name):
         raise DataError(
             f"{name} cannot be streamed, so its images are decoded when it is loaded; load it to "
             "check it"
         )
     pixels = reading.resize or _PIXELS
-    splits = dilute.data.load(name, replace(reading, resize=pixels, stream=True, on_corrupt="skip"))
+    splits = load(name, replace(reading, resize=pixels, stream=True, on_corrupt="skip"))
     parts = [part for part in (splits.train, splits.test) if part is not None]
     total, done = sum(len(part) for part in parts), 0
     for part in parts:

@@ -15,9 +15,10 @@ from dilute.files import in_storage, is_local, read_file, write_file
 from dilute.runs.record import RECORD_FORMAT, RunRecord
 
 _ROWS_OF_NUMBERS = re.compile(rb"\[\n[\s\d,]+\]")  # in strings, JSON has no line breaks
-_TIMES, _CHECKSUMS = (
-    ("LastModified", "updated", "last_modified", "created"),
-    ("ETag", "etag", "md5Hash"),
+_MARKS = (
+    *("LastModified", "updated", "last_modified", "created"),
+    "size",
+    *("ETag", "etag", "md5Hash"),
 )
 
 
@@ -66,7 +67,7 @@ def parse_record(text: bytes, name: str) -> RunRecord:
     """
     try:
         # First, since a newer record may have nothing else that is known here.
-        check_format(f"record {name}", _Format.model_validate_json(text).format, RECORD_FORMAT)
+        check_format(f"record {name}", text, RECORD_FORMAT)
         return RunRecord.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
@@ -74,11 +75,12 @@ def parse_record(text: bytes, name: str) -> RunRecord:
         raise _unreadable(name, f"{place}: {reason}" if place else reason) from None
 
 
-def check_format(name: str, found: int, newest: int) -> None:
-    """Refuse what a newer version of this package has written.
+def check_format(name: str, text: bytes, newest: int) -> None:
+    """Refuse JSON that a newer version of this package has written.
 
-    Errors: `StoreError`.
+    Errors: `StoreError`; a pydantic `ValidationError` for other text.
     """
+    found = _Format.model_validate_json(text).format
     if found > newest:
         raise StoreError(
             f"{name} has format {found}, but this version of dilute reads formats up to {newest}; "
@@ -93,15 +95,15 @@ def _unreadable(name: str, reason: str) -> StoreError:
 def file_states(folder: Path) -> dict[str, str]:
     """Return the state of each file of a record in `folder`, by name.
 
-    A file that has changed has another state. It is made of time, size and inode: a file put in the place of another is a new one, even within
-    one tick of the file system's clock. In object storage it is made of what a listing gives: time,
-    size and checksum.
+    A file that has changed has another state. It is made of time, size and inode: a file put in the
+    place of another is a new one, even within one tick of the file system's clock. In object
+    storage it is made of what a listing gives: time, size and checksum.
 
     Errors: `StoreError` if the storage cannot be reached.
     """
     if not is_local(folder):
-        return dict(sorted(_object_states(folder)))
-    states = {name: file_state(folder / name) for name in sorted(record_names(folder))}
+        return dict(_object_states(folder))
+    states = {name: file_state(folder / name) for name in record_names(folder)}
     return {name: state for name, state in states.items() if state is not None}
 
 
@@ -155,5 +157,4 @@ def _object_states(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _object_state(found: Mapping[str, Any]) -> str:
-    marks = (found.get(mark) for mark in (*_TIMES, "size", *_CHECKSUMS))
-    return "/".join(str(mark) for mark in marks if mark is not None)
+    return "/".join(str(found[mark]) for mark in _MARKS if found.get(mark) is not None)
