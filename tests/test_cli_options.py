@@ -22,6 +22,7 @@ from own_data import write_pictures
 import dilute.cli
 from dilute.cli import described, main, options
 from dilute.cli.commands import Command, add_command
+from dilute.cli.groups import notes
 from dilute.data import OWN
 from dilute.methods import METHODS
 from dilute.models import MODELS
@@ -211,6 +212,15 @@ def test_every_option_has_help():
     for name, command in commands().items():
         for option in command.params:
             assert option.help, f"{name} {option.name}"
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_every_parameter_is_given_by_an_option(name: str):
+    """A parameter that the docstring does not describe would be left out."""
+    function = called(commands()[name])
+    made = {"given", *(group.value for group in notes(function).groups)}
+    own = inspect.signature(function).parameters.keys() - made
+    assert own <= {option.name for option in commands()[name].params}
 
 
 def test_help_names_what_the_registries_have():

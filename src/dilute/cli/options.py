@@ -7,9 +7,9 @@ here.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dilute.cli import described
 from dilute.cli.described import MISSING, Described
@@ -26,6 +26,9 @@ from dilute.cli.groups import (
     single,
 )
 from dilute.cli.pages import DATA, EVALUATION, MACHINE, NOISE, OUTPUT, TRAINING
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["Given", "argument", "flag", "refuses"]
 
@@ -193,31 +196,42 @@ def _execution_option(name: str) -> Option:
     return option(described.fields("dilute.runs", "Execution")[name], MACHINE)
 
 
+def _execution_fields() -> dict[str, Described]:
+    return described.fields("dilute.runs", "Execution")
+
+
 def _execution_options() -> list[Option]:
-    fields = described.fields("dilute.runs", "Execution")
-    return [option(field, MACHINE) for name, field in fields.items() if name not in _NOT_TYPED]
+    fields = _execution_fields().items()
+    return [option(field, MACHINE) for name, field in fields if name not in _NOT_TYPED]
 
 
 execution = Group("execution", _execution_options, lambda given: given.fields(_execution_options()))
-threads = single("threads", lambda: _execution_option("threads"))
+threads = single("threads", lambda: option(_execution_fields()["threads"], MACHINE))
 
 
-def _place_options() -> list[Option]:
-    return [_execution_option("device"), _execution_option("threads")]
+@dataclass(frozen=True)
+class Place:
+    """The device and the number of threads that the user named."""
+
+    device: str | None
+    threads: int | None
+
+    def use(self) -> torch.device:
+        """Return the device, and give this process its threads."""
+        import torch
+
+        from dilute.environment import choose_device
+
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        return choose_device(self.device)
 
 
-def _place(given: Given) -> Any:
-    """Return the device, and give this process its number of threads."""
-    import torch
-
-    from dilute.environment import choose_device
-
-    if given["threads"] is not None:
-        torch.set_num_threads(given["threads"])
-    return choose_device(given["device"])
-
-
-place = Group("device", _place_options, _place)
+place = Group(
+    "place",
+    lambda: [one for one in _execution_options() if one.name in ("device", "threads")],
+    lambda given: Place(given["device"], given["threads"]),
+)
 
 _ENGINE = Described(
     "engine",
