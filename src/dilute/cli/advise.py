@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 from dilute.cli import console, options
 
 if TYPE_CHECKING:
-    import torch
-
     from dilute.advice import Advice
     from dilute.data import Reading
     from dilute.runs import RunSpec
@@ -27,7 +25,7 @@ _IMAGES = options.argument("dilute.advice", "advise", "num_images")
 def advise(
     spec: RunSpec,
     reading: Reading,
-    device: torch.device,
+    place: options.Place,
     images: int,
     json: bool,
     given: options.Given,
@@ -47,6 +45,7 @@ def advise(
     from dilute.advice import like
     from dilute.runs import Material, Store
 
+    device = place.use()
     material = Material.of(spec, reading)
     runs = like(material.spec, Store(store).records()) if store is not None else []
     found = find_advice(

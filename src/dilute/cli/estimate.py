@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 from dilute.cli import console, options, show_estimate
 
 if TYPE_CHECKING:
-    import torch
-
     from dilute.data import Reading
     from dilute.estimation import NoiseEstimate
 
@@ -39,7 +37,7 @@ def estimate(
     model: str,
     seed: int,
     reading: Reading,
-    device: torch.device,
+    place: options.Place,
     json: bool,
     data: str | None = None,
     trusted: Path | None = None,
@@ -89,6 +87,7 @@ def estimate(
     )
     from dilute.files import make_folder
 
+    device = place.use()
     make_folder(out)
     labelled = load(data, reading).whole() if data is not None else None
     names = row_names(data) if data is not None else None

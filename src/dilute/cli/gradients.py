@@ -11,8 +11,6 @@ from dilute.cli.groups import Option, single
 from dilute.cli.pages import OPTIONS
 
 if TYPE_CHECKING:
-    import torch
-
     from dilute.data import Reading
     from dilute.gradients import GradientReport
     from dilute.runs import RunSpec
@@ -34,7 +32,7 @@ def _images() -> Option:
 def gradients(
     spec: RunSpec,
     reading: Reading,
-    device: torch.device,
+    place: options.Place,
     images: int,
     json: bool,
     copies: str = "1,4,all,expected",
@@ -61,6 +59,7 @@ def gradients(
     from dilute.training import Recipe
     from dilute.training.checkpoints import read_model
 
+    device = place.use()
     noisy = Material.of(spec, reading).noisy
     network = fresh_model(spec.model, noisy, spec.seed, device)
     how: dict[str, Any] = {

@@ -192,10 +192,6 @@ recipe = Group("recipe", _recipe_options, lambda given: given.fields(_recipe_opt
 _NOT_TYPED = ("checkpoint", "on_step", "should_stop", "world")
 
 
-def _execution_option(name: str) -> Option:
-    return option(described.fields("dilute.runs", "Execution")[name], MACHINE)
-
-
 def _execution_fields() -> dict[str, Described]:
     return described.fields("dilute.runs", "Execution")
 
