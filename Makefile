@@ -31,7 +31,7 @@ test-elsewhere: .venv/ready-dev
 test-slow: .venv/ready-dev
 	$(BIN)/pytest -m slow
 
-# Tables of results in the README and docs/, and their pictures, from what is stored; trains nothing.
+# Tables of results in the README and docs/, and their pictures, from what is stored; no training.
 docs-tables: .venv/ready-dev
 	$(BIN)/python docs/tables.py
 
@@ -54,7 +54,8 @@ clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/ready: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dilute needs Python 3.11 or newer; name one with PYTHON=…")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  "dilute needs Python 3.11 or newer; name one with PYTHON=…")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	touch $@

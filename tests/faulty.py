@@ -1,4 +1,7 @@
-"""Models that fail in every way that a worker may, or tell of it, for the tests of sweeps: each a perceptron with a fault."""
+"""Models that fail in every way that a worker may, or tell of it, for the tests of sweeps.
+
+Each is a perceptron with a fault.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +86,7 @@ def is_slow(shape, num_classes):
 
 
 def tells_of_loaders(shape, num_classes):
-    """Say by a file's name how many processes were forked off this one, as those that load ahead are."""
+    """Say by a file's name how many processes were forked off this one, as loaders are."""
 
     def tell() -> None:
         own = psutil.Process()

@@ -14,7 +14,7 @@ from dilute.models import build
 
 
 class Recorder(nn.Module):
-    """Appends to the file of its rank, in the folder `RECORDING`, a line per batch: a hash of each row."""
+    """Appends to its rank's file in the folder `RECORDING` a line per batch: a hash of each row."""
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         if self.training and "RECORDING" in os.environ:

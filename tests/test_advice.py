@@ -36,9 +36,9 @@ def law_of(rate_power: float = -0.5, images_power: float = 0.5) -> AdviceLaw:
 
 
 def test_a_planted_power_law_is_found_and_new_points_fall_within_its_bound():
-    """2,000 laws with residuals of a known spread: a new point is outside the bound in 5 % of them, or a little more.
+    """2,000 laws with residuals of a known spread: 5 % of new points, or a bit more, are outside.
 
-    (The bound leaves out what the line itself is unsure of, which for 24 points adds less than 2 %.)
+    (The bound leaves out what the line itself is unsure of; for 24 points this adds less than 2 %.)
     """
     rng = np.random.default_rng(0)
     inside, powers = [], []
@@ -175,7 +175,7 @@ def test_a_hidden_gradient_is_said(digits: Splits):
 
 
 def test_a_random_output_layer_changes_little(digits: Splits):
-    """The advice rests on what tells classes apart, not on what undoes a network's first guesses."""
+    """The advice rests on what tells classes apart, not on what undoes the first guesses."""
     noisy = DilutedSet(digits.train, 30.0)
     zero = advise("perceptron", noisy, num_images=1024)
     drawn = advise("test_advice:random_perceptron", noisy, num_images=1024)
@@ -197,7 +197,10 @@ def test_the_law_is_readable_and_sensible():
 
 
 def test_times_that_are_alike_give_a_sensible_cost(digits: Splits, monkeypatch: pytest.MonkeyPatch):
-    """A step of many images seems as fast as one of few: an image still costs something, and so does a step."""
+    """A step of many images seems as fast as one of few.
+
+    An image still costs something, and so does a step.
+    """
     import torch
 
     from dilute.advice import timing

@@ -171,7 +171,8 @@ def test_without_arguments_there_is_help(command):
 def test_a_failed_run_exits_with_1(command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "broken.py").write_text(
         "import torch\nclass M(torch.nn.Module):\n"
-        "    def __init__(s, shape, k):\n        super().__init__(); s.w = torch.nn.Parameter(torch.ones(1))\n"
+        "    def __init__(s, shape, k):\n"
+        "        super().__init__(); s.w = torch.nn.Parameter(torch.ones(1))\n"
         "    def forward(s, x): return {}['key']\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -98,12 +98,18 @@ class TestBadInput:
         [
             (lambda f: write_idx(f / "train-labels-idx1-ubyte.gz", np.arange(20) * 0), ["class"]),
             (lambda f: write_idx(f / "t10k-labels-idx1-ubyte.gz", np.arange(20) % 3), ["class"]),
-            (lambda f: write_idx(f / "train-images-idx3-ubyte.gz", np.zeros((20, 8, 8)), magic=77), ["train-images"]),
-            (lambda f: (f / "train-images-idx3-ubyte.gz").write_bytes(b"\x1f\x8b junk"), ["train-images"]),
+            (lambda f: write_idx(
+                f / "train-images-idx3-ubyte.gz", np.zeros((20, 8, 8)), magic=77),
+             ["train-images"]),
             (lambda f: (f / "train-images-idx3-ubyte.gz").write_bytes(
-                gzip.compress(struct.pack(">4I", 0x803, 20, 8, 8) + b"\0" * 100)), ["train-images"]),
+                b"\x1f\x8b junk"), ["train-images"]),
             (lambda f: (f / "train-images-idx3-ubyte.gz").write_bytes(
-                gzip.compress(struct.pack(">4I", 0x803, 4_000_000_000, 4000, 4000) + b"\0" * 10**6)), ["train-images"]),
+                gzip.compress(struct.pack(">4I", 0x803, 20, 8, 8) + b"\0" * 100)),
+             ["train-images"]),
+            (lambda f: (f / "train-images-idx3-ubyte.gz").write_bytes(
+                gzip.compress(
+                    struct.pack(">4I", 0x803, 4_000_000_000, 4000, 4000) + b"\0" * 10**6)),
+             ["train-images"]),
         ],
     )  # fmt: skip
     def test_idx(self, command, tmp_path: Path, spoil, says: list[str]):

@@ -76,7 +76,8 @@ def test_advice_is_a_command_that_runs(command, tmp_path: Path):
     assert code == 0
     last = out.splitlines()[-1]
     assert last.startswith(
-        "dilute run digits --model perceptron --alpha 4 --method patches_estimated --copies all --batch-size"
+        "dilute run digits --model perceptron --alpha 4 --method patches_estimated --copies all "
+        "--batch-size"
     )
 
 

@@ -87,7 +87,7 @@ def test_plans_that_cannot_be(command, runs: Path, tmp_path: Path):
 
 @pytest.fixture
 def noisy(tmp_path: Path) -> Path:
-    """Digits as features, 30 % of whose labels are the next class; and where the truth is known, 200 trusted ones."""
+    """Digits as features, 30 % of whose labels are the next class; for 200, the truth as well."""
     digits = dilute.load("digits").train
     generator = np.random.default_rng(0)
     wrong = generator.random(len(digits)) < 0.3

@@ -45,7 +45,8 @@ class TestCommand:
         code, out, err = command("sweep", file, "--store", store, "--json", "--workers", 1)
         assert code == 1, err
         found = json.loads(out)
-        assert [found[name] for name in ("done", "known", "failed", "diverged", "left")] == [3, 0, 1, 1, 0]  # fmt: skip
+        counted = ("done", "known", "failed", "diverged", "left")
+        assert [found[name] for name in counted] == [3, 0, 1, 1, 0]
         assert [run["status"] for run in found["runs"]] == ["done"] * 3 + ["failed", "diverged"]
         assert found["runs"][3]["message"] == "RuntimeError: no luck"
         assert str(tmp_path) not in out
@@ -71,7 +72,9 @@ class TestCommand:
         store = ["--store", tmp_path / "runs"]
         assert_one_line(command("sweep", bad, *store), "run alpha = x: alpha = 'x'")
         assert_one_line(command("sweep", tmp_path / "no.yaml", *store), "does not exist")
-        assert_one_line(command("sweep", good, "--store", tmp_path / "file" / "runs"), "cannot write")  # fmt: skip
+        assert_one_line(
+            command("sweep", good, "--store", tmp_path / "file" / "runs"), "cannot write"
+        )
         assert_one_line(command("sweep", good, *store, "--workers", 0), "received 0")
         assert_one_line(command("sweep", good, *store, "--hang-seconds", -1), "hang_seconds = -1")
         assert_one_line(command("sweep", good, *store, "--device", "quantum"), "device 'quantum'")

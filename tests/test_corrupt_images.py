@@ -96,7 +96,7 @@ def gradient(
 
 
 def spoil_visits(folder: Path, *places: int) -> NoisySet:
-    """Spoil the images of the visits at `places` of the sequence, and return the set without them."""
+    """Spoil the images of the visits at `places` in the sequence; return the set without them."""
     noisy = DilutedSet(streamed(folder).train, 1.0)
     order = Visits(noisy, "all", 0).order(0, 60)
     for row in order[list(places)]:
@@ -124,7 +124,7 @@ def test_methods_see_what_decodes_and_the_mean_is_over_the_planned_batch(
 
 @pytest.mark.parametrize("model", ["mlp1", "conv4"])
 def test_a_batch_with_skipped_images_may_be_divided(folder: Path, model: str) -> None:
-    """Also Conv4, which drops values by where a row stands in the whole batch; a part may be empty."""
+    """Also Conv4, whose dropout goes by a row's place in the whole batch; a part may be empty."""
     noisy = spoil_visits(folder, 0, 1, 2, 7)
     whole = gradient(noisy, model, "cross_entropy")
     for divisions in (

@@ -54,7 +54,7 @@ def test_labels_of_a_seed_are_pinned():
 @pytest.mark.parametrize("pattern", PATTERNS, ids=lambda p: p.pattern)
 @pytest.mark.parametrize("first", [0, 7, 10**9])
 def test_the_labels_of_a_shard_need_no_others(pattern, first: int):
-    """A range of images, drawn alone, a part of it, and each image by itself, wherever the range lies."""
+    """A range of images, drawn alone, a part of it, and each image by itself, wherever it lies."""
     images = np.arange(first, first + 200)
     own = images % 10
     matrix = pattern.matrix(10, 20.0)
@@ -77,8 +77,8 @@ def test_the_labels_of_a_shard_need_no_others(pattern, first: int):
 def test_frequencies_follow_the_matrix(big: LabelledSet, pattern):
     """Chi-square per class on 600 images × 20 copies = 12,000 labels.
 
-    Power: one of ten cells at 0.12 instead of 0.1, the others making up for it, is found at the level of
-    1e-3 with probability above 0.98, as the last line computes.
+    Power: one of ten cells at 0.12 instead of 0.1, the others making up for it, is found at the
+    level of 1e-3 with probability above 0.98, as the last line computes.
     """
     diluted = DilutedSet(big, 20.0, pattern, seed=11)
     matrix = pattern.matrix(10, 20.0)
@@ -99,8 +99,8 @@ def test_frequencies_follow_the_matrix(big: LabelledSet, pattern):
 def test_copies_are_independent(big: LabelledSet):
     """Labels of two copies, and of neighbouring images, form a 10×10 table without association.
 
-    Power: if 3 % of the labels repeated their partner's, 60,000 pairs would show it at the level of 1e-3
-    with probability above 0.99, as the last lines compute.
+    Power: if 3 % of the labels repeated their partner's, 60,000 pairs would show it at the level
+    of 1e-3 with probability above 0.99, as the last lines compute.
     """
     drawn = DilutedSet(big, 20.0, seed=2).blocks[0].labels[:, 1:]
     for first, second in (
@@ -133,7 +133,8 @@ def noisy_sets() -> st.SearchStrategy[NoisySet]:
     rows = st.sets(st.integers(0, 89), min_size=1).map(lambda s: np.array(sorted(s)))
     images = st.sampled_from([None, OTHER, WhiteNoise(SMALL, 3, 200)])
     diluted = st.builds(
-        lambda alpha, pattern, seed, rows, images: DilutedSet(SMALL, alpha, pattern, seed, rows=rows, images=images),
+        lambda alpha, pattern, seed, rows, images: DilutedSet(
+            SMALL, alpha, pattern, seed, rows=rows, images=images),
         st.floats(0, 6), patterns, st.integers(0, 99), rows, images,
     )  # fmt: skip
     replaced = st.builds(
@@ -146,7 +147,7 @@ def noisy_sets() -> st.SearchStrategy[NoisySet]:
 @settings(deadline=None, max_examples=60)
 @given(noisy=noisy_sets())
 def test_the_three_views_agree(noisy: NoisySet):
-    """`counts()` rebuilt from `example(i)`, image by image, for any kind, alpha, subset and image source."""
+    """`counts()` rebuilt from `example(i)`, for any kind, alpha, subset and image source."""
     counts = noisy.counts()
     rebuilt = np.zeros_like(counts)
     offset = 0
@@ -235,7 +236,7 @@ def test_counts_approach_what_is_expected(big: LabelledSet):
 
 
 def test_noisy_images_from_elsewhere():
-    """Clean images keep one label each; the others share the noise in equal parts, uniformly labelled."""
+    """Clean images keep one label each; the others share the noise equally, labelled uniformly."""
     diluted = DilutedSet(SMALL, 10.0, seed=2, images=OTHER)
     clean, pool = diluted.blocks
     assert (clean.labels[:, 0] == SMALL.labels).all()

@@ -113,7 +113,7 @@ def patched(text: str, change: str) -> str:
 
 @pytest.fixture
 def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Return what adds a kind of thing to a copy of the package, by the files that the page names."""
+    """Return what adds a kind of thing to a copy of the package, by the files the page names."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "src"))
     shutil.copytree(

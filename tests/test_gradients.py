@@ -115,7 +115,7 @@ def model_of(noisy: NoisySet, name: str = "perceptron", steps: int = 0) -> nn.Mo
 
 
 def gradients_by_class(model: nn.Module, noisy: NoisySet) -> np.ndarray:
-    """Return float64 `[n, K, D]`: the gradient of each image's loss for each label, by torch.func."""
+    """Return float64 `[n, K, D]`: each image's loss gradient for each label, by torch.func."""
     model = model.double().eval()
     weights = {name: p.detach() for name, p in model.named_parameters()}
     buffers = dict(model.named_buffers())
@@ -143,7 +143,7 @@ def mean_and_covariance(gradients: np.ndarray, laws: np.ndarray) -> tuple[np.nda
 
 @pytest.mark.parametrize("noise", [Uniform(), Pair()])
 def test_the_mixture_formula_holds_exactly(digits: Splits, noise):
-    """`G` and `S` of all labels are those of the clean and the noisy ones, and of the gap between their means."""
+    """`G` and `S` of all labels are those of clean and noisy, and of the gap of their means."""
     noisy = DilutedSet(digits.train, 3.0, noise, rows=np.arange(0, 300, 10))
     gradients = gradients_by_class(model_of(noisy, steps=20), noisy)
     clean_laws = np.eye(10)[noisy.true_labels]
@@ -227,7 +227,7 @@ def test_layers_add_up(digits: Splits):
 
 @pytest.mark.parametrize("alpha", [4.0, 30.0])
 def test_before_training_signal_over_noise_holds(digits: Splits, alpha: float):
-    """A network that starts at the uniform distribution sees uniform noise as a shorter gradient, no more."""
+    """A network that starts at a uniform law sees uniform noise as a shorter gradient, no more."""
     noisy = DilutedSet(digits.train, alpha)
     report = measure_gradients(model_of(noisy, "mlp1"), noisy, copies=(1, "all", "expected"))
     whole = report.signals[0]

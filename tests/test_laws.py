@@ -89,7 +89,10 @@ def test_information_of_one_label_is_that_of_the_formula():
 
 
 def test_information_of_an_images_labels_is_exact_for_one_noisy_label():
-    """With alpha = 1 and uniform noise: both labels agree in a tenth of the cases, else the class is one of two."""
+    """With alpha = 1 and uniform noise.
+
+    Both labels agree in a tenth of the cases; else the class is one of two.
+    """
     expected = 1 - 0.9 * math.log(2) / math.log(10)
     assert information_worth(Uniform().matrix(10, 1), 1) == pytest.approx(expected, abs=0.01)
     assert information_worth(Pair().matrix(10, 1), 1) == pytest.approx(1)
@@ -162,7 +165,7 @@ def test_the_planted_form_is_chosen(name, values, alphas):
 
 @pytest.mark.slow
 def test_intervals_cover_the_planted_kappa_and_need():
-    """Nine in ten of 40 fits; fewer than 31 (or 30 of one) would happen by chance in less than 1 of 100."""
+    """Nine in ten of 40 fits; fewer than 31 (or 30 of one) come by chance in less than 1 of 100."""
     truth = 7 * 30 / 0.08 ** (1 / 0.6)
     kappas = needs = 0
     for seed in range(40):

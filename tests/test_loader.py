@@ -1,4 +1,4 @@
-"""Batches loaded ahead: the same for any number of workers, augmented or not, and no worker left behind."""
+"""Batches loaded ahead: the same for any number of workers, augmented or not; no worker left."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_batches_are_the_same_for_any_number_of_workers_and_from_any_start(
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_parts_of_batches_join_to_the_batches(folder: Path, workers: int) -> None:
-    """What a rank reads, or a step in micro-batches: rows 3 to 12 of each batch of 16, in two parts."""
+    """What a rank, or a step in micro-batches, reads: rows 3 to 12 of each 16, in two parts."""
     train = load(f"folder:{folder}", Reading(resize=SIDE, stream=True)).train
     visits = Visits(DilutedSet(train, 3.0, seed=5), 2, 7, "crop_flip")
     parts = [(3, 10), (10, 12)]
@@ -210,7 +210,7 @@ def test_a_worker_that_hangs_or_dies_does_not_hang_training(
 
 
 def test_sigterm_to_the_whole_group_writes_a_checkpoint(tmp_path: Path) -> None:
-    """As torchrun, Slurm and systemd send it: to the loader's workers, too, for which the run waits just then."""
+    """As torchrun, Slurm and systemd send it: to loader workers, too, which the run awaits."""
     mark, store = tmp_path / "mark", tmp_path / "runs"
     process = subprocess.Popen(
         slow_run(mark, store), stderr=subprocess.PIPE, text=True, start_new_session=True

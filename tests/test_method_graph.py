@@ -45,7 +45,7 @@ def points(size: int, dimensions: int = 3) -> np.ndarray:
 
 @pytest.mark.parametrize(("size", "neighbours"), [(40, 4), (200, 10), (5, 10), (2, 1), (1, 10)])
 def test_the_walk_leads_to_the_nearest_by_brute_force(size: int, neighbours: int):
-    """With support both ways and rows that sum to 1; also where there are fewer images than neighbours."""
+    """With support both ways and rows that sum to 1; also with fewer images than neighbours."""
     here = points(size)
     walk = graph.walk_between(here, neighbours)
     distance = np.linalg.norm(here[:, None].astype(float) - here[None], axis=2)
@@ -116,7 +116,7 @@ def test_few_bases_are_remembered(digits: Splits):
 
 @pytest.mark.parametrize("size", [3, 60])
 def test_what_an_image_says_never_reaches_its_own_prediction(size: int):
-    """For any number of hops, which return to the image, and in regression; it does reach others."""
+    """For any number of hops, which return to the image, and in regression; it reaches others."""
     here, values = points(size), points(size, 4)
     walk = graph.walk_between(here, 5)
     before = {hops: got.copy() for hops, got in graph.from_other_folds(walk, values, 0)}
@@ -132,7 +132,7 @@ def test_what_an_image_says_never_reaches_its_own_prediction(size: int):
 
 
 def blobs(law: np.ndarray, labels_each: int):
-    """Return classes of 120 points each in clouds far apart, their walk, and counts of labels from `law`."""
+    """Return classes of 120 points each in clouds far apart, their walk, and counts from `law`."""
     truth = np.repeat(np.arange(len(law)), 120)
     generator = np.random.default_rng(1)
     here = generator.normal(size=(len(truth), 2)) + 8 * np.stack([truth, truth % 2], axis=1)
@@ -147,7 +147,7 @@ SKEWED = np.array([[0.7, 0.1, 0.2], [0.5, 0.3, 0.2], [0.5, 0.1, 0.4]])
 
 @pytest.mark.parametrize("law", [WEAK, SKEWED], ids=["weak", "skewed"])
 def test_pooling_recovers_classes_that_single_images_do_not_tell(law):
-    """With a matrix from pooled likelihoods, and without one from what is frequent beyond the usual."""
+    """With a matrix from pooled likelihoods; without one from what is frequent beyond the usual."""
     truth, walk, counts = blobs(law, 2)
     scores = law_log_likelihood(counts, law)
     posterior = pooled(scores, 0, [walk])
@@ -170,7 +170,7 @@ def test_pooled_posteriors_ignore_a_number_per_image_and_are_flat_without_eviden
 
 
 class Telling(nn.Module):
-    """Sees of an image of `small`, by its number, the class that is written down, and predicts nothing."""
+    """Sees of an image of `small`, by its number, the class written down, and predicts nothing."""
 
     def __init__(self, labels) -> None:
         super().__init__()
@@ -248,7 +248,7 @@ def assert_same_bits(first: dict, second: dict) -> None:
 
 
 def scrambled(noisy: NoisySet, *, matrix_is_known: bool) -> NoisySet:
-    """Return the same images with the same labels, but another truth; and another noise, where it is not known."""
+    """Return the same images and labels, another truth; and another noise, if it is unknown."""
     random, block = np.random.default_rng(1), noisy.blocks[0]
     clean = replace(noisy.clean, labels=random.permutation(noisy.clean.labels))
     blind = replace(
@@ -328,7 +328,7 @@ def test_images_from_elsewhere_are_refused_or_trained_on(digits, name, is_given)
 @pytest.mark.parametrize("shift", [0, 35])
 @pytest.mark.parametrize("logits", [40 * np.eye(3), np.log(0.25 * np.eye(3) + 0.25)])
 def test_mixed_nll_is_the_least_over_all_shares(small: LabelledSet, shift: int, logits):
-    """Of predictions sure of the class, or of the law of its labels; the right classes, or wrong ones."""
+    """Of predictions sure of the class, or of its labels' law; the right classes, or wrong ones."""
     noisy = DilutedSet(small, 3.0)
     model = Telling(np.roll(small.labels, shift))
     model.last.weight.data, model.last.bias.data = torch.tensor(logits).float(), torch.zeros(3)

@@ -128,7 +128,7 @@ def test_mean_absolute_error_summed_over_all_labels_is_constant():
 
 
 def at_the_minimum(objective: nn.Module) -> torch.Tensor:
-    """Return the probabilities, by true class, that minimise the loss of labels in their expected shares."""
+    """Return the probabilities, by true class, that minimise the loss of the expected labels."""
     logits = torch.zeros(3, 3, dtype=torch.float64, requires_grad=True)
     solver = torch.optim.LBFGS([logits], max_iter=500, line_search_fn="strong_wolfe")
 
@@ -244,7 +244,10 @@ def test_mixup_without_mixing_is_cross_entropy(noisy, monkeypatch, share: int, h
 
 
 def test_elr_holds_to_a_running_mean(noisy):
-    """The mean's formula and the loss's; a step against the regulariser's gradient raises agreement."""
+    """The mean's formula and the loss's.
+
+    A step against the regulariser's gradient raises agreement.
+    """
     visited = torch.tensor([1, 88, 3, 0, 5, 6])
     first, _, targets = case(num_classes=3)
     second = first.flip(0).clone().requires_grad_()
@@ -269,7 +272,10 @@ def test_elr_holds_to_a_running_mean(noisy):
     [(0.6, 0, 10), (0.6, 25, 7), (0.6, 50, 4), (0.0, 0, 10), (0.99, 0, 1), (None, 0, 2)],
 )
 def test_each_network_learns_from_what_the_other_chose(small, noisy, rate, step, kept):
-    """A visit that was not chosen gives no gradient. By default as many are left out as labels are noise, 4 in 5."""
+    """A visit that was not chosen gives no gradient.
+
+    By default as many are left out as labels are noise, 4 in 5.
+    """
     generator = np.random.default_rng(0)
     model = Table(generator.normal(size=(90, 3)))
     ramp = 0.5 if rate == 0.6 else 0.0
@@ -290,7 +296,7 @@ def test_each_network_learns_from_what_the_other_chose(small, noisy, rate, step,
 
 
 def of_which_one_is_own(counts, matrix) -> np.ndarray:
-    """Return `[N, K]`: the probability of the counts by class, one of the labels being the image's own."""
+    """Return `[N, K]`: the counts' probability by class, one label being the image's own."""
     joint = np.zeros(counts.shape)
     for image, label in np.argwhere(counts):
         rest = counts[image] - np.eye(len(matrix), dtype=int)[label]
@@ -332,7 +338,10 @@ def test_the_gradient_of_em_is_towards_the_posterior(small, kind: str):
 
 
 def test_the_m_step_finds_the_law(big: LabelledSet):
-    """Of 3,000 labels a class, shares are off by at most 0.046, five deviations; other rows differ by 0.8."""
+    """Of 3,000 labels a class, shares are off by at most 0.046, five deviations.
+
+    Other rows differ by 0.8.
+    """
     noisy = DilutedSet(big, 4.0, noise.Pair())
     law = counted_law(np.eye(10)[big.labels], noisy.counts())
     np.testing.assert_allclose(law, noisy.blocks[0].laws, atol=0.046)
@@ -341,7 +350,10 @@ def test_the_m_step_finds_the_law(big: LabelledSet):
 
 
 def test_fitting_the_law_raises_the_likelihood(monkeypatch):
-    """At every step from a rough start, with that of the one label added to every class; and the law comes out."""
+    """At every step from a rough start, with that of the one label added to every class.
+
+    And the law comes out.
+    """
     monkeypatch.setattr("dilute.methods.em._M_STEPS", 1)
     generator = np.random.default_rng(0)
     truth = generator.integers(3, size=4000)

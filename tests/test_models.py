@@ -58,7 +58,10 @@ def test_pooling_before_relu_is_the_same_function():
 @pytest.mark.parametrize("probability", [0.25, 0.5])
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_dropout(probability: float, memory_format: torch.memory_format):
-    """Rates within five standard errors of 655,360 draws; neighbours independent; nothing in evaluation."""
+    """Rates within five standard errors of 655,360 draws, and neighbours independent.
+
+    In evaluation, nothing.
+    """
     torch.manual_seed(0)
     dropout = ByteDropout(probability)
     ones = torch.ones(16, 64, 32, 20).to(memory_format=memory_format)

@@ -1,4 +1,4 @@
-"""A store in object storage, by an address: in memory, and on a server of this machine that speaks S3."""
+"""A store in object storage, by an address: in memory, and on a local server that speaks S3."""
 
 from __future__ import annotations
 

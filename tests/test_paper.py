@@ -261,3 +261,17 @@ def test_claims_of_other_figures_stay_in_the_table(tmp_path: Path):
         reproduce_studies([FIGURES[name]], "laptop", store, tmp_path / "out")
     rows = json.loads((tmp_path / "out" / "claims.json").read_text())
     assert [row["id"] for row in rows] == ["learning-rate", "mnist-alpha100", "mnist-order"]
+
+
+def test_a_study_whose_runs_all_failed_shows_nothing(tmp_path: Path):
+    """Of runs that ended before their first look there is no row to draw."""
+    store = Store(tmp_path / "runs")
+    chosen = chosen_studies(["headline", "noise-scale"])
+    for study in chosen:
+        for spec in study.runs("laptop"):
+            failed = {"status": "failed", "curve": [], "selected_step": None}
+            store.put(made_record(spec).model_copy(update=failed))
+    found = reproduce_studies(chosen, "laptop", store, tmp_path / "out")
+    assert found.data == {}
+    assert not list((tmp_path / "out").glob("*.png"))
+    assert [one.judgement.verdict for one in found.claims] == ["not run at this scale"]

@@ -229,7 +229,7 @@ def test_asked_to_stop_all_ranks_stop_at_one_step(together, tmp_path: Path, aske
 
 @pytest.mark.slow
 def test_asked_to_stop_while_they_wait_for_loader_workers(tmp_path: Path):
-    """SIGTERM to torchrun, which sends it to the ranks' process groups: a checkpoint, one line, and on with it."""
+    """SIGTERM to torchrun, which sends it to the ranks' groups: a checkpoint, one line, and on."""
     mark, store, script = tmp_path / "mark", tmp_path / "runs", tmp_path / "slow.py"
     script.write_text(SLOW_COMMAND)
     run = [str(mark), *slow_run(mark, store)[4:]]
@@ -296,8 +296,9 @@ def test_what_cannot_be_is_said_once(tmp_path: Path):
 
 
 STREAMED = [
-    "--resize", "12", "--stream", "--model", "mlp1", "--alpha", "2", "--copies", "1", "--augment", "crop_flip",
-    "--batch-size", "15", "--steps", "12", "--optimizer", "sgd", "--curve-points", "3", "--threads", "1",
+    "--resize", "12", "--stream", "--model", "mlp1", "--alpha", "2", "--copies", "1",
+    "--augment", "crop_flip", "--batch-size", "15", "--steps", "12", "--optimizer", "sgd",
+    "--curve-points", "3", "--threads", "1",
     "--loader-workers", "1", "--json",
 ]  # fmt: skip
 
@@ -331,7 +332,7 @@ sys.exit(main())
 def test_ranks_with_loader_workers_stream_what_one_process_does(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Augmented images, decoded by a worker of each rank; those that do not decode are skipped and counted once."""
+    """Augmented images, decoded by each rank's worker; broken ones are skipped and counted once."""
     for number in range(5, 60, 6):
         spoil(pictures, f"c/{number:02}.jpg")
     monkeypatch.setattr("dilute.data.labelled.STATISTICS_IMAGES", 4)

@@ -1,4 +1,4 @@
-"""Sweeps as tasks on a Ray cluster: two real nodes on this machine, whose workers and which themselves are killed."""
+"""Sweeps as tasks on a Ray cluster: two real nodes on this machine, killed as their workers are."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_ctrl_c_checkpoints_and_the_same_command_goes_on(cluster: Any, tmp_path:
 def test_nodes_of_other_versions_are_refused(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """The sweep is sent by a process that pretends to be of other code; with the same, one node's answer is a record."""
+    """The sender pretends to be of other code; with the same, one node's answer is a record."""
     ours = NodeRequirements.of_this_process
     monkeypatch.setattr(
         NodeRequirements,
@@ -191,7 +191,10 @@ def test_nodes_of_other_versions_are_refused(
         staticmethod(lambda token: replace(ours(token), versions={"torch": "1.13.1"})),
     )
     where = Cluster(cluster.address)
-    with pytest.raises(SpecError, match=r"^node \S+ has torch \S+, but the sweep was sent with 1\.13\.1; [^\n]*$"):  # fmt: skip
+    with pytest.raises(
+        SpecError,
+        match=r"^node \S+ has torch \S+, but the sweep was sent with 1\.13\.1; [^\n]*$",
+    ):
         run_sweep(GOOD, tmp_path / "runs", threads=1, cluster=where)
     monkeypatch.undo()
     with pytest.raises(SpecError, match=r"^no node of the cluster has the 2 CPUs and 0 GPUs of a"):
@@ -290,7 +293,7 @@ def test_gpus_that_it_can_give(gpus: float):
 
 
 class QuietRay:
-    """What a crew asks of Ray, with no cluster: tasks never end, and the board says what it is told to."""
+    """What a crew asks of Ray, with no cluster: tasks never end; the board says what it is told."""
 
     exceptions = SimpleNamespace(RayError=RuntimeError)
 
@@ -326,7 +329,7 @@ def quiet_crew(ray: QuietRay, workers: int, *, grows: bool) -> Any:
 
 @pytest.fixture
 def quiet() -> tuple[QuietRay, Any]:
-    """A crew of one place on such a Ray, whose run has begun; runs may be silent for ten seconds."""
+    """A crew of one place on such a Ray, its run begun; runs may be silent for ten seconds."""
     ray = QuietRay()
     crew = quiet_crew(ray, 1, grows=False)
     crew._remote = SimpleNamespace(remote=ray.remote_task)

@@ -116,7 +116,10 @@ def test_optimizers_lower_a_loss(name: str):
 
 @pytest.mark.parametrize("scale", [1e-2, 1.0])
 def test_adadelta_on_noise_alone_takes_steps_of_one_size(scale: float):
-    """Two to three times the root of epsilon, whatever the noise's size: in time it neither grows nor shrinks."""
+    """Two to three times the root of epsilon, whatever the noise's size.
+
+    In time it neither grows nor shrinks.
+    """
     weights = torch.nn.Parameter(torch.zeros(1000))
     optimizer = Recipe(optimizer="adadelta", epsilon=1e-8).make_optimizer([weights])
     generator = torch.Generator().manual_seed(0)

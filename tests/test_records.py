@@ -1,4 +1,7 @@
-"""Records on disk: formats, and the table with its cache. The records are made up, so that all is quick."""
+"""Records on disk: formats, and the table with its cache.
+
+The records are made up, so that all is quick.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +85,8 @@ def test_a_newer_record_asks_for_an_update(store: Store):
     path.write_text('{"format": 2, "results": {}}')
     with pytest.raises(
         StoreError,
-        match=rf"^record .*{path.name} has format 2, but this version of dilute reads formats up to 1; update dilute$",
+        match=rf"^record .*{path.name} has format 2, but this version of dilute "
+        r"reads formats up to 1; update dilute$",
     ):
         store.get(path.stem)
     with pytest.raises(StoreError, match="update dilute"):

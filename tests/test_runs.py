@@ -78,9 +78,10 @@ def test_key_tells_what_differs_and_nothing_else():
     ):
         assert RunSpec(**QUICK, **same_as_clean).key() == clean.key()
     others = [
-        {"alpha": 3}, {"seed": 1}, {"learning_rate": 0.1}, {"copies": 1}, {"noise": Pair()}, {"num_clean": 5},
-        {"model": "mlp1"}, {"heldout_fraction": 0.1}, {"heldout_labels": "clean"}, {"curve_points": 3},
-        {"noisy_images": "white_noise"}, {"noise": Structured(delta=0.1, order="random")},
+        {"alpha": 3}, {"seed": 1}, {"learning_rate": 0.1}, {"copies": 1}, {"noise": Pair()},
+        {"num_clean": 5}, {"model": "mlp1"}, {"heldout_fraction": 0.1}, {"heldout_labels": "clean"},
+        {"curve_points": 3}, {"noisy_images": "white_noise"},
+        {"noise": Structured(delta=0.1, order="random")},
         {"noisy_images": "white_noise:20"}, {"noisy_images": "white_noise:21"}, {"epsilon": 1e-6},
     ]  # fmt: skip
     keys = {RunSpec(**{**QUICK, "alpha": 2, **change}).key() for change in others}
@@ -250,7 +251,8 @@ def test_many_classes(num_classes: int):
 def test_a_failure_in_training_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "broken_model.py").write_text(
         "import torch\nclass M(torch.nn.Module):\n"
-        "    def __init__(s, shape, k):\n        super().__init__(); s.w = torch.nn.Parameter(torch.ones(1))\n"
+        "    def __init__(s, shape, k):\n"
+        "        super().__init__(); s.w = torch.nn.Parameter(torch.ones(1))\n"
         "    def forward(s, x): raise RuntimeError('no memory for this')\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))

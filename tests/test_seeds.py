@@ -63,9 +63,9 @@ def test_permutation_is_a_function_of_position():
 def test_permutations_are_uniform(size: int):
     """Position → element over 4,000 keys.
 
-    For random permutations the statistic is `size/(size − 1)` times chi-square with `(size − 1)²` degrees of
-    freedom. Power at `size = 5`: one cell off by a fifth, its row and column making up for it, has a
-    non-centrality of 50 on 16 degrees.
+    For random permutations the statistic is `size/(size − 1)` times chi-square with `(size − 1)²`
+    degrees of freedom. Power at `size = 5`: one cell off by a fifth, its row and column making up
+    for it, has a non-centrality of 50 on 16 degrees.
     """
     counts = np.zeros((size, size), dtype=int)
     for key in range(4000):

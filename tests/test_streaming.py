@@ -1,4 +1,4 @@
-"""Data larger than memory: the same numbers whoever reads them, and one line for whatever is broken."""
+"""Data larger than memory: the same numbers whoever reads, and one line for what is broken."""
 
 from __future__ import annotations
 
@@ -256,16 +256,21 @@ def test_command_streams_noisy_images_beside_data_in_memory(
 
 @pytest.mark.slow
 def test_judging_takes_twelve_bytes_per_image_and_class() -> None:
-    """Beside what a batch takes: probabilities and counts of 8,000 images of 1,000 classes, in a process of their own."""
+    """Beside what a batch takes: probabilities and counts of 8,000 images of 1,000 classes.
+
+    All in a process of its own.
+    """
     code = (
-        "import numpy as np, torch, scipy.optimize; from torch import nn; from dilute.data import LabelledSet; "
+        "import numpy as np, torch, scipy.optimize; from torch import nn; "
+        "from dilute.data import LabelledSet; "
         "from dilute.dilution import DilutedSet; from dilute.environment import peak_memory_bytes; "
         "from dilute.training import evaluate; torch.set_num_threads(1); "
         "images, labels = np.zeros((8000, 1, 1, 1), np.uint8), np.arange(8000) % 1000; "
         "noisy = DilutedSet(LabelledSet(images, labels, tuple(map(str, range(1000)))), 5.0); "
         "model = nn.Identity(); model.forward = lambda images: torch.zeros(len(images), 1000); "
         "evaluate(model, noisy, torch.device('cpu')); before = peak_memory_bytes(); "
-        "evaluate(model, noisy, torch.device('cpu'), mixes=True); print(peak_memory_bytes() - before)"
+        "evaluate(model, noisy, torch.device('cpu'), mixes=True); "
+        "print(peak_memory_bytes() - before)"
     )
     grown = int(subprocess.check_output([sys.executable, "-c", code]))
     assert 6 < grown / 8e6 < 18
@@ -273,7 +278,10 @@ def test_judging_takes_twelve_bytes_per_image_and_class() -> None:
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_alpha(folder: Path) -> None:
-    """Peak memory of training on a thousand streamed images, each process its own: labels alone may be added."""
+    """Peak memory of training on a thousand streamed images: labels alone may be added.
+
+    Each training is a process of its own.
+    """
     for label, name in enumerate(CLASSES):
         for index in range(100, 430):
             (folder / "train" / name / f"{index}.jpg").write_bytes(jpeg(1000 * label + index))
@@ -281,8 +289,10 @@ def test_memory_does_not_grow_with_alpha(folder: Path) -> None:
         "import sys, torch, dilute; from dilute.environment import peak_memory_bytes; "
         "from dilute.runs import RunSpec, Execution, Material, run_one; torch.set_num_threads(1); "
         "splits = dilute.load('folder:' + sys.argv[1], dilute.Reading(resize=96, stream=True)); "
-        "spec = RunSpec(data=splits.name, alpha=float(sys.argv[2]), model='mlp1', batch_size=64, budget_steps=40, "
-        "copies=1, curve_points=1); run_one(Material.of(spec, splits=splits), Execution(threads=1)); print(peak_memory_bytes())"
+        "spec = RunSpec(data=splits.name, alpha=float(sys.argv[2]), model='mlp1', batch_size=64, "
+        "budget_steps=40, copies=1, curve_points=1); "
+        "run_one(Material.of(spec, splits=splits), Execution(threads=1)); "
+        "print(peak_memory_bytes())"
     )
     peaks = [
         int(subprocess.check_output([sys.executable, "-c", code, str(folder), str(alpha)]))

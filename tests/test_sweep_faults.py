@@ -1,4 +1,7 @@
-"""Sweeps whose workers crash, hang or are killed, whose parent is killed, and two at once; all with real processes."""
+"""Sweeps whose workers crash, hang or are killed, whose parent is killed, and two at once.
+
+All with real processes.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,9 @@ def test_a_fault_costs_the_run_that_has_it(tmp_path: Path):
     faults = {
         "hangs": "no sign of life for 20 s; the worker was killed (see --hang-seconds)",
         "crashes": "the worker ended with exit code 3",
-        "is_killed": "the worker was killed by signal 9 (SIGKILL), as the system does when memory runs out",
+        "is_killed": (
+            "the worker was killed by signal 9 (SIGKILL), as the system does when memory runs out"
+        ),
         "leaves": "the worker ended with exit code 7",
         "fails": "RuntimeError: no luck",
         "cannot_be": "this cannot be; take another",
@@ -69,7 +74,7 @@ def test_a_full_disk_stops_the_sweep_with_one_line(tmp_path: Path):
 def test_kills_at_random_moments_lose_nothing(
     rounds: int, tmp_path: Path, undisturbed: dict[str, tuple]
 ):
-    """Kill a worker, then the parent, again and again, then let it finish: all is as if undisturbed."""
+    """Kill a worker, then the parent, time and again, then let it finish: all is as undisturbed."""
     store, marks = tmp_path / "runs", tmp_path / "marks"
     chance = random.Random(rounds)
     kept: dict[str, str] = {}
@@ -125,8 +130,8 @@ def test_ctrl_c_says_what_is_left(tmp_path: Path):
     num_checkpoints = len(list(store.glob("*.checkpoint.safetensors")))
     assert num_checkpoints >= 1
     assert err.splitlines()[-1] == (
-        f"dilute: interrupted: {left} of 8 runs are left ({num_checkpoints} with a checkpoint); the same "
-        "command goes on with them"
+        f"dilute: interrupted: {left} of 8 runs are left ({num_checkpoints} with a checkpoint); "
+        "the same command goes on with them"
     )
     assert "Traceback" not in err
 

@@ -48,16 +48,23 @@ class TestPlan:
         ("varied", "says"),
         [
             ({"data": ["digits", "digist"]}, "did you mean digits"),
-            ({"num_clean": [10, 5000]}, "run num_clean = 5000: num_clean = 5,000 and a held-out share"),
+            ({"num_clean": [10, 5000]},
+             "run num_clean = 5000: num_clean = 5,000 and a held-out share"),
             ({"model": ["mlp1", "conv44"]}, "did you mean conv4"),
-            ({"model": ["mlp1", "json:loads"]}, "run model = json:loads: model 'json:loads' cannot be built"),
+            ({"model": ["mlp1", "json:loads"]},
+             "run model = json:loads: model 'json:loads' cannot be built"),
             ({"alpha": [1, 1e15]}, "take alpha ≤"),
-            ({"noise": [{"pattern": "structured", "order": "random", "delta": 1}], "alpha": [20, 3]}, "run alpha = 3: structured noise with delta = 1"),
-            ({"noise": [{"pattern": "asymmetric", "class_map": {1: 99}}], "alpha": [1]}, "class map 1→99"),
-            ({"noisy_images": ["mnist5k"], "alpha": [1]}, "images of mnist5k have shape (1, 28, 28)"),
+            ({"noise": [{"pattern": "structured", "order": "random", "delta": 1}],
+              "alpha": [20, 3]},
+             "run alpha = 3: structured noise with delta = 1"),
+            ({"noise": [{"pattern": "asymmetric", "class_map": {1: 99}}], "alpha": [1]},
+             "class map 1→99"),
+            ({"noisy_images": ["mnist5k"], "alpha": [1]},
+             "images of mnist5k have shape (1, 28, 28)"),
             ({"labels_hash": ["abc"]}, "were read from a file"),
             ({"heldout_fraction": [0.9999]}, "leaves none to train on"),
-            ({"heldout_hash": ["abc"], "heldout_fraction": [0], "heldout_labels": ["clean"]}, "run it with --heldout"),
+            ({"heldout_hash": ["abc"], "heldout_fraction": [0], "heldout_labels": ["clean"]},
+             "run it with --heldout"),
         ],
     )  # fmt: skip
     def test_runs_that_their_data_make_impossible(self, varied: dict, says: str):
@@ -143,7 +150,7 @@ def test_shares_of_the_machine(monkeypatch: pytest.MonkeyPatch):
 
 
 class PreemptedCrew:
-    """One worker, told to stop (SIGTERM) each time after it came to the next of some steps, if there is one."""
+    """One worker, told to stop (SIGTERM) whenever it has come to the next of some steps."""
 
     def __init__(self, steps: list[int], settings: Sequence[WorkerSetting]) -> None:
         self.steps = iter(steps)
@@ -206,7 +213,8 @@ def hold_claim(store: Path, key: str) -> subprocess.Popen:
     """Start a process that holds a claim, and wait until it does."""
     code = (
         "import sys, time; from dilute.runs import Store\n"
-        "with Store(sys.argv[1]).claim(sys.argv[2]) as ours: print(ours, flush=True); time.sleep(600)"
+        "with Store(sys.argv[1]).claim(sys.argv[2]) as ours: "
+        "print(ours, flush=True); time.sleep(600)"
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", code, str(store), key], stdout=subprocess.PIPE, text=True

@@ -93,7 +93,7 @@ def test_resumes_bit_by_bit(noisy, heldout, tmp_path: Path, optimizer: str, step
 
 @pytest.mark.parametrize("step", [80, 130, 170])
 def test_resumes_after_the_selected_point(noisy, heldout, tmp_path: Path, step: int):
-    """What the best model said of the held-out labels is not had again, and must come from the checkpoint."""
+    """What the best model said of held-out labels is not had again: the checkpoint must hold it."""
     recipe = Recipe(
         batch_size=50, budget_steps=200, curve_points=8, schedule="constant", learning_rate=3e-3
     )
@@ -194,8 +194,8 @@ def epoch_gradient(noisy: NoisySet, copies) -> torch.Tensor:
 def test_expected_is_the_mean_of_all(digits: Splits):
     """The gradient of `"all"`, averaged over 400 realisations, is that of the law.
 
-    The gradient is linear in the targets; a share of labels over 400 · 6 draws is off by 0.006, against
-    a signal of 1/6, which leaves about 5 % in the gradient.
+    The gradient is linear in the targets; a share of labels over 400 · 6 draws is off by 0.006,
+    against a signal of 1/6, which leaves about 5 % in the gradient.
     """
     rows = np.arange(0, 1400, 70)
     drawn = [
@@ -282,7 +282,7 @@ class Pixels(nn.Module):
 
 @pytest.mark.parametrize("alpha", [0.0, 3.4])
 def test_evaluation_counts_labels_by_predicted_class(alpha: float):
-    """Against a plain loop over examples; more images than an evaluation's batch, and other images, too."""
+    """Against a plain loop over examples; more images than a batch, and other images, too."""
     random = np.random.default_rng(0)
     images = random.permuted(np.tile(np.arange(12, dtype=np.uint8), (700, 1)), axis=1)
     clean = LabelledSet(
@@ -334,7 +334,7 @@ def test_features_are_standardised_and_left_unchanged():
 
 
 def test_the_test_set_may_be_judged_at_the_end_alone(noisy, heldout, tmp_path: Path):
-    """The same scores for the selected and the last model as with a whole curve, also after a resumption."""
+    """The same scores for the selected and the last model as with a whole curve, also resumed."""
     test = DilutedSet(noisy.clean, 0.0, rows=np.arange(2, 1000, 7))
     every = Recipe(
         batch_size=16, budget_steps=40, curve_points=4, learning_rate=0.01, schedule="constant"

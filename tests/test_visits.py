@@ -93,7 +93,8 @@ def test_two_processes_cut_the_same_sequence():
         "import sys, hashlib, numpy as np; from dilute.data import load; "
         "from dilute.dilution import DilutedSet, Visits; which = int(sys.argv[1]); "
         "visits = Visits(DilutedSet(load('digits').train, 4.3, seed=2), 3, seed=2); "
-        "[print(hashlib.sha256(b''.join(a.tobytes() for a in visits.batch(s, s + 50))).hexdigest()) "
+        "[print(hashlib.sha256("
+        "b''.join(a.tobytes() for a in visits.batch(s, s + 50))).hexdigest()) "
         "for s in range(50 * which, 3000, 100)]"
     )
     halves = [

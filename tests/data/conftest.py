@@ -27,7 +27,7 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 @pytest.fixture
 def real_data() -> Callable[[str], Path]:
-    """Return a function that gives the folder of a real data set, or skips the test where it is absent."""
+    """Return what gives the folder of a real data set, or skips the test where it is absent."""
 
     def folder(name: str) -> Path:
         if REAL_DATA and any((Path(REAL_DATA) / place).is_dir() for place in _PLACES[name]):

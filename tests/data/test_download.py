@@ -64,7 +64,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def mnist(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """A server with four small files in MNIST's place, which the package takes for the real ones."""
+    """A server with four small files in MNIST's place, which the package takes for the real."""
     folder = write_idx(tmp_path / "source", {"train": 30, "t10k": 6}, zipped=True)
     server.files = {path.name: path.read_bytes() for path in folder.iterdir()}
     monkeypatch.setattr(

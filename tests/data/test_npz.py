@@ -58,8 +58,12 @@ def test_one_part_is_split(tmp_path: Path, keys: tuple[str, str]) -> None:
 def test_two_parts_and_labels_of_text(tmp_path: Path) -> None:
     names = np.array(["no", "yes"])[LABELS]
     splits = load(
-        tmp_path, train_images=FEATURES, train_labels=names[:, None], test_images=FEATURES[:3], test_labels=names[:3]
-    )  # fmt: skip
+        tmp_path,
+        train_images=FEATURES,
+        train_labels=names[:, None],
+        test_images=FEATURES[:3],
+        test_labels=names[:3],
+    )
     assert splits.train.class_names == ("no", "yes")
     assert splits.test is not None
     assert splits.test.labels.tolist() == [0, 1, 0]
@@ -85,7 +89,12 @@ def test_two_parts_and_labels_of_text(tmp_path: Path) -> None:
             "only the test set has: 2",
         ),
         (
-            {"x_train": FEATURES, "y_train": LABELS, "x_test": np.zeros((10, 2, 2), np.uint8), "y_test": LABELS},
+            {
+                "x_train": FEATURES,
+                "y_train": LABELS,
+                "x_test": np.zeros((10, 2, 2), np.uint8),
+                "y_test": LABELS,
+            },
             "x_train is float64 but x_test is uint8",
         ),
     ],

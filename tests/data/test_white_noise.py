@@ -60,7 +60,7 @@ def test_mean_and_variance_of_what_is_drawn() -> None:
     drawn_mean, drawn_deviation = image_set(drawn).statistics()
     variance, drawn_variance = deviation**2, drawn_deviation**2
     pixels = 4000 * 64
-    # Six standard errors; that of a variance is at most variance·sqrt(kurtosis/n), kurtosis < 10 here.
+    # Six standard errors; a variance's is at most variance·sqrt(kurtosis/n), kurtosis < 10 here.
     assert np.abs(drawn_mean - mean) == pytest.approx(0, abs=6 * np.sqrt(variance.max() / pixels))
     assert drawn_variance == pytest.approx(variance, rel=6 * np.sqrt(10 / pixels))
     for channel in range(3):

@@ -29,9 +29,9 @@ def write_labels(noisy: NoisySet, path: Path | str) -> str:
     """Write which image has which labels to a Parquet file; return the realisation's content hash.
 
     One row per example, in the order of `example(i)`: `part` (0: clean images, 1: images from
-    elsewhere), `image` (index in that source), `slot` (the number of the label among the image's), `label`, and
-    `own` (whether the label is the image's own rather than a drawn one; for evaluation, not
-    training). The file's metadata hold pattern, `alpha`, seed and hashes.
+    elsewhere), `image` (index in that source), `slot` (the number of the label among the image's),
+    `label`, and `own` (whether the label is the image's own rather than a drawn one; for
+    evaluation, not training). The file's metadata hold pattern, `alpha`, seed and hashes.
 
     Errors: `StoreError` if the file cannot be written.
     """

@@ -48,49 +48,47 @@ def specs(scale: Scale) -> list[RunSpec]:
             RunSpec(**base, **look),
             *(RunSpec(**base, budget_steps=6, curve_points=1, learning_rate=r) for r in _RATES[:3]),
         ]
+    conv4 = {**base, "model": "conv4"}
     found = []
     for data in _DATA:
         for alpha in _ALPHAS:
             here = {**base, "data": data, "alpha": alpha}
             found.append(RunSpec(**here, **look, batch_size=2048))
-            for size in _BATCH_SIZES:
-                steps = _IMAGES // size
-                found += [
-                    RunSpec(
-                        **here,
-                        batch_size=size,
-                        budget_steps=steps,
-                        warmup_steps=warmup_steps(steps),
-                        learning_rate=rate,
-                        curve_points=5,
-                    )
-                    for rate in _RATES
-                ]
-            found += [
-                RunSpec(
-                    **here,
-                    batch_size=_LENGTH_BATCH,
-                    budget_steps=steps,
-                    learning_rate=rate,
-                    curve_points=5,
-                )
-                for steps in _LENGTHS
-                for rate in _LENGTH_RATES
-            ]
+            found += [run for size in _BATCH_SIZES for run in _at_rates(here, size)]
+            found += [run for steps in _LENGTHS for run in _of_length(here, steps, points=5)]
         for alpha in _CONV4_ALPHAS:
-            conv4 = {**base, "model": "conv4", "data": data, "alpha": alpha}
-            found.append(RunSpec(**conv4, **look, batch_size=2048))
-            found += [
-                RunSpec(
-                    **conv4,
-                    batch_size=_LENGTH_BATCH,
-                    budget_steps=300,
-                    learning_rate=rate,
-                    curve_points=10,
-                )
-                for rate in _LENGTH_RATES
-            ]
+            here = {**conv4, "data": data, "alpha": alpha}
+            found.append(RunSpec(**here, **look, batch_size=2048))
+            found += _of_length(here, 300, points=10)
     return found
+
+
+def _at_rates(here: dict[str, Any], batch_size: int) -> list[RunSpec]:
+    steps = _IMAGES // batch_size
+    return [
+        RunSpec(
+            **here,
+            batch_size=batch_size,
+            budget_steps=steps,
+            warmup_steps=warmup_steps(steps),
+            learning_rate=rate,
+            curve_points=5,
+        )
+        for rate in _RATES
+    ]
+
+
+def _of_length(here: dict[str, Any], steps: int, *, points: int) -> list[RunSpec]:
+    return [
+        RunSpec(
+            **here,
+            batch_size=_LENGTH_BATCH,
+            budget_steps=steps,
+            learning_rate=rate,
+            curve_points=points,
+        )
+        for rate in _LENGTH_RATES
+    ]
 
 
 def table(records: Sequence[RunRecord]) -> Any:

@@ -34,7 +34,7 @@ _SEEDS = range(2)
 
 
 def specs(scale: Scale) -> list[RunSpec]:
-    """Return the study's runs: constant learning rates, judged on clean labels.
+    """Return the study's runs: constant learning rates, evaluated on clean labels.
 
     Those on single labels are another study's.
     """

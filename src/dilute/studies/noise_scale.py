@@ -47,10 +47,7 @@ def table(records: Sequence[RunRecord]) -> Any:
     """Return a pandas data frame with a row per run and look at the gradient."""
     import pandas as pd
 
-    columns = ["model", "alpha", "seed", "step", "test_accuracy", "length"]
-    for name in (_SINGLE, _GROUPED):
-        columns += [name, f"{name}_low", f"{name}_high"]
-    return pd.DataFrame([row for record in records for row in _looks(record)], columns=columns)
+    return pd.DataFrame([row for record in records for row in _looks(record)])
 
 
 def _looks(record: RunRecord) -> Iterator[dict[str, Any]]:
@@ -58,9 +55,7 @@ def _looks(record: RunRecord) -> Iterator[dict[str, Any]]:
         if point.gradient is None:
             continue
         row: dict[str, Any] = {
-            "model": record.spec["model"],
-            "alpha": record.spec["alpha"],
-            "seed": record.spec["seed"],
+            **{name: record.spec[name] for name in ("model", "alpha", "seed")},
             "step": point.step,
             "test_accuracy": point.test_accuracy,
             "length": point.gradient.length,
@@ -79,8 +74,6 @@ def select(table: Any, scale: Scale) -> Any:
 def draw(data: Any, scale: Scale) -> Figure:
     """Draw the noise scale of single labels against `1 + alpha`, by network and step."""
     models = [model for model in _MODELS if (data["model"] == model).any()]
-    if not models:
-        return new_figure("MNIST: noise scale of the gradient", "no run has looked at it")[0]
     note = (
         "runs on all labels of an image at once, AdamW; noise scale of single labels; "
         "grey: as 1 + alpha (lower) and its square (upper), from alpha = 0 at the start; "

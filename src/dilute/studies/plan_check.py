@@ -16,6 +16,7 @@ from dilute.study.study import Scale, Study
 from dilute.study.style import line_style, new_figure, plain_ticks
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from dilute.laws import Predicted
@@ -87,11 +88,8 @@ def _rows(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def _columns(name: str, found: Predicted) -> dict[str, float | None]:
-    return {
-        f"{name}_predicted": found.value,
-        f"{name}_low": found.low,
-        f"{name}_high": found.high,
-    }
+    ends = {"predicted": found.value, "low": found.low, "high": found.high}
+    return {f"{name}_{end}": value for end, value in ends.items()}
 
 
 def held(value: float, low: float | None, high: float | None) -> bool:
@@ -113,43 +111,17 @@ def draw(data: Any, scale: Scale) -> Figure:
     for number, (setting, rows) in enumerate(data.groupby("setting", sort=False)):
         # There are more settings than styles: after a round of them colours go with other marks.
         marker = line_style(number + number // 6)["marker"]
-        style = {
+        style: dict[str, Any] = {
             **line_style(number),
             "marker": marker,
             "linestyle": "none",
             "markersize": 4,
+            "capsize": 1.5,
+            "elinewidth": 0.6,
+            "label": dilution_law.short_name(str(setting)),
         }
-        label = dilution_law.short_name(str(setting))
-        known = rows.dropna(subset=["need", "need_predicted"])
-        for is_new in (True, False):
-            part = known[known["is_beyond_pilot"] == is_new]
-            if part.empty:
-                continue
-            high = part["need_high"].fillna(part["need_predicted"] * 10)
-            middle = part["need_predicted"]
-            spread = np.stack([middle - part["need_low"], high - middle]).astype(float)
-            left.errorbar(
-                part["need"],
-                middle,
-                yerr=spread.clip(min=0),
-                capsize=1.5,
-                elinewidth=0.6,
-                fillstyle="full" if is_new else "none",
-                **style,
-            )
-        error = 1 - rows["accuracy"]
-        value, best, worst = (
-            100 * (1 - rows[f"accuracy_{end}"]) for end in ("predicted", "high", "low")
-        )
-        right.errorbar(
-            100 * error,
-            value,
-            yerr=np.stack([value - best, worst - value]).clip(min=0),
-            capsize=1.5,
-            elinewidth=0.6,
-            label=label,
-            **style,
-        )
+        _draw_needs(left, rows, style)
+        _draw_errors(right, rows, style)
     for axes, what in (
         (left, "clean examples needed"),
         (right, "test error of the largest runs, %"),
@@ -168,6 +140,27 @@ def draw(data: Any, scale: Scale) -> Figure:
     left.set_ylim(low, min(high, _MOST_DRAWN * float(data["need"].max())))
     right.legend(fontsize=5.5, frameon=False)
     return figure
+
+
+def _draw_needs(axes: Axes, rows: Any, style: dict[str, Any]) -> None:
+    known = rows.dropna(subset=["need", "need_predicted"])
+    for is_new in (True, False):
+        part = known[known["is_beyond_pilot"] == is_new]
+        if part.empty:
+            continue
+        middle = part["need_predicted"]
+        high = part["need_high"].fillna(10 * middle)
+        spread = np.stack([middle - part["need_low"], high - middle]).astype(float).clip(min=0)
+        fill = "full" if is_new else "none"
+        axes.errorbar(part["need"], middle, yerr=spread, fillstyle=fill, **style)
+
+
+def _draw_errors(axes: Axes, rows: Any, style: dict[str, Any]) -> None:
+    value, best, worst = (
+        100 * (1 - rows[f"accuracy_{end}"]) for end in ("predicted", "high", "low")
+    )
+    spread = np.stack([value - best, worst - value]).clip(min=0)
+    axes.errorbar(100 * (1 - rows["accuracy"]), value, yerr=spread, **style)
 
 
 def summary(data: Any, scale: Scale) -> str:

@@ -46,14 +46,9 @@ def draw_comparison(results: Sequence[MethodResult], title: str) -> Figure:
         return figure
 
 
-def full_name(one: MethodResult) -> str:
-    """Return the method's title with what it knows."""
-    return f"{one.title} ({one.knows})"
-
-
 def _lines(axes: Axes, results: Sequence[MethodResult], amounts: Sequence[float]) -> None:
     methods: dict[str, list[MethodResult]] = {}
-    for one in results:
+    for one in sorted(results, key=lambda one: one.amount):
         if one.accuracy is not None:
             methods.setdefault(one.method, []).append(one)
     by_mean = sorted(methods, key=lambda name: -_mean(methods[name], amounts))
@@ -61,29 +56,15 @@ def _lines(axes: Axes, results: Sequence[MethodResult], amounts: Sequence[float]
     named += [PLAIN] if PLAIN in methods else []
     for name in by_mean:
         if name not in named:
-            found = sorted(methods[name], key=lambda one: one.amount)
-            axes.plot(
-                [one.amount for one in found],
-                [_within(one.accuracy) for one in found],
-                color="0.75",
-                linewidth=0.8,
-                zorder=1,
-            )
+            line: Any = {"color": "0.75", "linewidth": 0.8, "zorder": 1}
+            axes.plot(*_points(methods[name]), **line)
     for number, name in enumerate(named):
-        found = sorted(methods[name], key=lambda one: one.amount)
-        means = [_within(one.accuracy) for one in found]
-        spread = [
-            [mean - _within(one.low) for mean, one in zip(means, found, strict=True)],
-            [_within(one.high) - mean for mean, one in zip(means, found, strict=True)],
-        ]
-        axes.errorbar(
-            [one.amount for one in found],
-            means,
-            yerr=[[max(0.0, value) for value in side] for side in spread],
-            capsize=1.5,
-            label=full_name(found[0]),
-            **line_style(number),
-        )
+        found = methods[name]
+        x, means = _points(found)
+        low = [max(0.0, mean - _within(one.low)) for mean, one in zip(means, found, strict=True)]
+        high = [max(0.0, _within(one.high) - mean) for mean, one in zip(means, found, strict=True)]
+        style = {**line_style(number), "label": _full_name(found[0])}
+        axes.errorbar(x, means, yerr=[low, high], capsize=1.5, **style)
     is_rate = results[0].amount_name == "rate"
     if not is_rate:
         axes.set_xscale("log")
@@ -92,24 +73,36 @@ def _lines(axes: Axes, results: Sequence[MethodResult], amounts: Sequence[float]
     axes.set_xlabel(
         "share of labels replaced" if is_rate else "wrong labels drawn for each right one, alpha"
     )
+    _scale_accuracies(axes, results)
+    axes.grid(alpha=0.3, linewidth=0.5)
+    others = len(methods) - len(named)
+    if methods:  # else every run failed
+        axes.legend(
+            frameon=True,
+            edgecolor="none",
+            framealpha=0.85,
+            title=f"grey: {others} more" if others else None,
+            title_fontsize=7,
+        )
+
+
+def _points(found: Sequence[MethodResult]) -> tuple[list[float], list[float]]:
+    return [one.amount for one in found], [_within(one.accuracy) for one in found]
+
+
+def _scale_accuracies(axes: Axes, results: Sequence[MethodResult]) -> None:
     # Steps between 95 and 98 % are as worth seeing as those between 20 and 50 %.
     axes.set_yscale("logit")
     axes.set_yticks(_TICKS, [f"{100 * tick:g}" for tick in _TICKS])
     axes.minorticks_off()
     axes.set_ylabel("test accuracy, % (logit scale)")
     seen = [_within(a) for one in results for a in (one.low, one.high) if a is not None]
-    axes.grid(alpha=0.3, linewidth=0.5)
-    if not seen:  # every run failed
-        return
-    axes.set_ylim(min(seen) * 0.8, 1 - (1 - max(seen)) * 0.7)
-    others = len(methods) - len(named)
-    axes.legend(
-        frameon=True,
-        edgecolor="none",
-        framealpha=0.85,
-        title=f"grey: {others} more" if others else None,
-        title_fontsize=7,
-    )
+    if seen:
+        axes.set_ylim(min(seen) * 0.8, 1 - (1 - max(seen)) * 0.7)
+
+
+def _full_name(one: MethodResult) -> str:
+    return f"{one.title} ({one.knows})"
 
 
 def _within(accuracy: float | None) -> float:
@@ -139,6 +132,6 @@ def _rows(axes: Axes, results: Sequence[MethodResult]) -> None:
         axes.plot([100 * (one.low or 0), 100 * (one.high or 0)], [place, place], color="0.6")
         axes.plot(100 * one.accuracy, place, **style)
     axes.set_ylim(-0.6, len(shown) - 0.4)
-    axes.set_yticks(range(len(shown)), [full_name(one) for one in shown])
+    axes.set_yticks(range(len(shown)), [_full_name(one) for one in shown])
     axes.set_xlabel("test accuracy, %")
     axes.grid(alpha=0.3, linewidth=0.5)

@@ -117,17 +117,12 @@ def specs_on_set(entries: Entries, noisy: NoisySet, data: str, model: str) -> li
 
 
 def _fields(method: Method) -> dict[str, Any]:
-    """Return the fields of `RunSpec` that say which method it is."""
     name, options = written(method)
     return {"method": name, "method_options": options or None, "copies": method.copies}
 
 
 def _within_budget(spec: RunSpec, passes: float, num_taken: int) -> RunSpec:
-    """Return the run with as many steps as the budget allows.
-
-    Arguments:
-        num_taken: its images, held-out ones included.
-    """
+    """Return the run with as many steps as the budget allows on its images, held-out ones too."""
     method = spec.make_method()
     num_images = num_taken - round(spec.heldout_fraction * num_taken)
     own_passes = (passes - _LOOK_COST * method.looks) / method.networks
@@ -169,5 +164,4 @@ def entries_of(names: Sequence[str | Method]) -> tuple[str | Method, ...]:
 
 
 def _using(what: Uses) -> tuple[str, ...]:
-    """Return the methods that use this of the noise."""
     return tuple(name for name in METHOD_NAMES if make_method(name).uses == what)

@@ -16,7 +16,7 @@ _NAME_IN_FILE, _SEVERAL_IN_FILE = "STUDY", "STUDIES"
 
 
 def studies_in(package: str) -> Iterator[Study]:
-    """Yield the studies in the files of a package: what each calls `STUDY`, or several, `STUDIES`."""
+    """Yield the studies in a package's files: what each calls `STUDY`, or several, `STUDIES`."""
     for file in files_of(package, _NAME_IN_FILE, _SEVERAL_IN_FILE):
         module = importlib.import_module(file)
         if hasattr(module, _NAME_IN_FILE):

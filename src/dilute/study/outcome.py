@@ -86,7 +86,10 @@ class StudyRuns:
             return self.study.select(self.measured, self.scale)
         if not self.records and not self.study.illustrates:
             return None
-        return self.study.select(self.study.table([*self.records, *self.extras]), self.scale)
+        table = self.study.table([*self.records, *self.extras])
+        if not len(table) and not self.study.illustrates:  # no run came as far as a row
+            return None
+        return self.study.select(table, self.scale)
 
 
 @dataclass(frozen=True)

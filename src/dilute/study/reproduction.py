@@ -55,7 +55,7 @@ def reproduce_studies(
     Errors: `StoreError` if runs are missing from the store and are not to be trained; those of
         `train`.
     """
-    check_scale(scale)
+    _check_scale(scale)
     make_folder(out)
 
     def train_missing(specs: Sequence[RunSpec]) -> None:
@@ -75,11 +75,7 @@ def reproduce_studies(
     return _written(found, scale, out, formats)
 
 
-def check_scale(scale: str) -> None:
-    """Refuse a scale that is none.
-
-    Errors: `SpecError`.
-    """
+def _check_scale(scale: str) -> None:
     if scale not in SCALES:
         raise SpecError(unknown_name("scale", scale, SCALES))
 
@@ -91,7 +87,7 @@ def missing_runs(
 
     Errors: `SpecError` for an unknown scale.
     """
-    check_scale(scale)
+    _check_scale(scale)
     missing = {}
     for study in chosen:
         specs = study.references(scale)

@@ -104,7 +104,7 @@ def exponent_interval(
 ) -> tuple[float, float] | None:
     """Return the 95 % interval of the exponent, seeds drawn anew with replacement at each `alpha`.
 
-    None if some `alpha` has a single seed, which tells nothing of its spread.
+    None if some `alpha` has a single seed, which does not show its spread.
     """
     if min(map(len, by_seed)) < 2:
         return None

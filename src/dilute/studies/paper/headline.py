@@ -16,6 +16,8 @@ from dilute.study.style import finish_accuracy, line_style, new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from dilute.training import CurvePoint
+
 SAMPLINGS = {"single": "single draws", "grouped": "grouped copies"}
 # Alpha, schedule, steps and curve points, the longest run first; AdaDelta at its default of 1.0.
 _ADADELTA = (
@@ -50,7 +52,7 @@ def specs(scale: Scale) -> list[RunSpec]:
     """Return the runs on single draws, and for each `alpha` grouped ones on as many labels.
 
     The latter have AdamW, as grouped copies have elsewhere. One run of single draws with AdamW
-    tells the optimiser's part from the sampling's.
+    separates the optimiser's part from the sampling's.
     """
     found = single_draws(scale)
     for single in {single.alpha: single for single in found}.values():
@@ -79,51 +81,31 @@ def specs(scale: Scale) -> list[RunSpec]:
     return found
 
 
-_OF_SPEC = ("alpha", "optimizer", "learning_rate", "schedule", "batch_size", "seed")
-_COLUMNS = (
-    "key",
-    "status",
-    "alpha",
-    "series",
-    "sampling",
-    "optimizer",
-    "learning_rate",
-    "schedule",
-    "batch_size",
-    "seed",
-    "step",
-    "images",
-    "labels",
-    "training_seconds",
-    "heldout_nll",
-    "accuracy",
-    "is_selected",
-)
-
-
 def curve_table(records: Sequence[RunRecord]) -> Any:
     """Return a pandas data frame with a row per curve point: labels seen, seconds, accuracy."""
     import pandas as pd
 
-    rows = [
-        {
-            **{name: record.spec[name] for name in _OF_SPEC},
-            "key": record.key,
-            "status": record.status,
-            "series": _series(record.spec),
-            "sampling": "single" if record.spec["copies"] == 1 else "grouped",
-            "step": point.step,
-            "images": point.images,
-            "labels": point.examples,
-            "training_seconds": (record.training_seconds or nan) * point.step / (record.steps or 1),
-            "heldout_nll": point.heldout_nll,
-            "accuracy": point.test_accuracy,
-            "is_selected": point.step == record.selected_step,
-        }
-        for record in records
-        for point in record.curve
-    ]
-    return pd.DataFrame(rows, columns=list(_COLUMNS)).astype({"accuracy": float})
+    return pd.DataFrame([_point(record, point) for record in records for point in record.curve])
+
+
+def _point(record: RunRecord, point: CurvePoint) -> dict[str, Any]:
+    spec = record.spec
+    return {
+        "key": record.key,
+        "status": record.status,
+        "alpha": spec["alpha"],
+        "series": _series(spec),
+        "sampling": "single" if spec["copies"] == 1 else "grouped",
+        **{name: spec[name] for name in ("optimizer", "learning_rate", "schedule", "batch_size")},
+        "seed": spec["seed"],
+        "step": point.step,
+        "images": point.images,
+        "labels": point.examples,
+        "training_seconds": (record.training_seconds or nan) * point.step / (record.steps or 1),
+        "heldout_nll": point.heldout_nll,
+        "accuracy": nan if point.test_accuracy is None else point.test_accuracy,
+        "is_selected": point.step == record.selected_step,
+    }
 
 
 _SERIES = {
@@ -133,7 +115,7 @@ _SERIES = {
     "grouped, 128": "grouped, AdamW, 128 images",
     "grouped, 32": "grouped, AdamW, 32 images",
 }
-_AS_FAST = "adadelta, constant"  # as with the falling rate: its time tells nothing more
+_AS_FAST = "adadelta, constant"  # as with the falling rate: its time adds nothing
 
 
 def _series(spec: dict[str, Any]) -> str:
