@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dilute.runs import RunRecord, RunSpec
+from dilute.runs import RunSpec
 from dilute.study.comparison_picture import draw_comparison
 from dilute.study.contest import Contest
 from dilute.study.pages import markdown_table
@@ -33,7 +33,7 @@ def comparison_study(
         name, title, source, notes: as for `Study`.
     """
 
-    def specs(scale: Scale, references: Sequence[RunRecord] = ()) -> list[RunSpec]:  # noqa: ARG001
+    def specs(scale: Scale) -> list[RunSpec]:
         chosen = contests(scale)
         found = [spec for one in chosen for spec in one.specs(num_train[one.data])]
         unique = {spec.key(): spec for spec in found}
