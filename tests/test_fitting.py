@@ -268,3 +268,34 @@ def test_a_method_as_an_object(digits: dilute.Splits):
     assert record_of(noisy, recipe=named).key == record.key
     assert record_of(noisy, method="gce", recipe=named).key == record.key
     assert record_of(noisy, method="mae").spec["method"] == "mae"
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"method": METHODS["gce"]}, SpecError, "give a method's name, or a method"),
+        ({"method": 3}, SpecError, "method is 3; give a method's name"),
+        ({"model": nn.Sequential(nn.Flatten(), nn.LazyLinear(10))}, ModelError, "has lazy layers"),
+    ],
+)
+def test_what_is_no_method_or_no_model_yet_is_refused(
+    digits: dilute.Splits, options: dict[str, Any], error: type[Exception], says: str
+):
+    with pytest.raises(error, match=says):
+        record_of(dilute.DilutedSet(digits.train, alpha=1), **options)
+
+
+def test_weights_that_cannot_be_are_refused_in_their_own_words(
+    tmp_path: Path, digits: dilute.Splits
+):
+    """A run that diverged keeps no weights, and doing it again brings none."""
+    noisy = dilute.DilutedSet(digits.train, alpha=2)
+    done = record_of(noisy, store=tmp_path)
+    with pytest.raises(StoreError, match="which = 'best' cannot be; give selected or last"):
+        dilute.load_model(tmp_path, done.key, "best")  # type: ignore[arg-type]
+    broken = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    nn.init.constant_(broken[1].weight, float("nan"))
+    diverged = record_of(noisy, model=broken, store=tmp_path)
+    assert diverged.status == "diverged"
+    with pytest.raises(StoreError, match=f"run {diverged.key} diverged; no weights are kept"):
+        dilute.load_model(tmp_path, diverged.key)

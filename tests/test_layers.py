@@ -109,3 +109,14 @@ def test_workers_start_without_what_they_seldom_need():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert not {"scipy", "pandas", "matplotlib", "sklearn"} & set(loaded.stdout.split())
+
+
+def test_type_checkers_see_which_fields_have_defaults():
+    """Without pydantic's plugin they take a default for one only where it is named."""
+    unnamed = [
+        f"{path.name}:{call.lineno}"
+        for path in ROOT.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Field" and call.args
+    ]
+    assert unnamed == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from dilute.cli import main
 from dilute.data import Splits
 from dilute.errors import SpecError
 from dilute.study import Study, Sweeping
+from dilute.study.finding import find_study
 from dilute.study.pages import write_table
 
 OWN = """
@@ -77,7 +79,7 @@ def test_a_study_of_ones_own_by_module(
     [
         ("nowhere.py", ["study 'nowhere.py' cannot be imported", "FileNotFoundError"]),
         ("no_such_module:STUDY", ["ModuleNotFoundError", "PYTHONPATH"]),
-        ("json:loads", ["study 'json:loads' is a function; it must be a dilute.study.Study"]),
+        ("json:loads", ["study 'json:loads' is of type function; it must be a dilute.Study"]),
         ("fig12", ["unknown study 'fig12'", "did you mean", "module:name"]),
     ],
 )
@@ -165,3 +167,20 @@ def test_a_table_is_written_between_its_markers(tmp_path: Path):
     )
     with pytest.raises(dilute.DiluteError, match="lacks the markers <!-- z: written by"):
         write_table(page, "z", "rows")
+
+
+def test_a_file_may_define_a_dataclass_and_leaves_no_module_behind(tmp_path: Path):
+    """Dataclasses look for their module among those imported."""
+    path = tmp_path / "with_dataclass.py"
+    lines = "from dataclasses import dataclass\n@dataclass\nclass Point:\n    x: int = 0\n"
+    path.write_text("from __future__ import annotations\n" + lines + OWN)
+    assert find_study(str(path), {}).name == "own"
+    assert "with_dataclass" not in sys.modules
+
+
+def test_a_file_that_ends_the_program_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "ends_it.py").write_text("import sys\nsys.exit('no licence')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in (str(tmp_path / "ends_it.py"), "ends_it:STUDY"):
+        with pytest.raises(SpecError, match=r"cannot be imported \(SystemExit: no licence\)"):
+            find_study(name, {})

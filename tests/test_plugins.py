@@ -80,7 +80,7 @@ class TestOwnMethod:
         [
             ("no_such_module:Loss", {}, "cannot be imported (ModuleNotFoundError"),
             ("plugins:NoLoss", {}, "cannot be imported (AttributeError"),
-            ("plugins:a_function", {}, "is a function; it must be a subclass of"),
+            ("plugins:a_function", {}, "is of type function; it must be a subclass of"),
             ("plugins:Neighbouring", {}, "is Neighbouring; it must be a subclass of"),
             (LOSS, {"q": 1}, f"q has no meaning for method {LOSS}, which takes epsilon"),
             (LOSS, {"epsilon": -2}, "epsilon = -2: it should be greater than or equal to -1"),

@@ -73,7 +73,7 @@ def validation_line(error: Any) -> str:
     return "; ".join(dict.fromkeys(lines))
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """Return type and message of an error of another library, or of a user's model, in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 

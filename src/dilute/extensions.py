@@ -29,7 +29,7 @@ def imported(kind: str, name: str, error: type[DiluteError], form: str = "module
     module_name, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module_name), attribute)
-    except Exception as problem:  # whatever the user's module raises
+    except (Exception, SystemExit) as problem:  # whatever the user's module raises
         raise error(
             f"{kind} '{name}' cannot be imported ({one_line(problem)}); "
             f"it must be {form}, found on PYTHONPATH"
@@ -48,10 +48,9 @@ def imported_class(
     found = imported(kind, name, error, form="module:Class")
     if isinstance(found, type) and issubclass(found, base) and found is not base:
         return found
-    shown = found.__name__ if isinstance(found, type) else f"a {type(found).__name__}"
-    raise error(
-        f"{kind} '{name}' is {shown}; it must be a subclass of {base.__module__}.{base.__name__}"
-    )
+    shown = found.__name__ if isinstance(found, type) else f"of type {type(found).__name__}"
+    home = base.__module__.rpartition(".")[0]  # the room whose file it is, where it is public
+    raise error(f"{kind} '{name}' is {shown}; it must be a subclass of {home}.{base.__name__}")
 
 
 def name_of(kind: str, thing: Any, error: type[DiluteError]) -> str:

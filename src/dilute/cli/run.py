@@ -87,9 +87,7 @@ def run(
             ranks.say_why(f"rank {world.rank} failed: {record.message}")
     if world.is_first:
         if fit.was_known:
-            console.say(
-                f"answered from the store ({store}/{record.key}.json); --force runs it again"
-            )
+            console.say(f"answered from the store {store} ({record.key}); --force runs it again")
         if json:
             console.print_json(record.model_dump(mode="json"))
         else:

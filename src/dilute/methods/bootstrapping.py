@@ -23,7 +23,7 @@ class BootstrapSoft(LossMethod):
 
     title: ClassVar[str] = "bootstrapping, soft"
     beta: float = Field(
-        0.95, gt=0, le=1, description="share of the label in the target; 1 is cross-entropy"
+        default=0.95, gt=0, le=1, description="share of the label in the target; 1 is cross-entropy"
     )
 
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ class BootstrapHard(LossMethod):
 
     title: ClassVar[str] = "bootstrapping, hard"
     beta: float = Field(
-        0.8, gt=0, le=1, description="share of the label in the target; 1 is cross-entropy"
+        default=0.8, gt=0, le=1, description="share of the label in the target; 1 is cross-entropy"
     )
 
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:

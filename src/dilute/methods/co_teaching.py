@@ -34,13 +34,16 @@ class CoTeaching(Method):
     networks: ClassVar[int] = 2
     copies: ClassVar[int] = 1
     forget_rate: float | None = Field(
-        None,
+        default=None,
         ge=0,
         lt=1,
         description="share of visits left out in the end; the set's noise rate if None",
     )
     ramp: float = Field(
-        1.0, ge=0, le=1, description="share of the training over which that share rises from 0"
+        default=1.0,
+        ge=0,
+        le=1,
+        description="share of the training over which that share rises from 0",
     )
 
     @property

@@ -25,7 +25,7 @@ class _Correction(MatrixMethod):
     direction: ClassVar[_Direction]
     only_estimated: ClassVar[frozenset[str]] = frozenset({"quantile"})
     quantile: float = Field(
-        0.97,
+        default=0.97,
         gt=0,
         le=1,
         description="image that a row is read off: its quantile of the class's probability",

@@ -25,9 +25,11 @@ class ELR(Method):
     """
 
     title: ClassVar[str] = "ELR"
-    weight: float = Field(3.0, ge=0, description="weight of the regulariser (the paper's lambda)")
+    weight: float = Field(
+        default=3.0, ge=0, description="weight of the regulariser (the paper's lambda)"
+    )
     memory: float = Field(
-        0.7,
+        default=0.7,
         ge=0,
         lt=1,
         description="share of the running mean that a visit keeps (the paper's beta)",

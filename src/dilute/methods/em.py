@@ -42,7 +42,9 @@ class EM(MatrixMethod):
     title: ClassVar[str] = "EM"
     labels: ClassVar[Literal["counts"]] = "counts"
     only_estimated: ClassVar[frozenset[str]] = frozenset({"rounds"})
-    rounds: int = Field(3, ge=1, le=100, description="looks at which the matrix is estimated anew")
+    rounds: int = Field(
+        default=3, ge=1, le=100, description="looks at which the matrix is estimated anew"
+    )
 
     @property
     def looks(self) -> int:

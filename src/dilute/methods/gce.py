@@ -21,7 +21,7 @@ class GCE(LossMethod):
 
     title: ClassVar[str] = "GCE"
     q: float = Field(
-        0.7,
+        default=0.7,
         gt=0,
         le=1,
         description="from cross-entropy (near 0) to half the MAE (1); more is more robust",

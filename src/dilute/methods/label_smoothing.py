@@ -23,7 +23,7 @@ class LabelSmoothing(LossMethod):
     title: ClassVar[str] = "label smoothing"
     predicts_clean: ClassVar[bool] = False
     epsilon: float = Field(
-        0.1, ge=0, lt=1, description="share of the uniform distribution in the target"
+        default=0.1, ge=0, lt=1, description="share of the uniform distribution in the target"
     )
 
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ class MatrixMethod(Method):
     images_from_elsewhere: ClassVar[bool] = False
     only_estimated: ClassVar[frozenset[str]] = frozenset()
     matrix: Literal["known", "estimated"] | Rows = Field(
-        "estimated",
+        default="estimated",
         description="noise matrix: known to the set, estimated, or K rows of K shares",
     )
 

@@ -41,7 +41,7 @@ class Objective(nn.Module):
 
     def forward(self, model: nn.Module, batch: TensorBatch) -> Tensor:
         """Return the loss of a batch, one number."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no function forward; write it")
 
 
 class Method(BaseModel):
@@ -118,7 +118,7 @@ class Method(BaseModel):
 
     def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:
         """Return the objective, on a set that the method can be used on; see `objective`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no function make_objective; write it")
 
 
 class LossMethod(Method):
@@ -137,7 +137,7 @@ class LossMethod(Method):
             logits: float `[B, K]`.
             targets: float `[B, K]`, rows ≥ 0 that sum to 1.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no function losses; write it")
 
     def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
         """Return the mean of the losses; see `Method.objective`."""

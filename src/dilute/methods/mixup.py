@@ -25,7 +25,9 @@ class Mixup(Method):
     title: ClassVar[str] = "mixup"
     predicts_clean: ClassVar[bool] = False
     concentration: float = Field(
-        1.0, ge=0.01, description="of the mixing share's Beta distribution (the paper's alpha)"
+        default=1.0,
+        ge=0.01,
+        description="of the mixing share's Beta distribution (the paper's alpha)",
     )
 
     def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002

@@ -41,16 +41,21 @@ class Neighbours(MatrixMethod):
 
     title: ClassVar[str] = "neighbour pooling"
     labels: ClassVar[Literal["counts"]] = "counts"
-    neighbours: int = Field(10, ge=1, le=1000, description="nearest images that each is joined to")
-    dimensions: int = Field(50, ge=1, description="principal components to measure distance in")
+    neighbours: int = Field(
+        default=10, ge=1, le=1000, description="nearest images that each is joined to"
+    )
+    dimensions: int = Field(
+        default=50, ge=1, description="principal components to measure distance in"
+    )
     rounds: int = Field(
-        0,
+        default=0,
         ge=0,
         le=100,
         description="times that neighbours are found anew by the network's features",
     )
     features: Literal["pixels", "patches"] = Field(
-        "pixels", description="what images are first compared by: pixels, or features of patches"
+        default="pixels",
+        description="what images are first compared by: pixels, or features of patches",
     )
 
     @property
@@ -74,7 +79,8 @@ class Patches(Neighbours):
 
     title: ClassVar[str] = "patch pooling"
     features: Literal["pixels", "patches"] = Field(
-        "patches", description="what images are first compared by: pixels, or features of patches"
+        default="patches",
+        description="what images are first compared by: pixels, or features of patches",
     )
 
 
@@ -88,7 +94,7 @@ class Rounds(Patches):
 
     title: ClassVar[str] = "pooling in rounds"
     rounds: int = Field(
-        3,
+        default=3,
         ge=0,
         le=100,
         description="times that neighbours are found anew by the network's features",

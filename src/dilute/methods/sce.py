@@ -22,13 +22,13 @@ class SCE(LossMethod):
 
     title: ClassVar[str] = "SCE"
     forward_weight: float = Field(
-        0.1, ge=0, description="weight of cross-entropy (the paper's alpha)"
+        default=0.1, ge=0, description="weight of cross-entropy (the paper's alpha)"
     )
     reverse_weight: float = Field(
-        1.0, ge=0, description="weight of reverse cross-entropy (the paper's beta)"
+        default=1.0, ge=0, description="weight of reverse cross-entropy (the paper's beta)"
     )
     log_zero: float = Field(
-        -4.0, lt=0, description="logarithm of 0 in reverse cross-entropy (the paper's A)"
+        default=-4.0, lt=0, description="logarithm of 0 in reverse cross-entropy (the paper's A)"
     )
 
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:

@@ -57,6 +57,6 @@ def _build_own(name: str, input_shape: tuple[int, ...], num_classes: int) -> nn.
 def _imported(name: str) -> Builder:
     builder = imported("model", name, ModelError, form="module:callable")
     if not callable(builder):
-        raise ModelError(f"model '{name}' is a {type(builder).__name__}; it must be callable")
+        raise ModelError(f"model '{name}' is of type {type(builder).__name__}; it must be callable")
     answer: Builder = builder
     return answer

@@ -37,7 +37,7 @@ class NoisePattern(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    pattern: str = Field("", description="name of the pattern, or module:Class")
+    pattern: str = Field(default="", description="name of the pattern, or module:Class")
 
     @model_validator(mode="after")
     def _fill_in_name(self) -> NoisePattern:
@@ -71,7 +71,7 @@ class NoisePattern(BaseModel):
 
         Errors: `NoiseError`, which states the bound, if there is no such distribution.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no function matrix; write it")
 
 
 def checked_matrix(pattern: NoisePattern, num_classes: int, alpha: float) -> Matrix:

@@ -29,15 +29,18 @@ class Structured(NoisePattern):
     pattern: Literal["structured"] = "structured"
     delta: float = Field(ge=0, description="degree of structure, 0 (uniform) to alpha/K")
     order: Literal["confusing", "reverse", "random"] = Field(
-        "confusing", description="order of wrong classes: most confused first, last, or random"
+        default="confusing",
+        description="order of wrong classes: most confused first, last, or random",
     )
     confusion: tuple[tuple[float, ...], ...] | None = Field(
-        None, description="K×K confusion matrix, counts or rates by true class, for the order"
+        default=None,
+        description="K×K confusion matrix, counts or rates by true class, for the order",
     )
     class_order: tuple[int, ...] | tuple[tuple[int, ...], ...] | None = Field(
-        None, description="classes from most to least confused, instead of a confusion matrix"
+        default=None,
+        description="classes from most to least confused, instead of a confusion matrix",
     )
-    order_seed: int | None = Field(None, description="which random order; 0 if not given")
+    order_seed: int | None = Field(default=None, description="which random order; 0 if not given")
 
     @model_validator(mode="after")
     def _only_what_is_used(self) -> Structured:

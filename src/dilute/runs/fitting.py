@@ -103,7 +103,12 @@ def _recipe_fields(recipe: Recipe, method: str | Method | None) -> dict[str, Any
     fields = dict(recipe)
     if method is None:
         return fields
-    name, options = written(make_method(method) if isinstance(method, str) else method)
+    if isinstance(method, str):
+        name, options = written(make_method(method))
+    elif isinstance(method, Method):
+        name, options = written(method)
+    else:
+        raise SpecError(f"method is {method!r}; give a method's name, or a method, as GCE(q=0.7)")
     if "method" in recipe.model_fields_set and recipe.method != name:
         raise SpecError(
             f"the method is given as {name} and, in the recipe, as {recipe.method}; give one"

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from dilute import seeds
 from dilute.data import LabelledSet
@@ -79,6 +80,12 @@ def check_instance(network: nn.Module, clean: LabelledSet) -> None:
 
     Errors: `ModelError`.
     """
+    parts = [*network.parameters(), *network.buffers()]
+    if any(is_lazy(part) for part in parts):
+        raise ModelError(
+            f"the model of class {type(network).__name__} has lazy layers, whose weights have no "
+            "shape yet; send one batch through it first"
+        )
     wanted = (2, clean.num_classes)
     try:
         trial = copy.deepcopy(network).cpu().eval()

@@ -72,7 +72,7 @@ class RunRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    format: int = Field(RECORD_FORMAT, ge=1)
+    format: int = Field(default=RECORD_FORMAT, ge=1)
     key: str
     status: Literal["done", "failed", "diverged"]
     message: str | None = None

@@ -39,38 +39,42 @@ class RunSpec(Recipe):
 
     data: str = Field(description="data set: a known name, or kind@hash for data of your own")
     num_clean: int | None = Field(
-        None, ge=1, description="clean images to train on; all that held-out leaves if not given"
+        default=None,
+        ge=1,
+        description="clean images to train on; all that held-out leaves if not given",
     )
     heldout_fraction: float = Field(
-        0.05, ge=0, lt=1, description="share of the images taken that is held out"
+        default=0.05, ge=0, lt=1, description="share of the images taken that is held out"
     )
     heldout_labels: Literal["noisy", "clean"] = Field(
-        "noisy", description="labels of held-out images that select the model"
+        default="noisy", description="labels of held-out images that select the model"
     )
     alpha: float | None = Field(
-        None,
+        default=None,
         ge=0,
         description="noisy labels for each clean one (dilution); no noise without alpha and rate",
     )
     rate: float | None = Field(
-        None, ge=0, le=1, description="share of labels replaced, instead of alpha"
+        default=None, ge=0, le=1, description="share of labels replaced, instead of alpha"
     )
     noise: NoisePattern = Field(
-        Uniform(), description="noise pattern: a name or module:Class, and its options"
+        default=Uniform(), description="noise pattern: a name or module:Class, and its options"
     )
     noisy_images: str = Field(
-        "same",
+        default="same",
         description="images of noisy examples: same, white_noise, white_noise:N or a data set",
     )
     labels_hash: str | None = Field(
-        None, description="content hash of the labels, where they were given and not drawn"
+        default=None, description="content hash of the labels, where they were given and not drawn"
     )
     heldout_hash: str | None = Field(
-        None,
+        default=None,
         description="content hash of the clean set that selects the model, where one was given",
     )
     model: str = Field(description="network: a name or module:callable")
-    seed: int = Field(0, ge=0, description="seed of subset, noise, initialisation and order")
+    seed: int = Field(
+        default=0, ge=0, description="seed of subset, noise, initialisation and order"
+    )
 
     @field_validator("noisy_images")
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -55,13 +55,16 @@ def read_model(
 
     Errors: as for `load_model`.
     """
+    if which not in get_args(Which):
+        raise StoreError(f"which = {which!r} cannot be; give {' or '.join(get_args(Which))}")
     if record.selected_step is None:
         which = "last"
     path = weights_path(folder, record.key, which)
     if not path.exists():
-        state = f", which {record.status}" if record.status != "done" else ""
+        if record.status != "done":
+            raise StoreError(f"run {record.key} {record.status}; no weights are kept of such runs")
         raise StoreError(
-            f"store {folder} has no {which} weights of run {record.key}{state}; run it again with "
+            f"store {folder} has no {which} weights of run {record.key}; run it again with "
             "--force (force=True), and keep the weights"
         )
     tensors, description = load_weights(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def find_study(name: str, known: Mapping[str, Study]) -> Study:
         )
     if not isinstance(found, Study):
         raise SpecError(
-            f"study '{name}' is a {type(found).__name__}; it must be a dilute.study.Study"
+            f"study '{name}' is of type {type(found).__name__}; it must be a dilute.Study"
         )
     return found
 
@@ -89,11 +90,18 @@ def _of_file(path: str) -> Any:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    before = sys.modules.get(module.__name__)
+    sys.modules[module.__name__] = module  # where a dataclass looks for what its fields name
     try:
         spec.loader.exec_module(module)
         return getattr(module, _NAME_IN_FILE)
-    except Exception as error:  # whatever the user's file raises
+    except (Exception, SystemExit) as error:  # whatever the user's file raises
         raise SpecError(
             f"study '{path}' cannot be imported ({one_line(error)}); it must be a Python file with "
             f"a Study called {_NAME_IN_FILE}"
         ) from error
+    finally:
+        if before is None:
+            sys.modules.pop(module.__name__, None)
+        else:
+            sys.modules[module.__name__] = before

@@ -58,20 +58,26 @@ class Recipe(BaseModel):
     it has its default, and changes no key.
     """
 
-    method: str = Field(PLAIN, description="how to learn from the labels: a name or module:Class")
-    method_options: dict[str, Any] | None = Field(
-        None, description="the method's own options; None where all have their defaults"
+    method: str = Field(
+        default=PLAIN, description="how to learn from the labels: a name or module:Class"
     )
-    copies: Copies = Field("all", description="labels per visit: a number from 1, all or expected")
-    batch_size: int = Field(256, ge=1, description="visits (images) per step")
-    optimizer: Optimizer = Field("adamw", description="how weights are updated; sgd has momentum")
+    method_options: dict[str, Any] | None = Field(
+        default=None, description="the method's own options; None where all have their defaults"
+    )
+    copies: Copies = Field(
+        default="all", description="labels per visit: a number from 1, all or expected"
+    )
+    batch_size: int = Field(default=256, ge=1, description="visits (images) per step")
+    optimizer: Optimizer = Field(
+        default="adamw", description="how weights are updated; sgd has momentum"
+    )
     learning_rate: float = Field(
         default=None,  # type: ignore[assignment]
         gt=0,
         validate_default=False,
         description="peak learning rate",
     )
-    momentum: float | None = Field(None, ge=0, lt=1, description="momentum, for sgd alone")
+    momentum: float | None = Field(default=None, ge=0, lt=1, description="momentum, for sgd alone")
     weight_decay: float = Field(
         default=None,  # type: ignore[assignment]
         ge=0,
@@ -79,31 +85,39 @@ class Recipe(BaseModel):
         description="weight decay",
     )
     epsilon: float | None = Field(
-        None,
+        default=None,
         gt=0,
         description="keeps divisions of adadelta and adamw from zero",
     )
     schedule: Literal["constant", "linear"] = Field(
-        "linear", description="course of the learning rate; linear goes up, then down to zero"
+        default="linear",
+        description="course of the learning rate; linear goes up, then down to zero",
     )
-    warmup_steps: int = Field(50, ge=0, description="steps over which a linear schedule goes up")
-    budget_steps: int | None = Field(None, ge=1, description="steps to train")
-    budget_epochs: float | None = Field(None, gt=0, description="epochs to train, instead of steps")
+    warmup_steps: int = Field(
+        default=50, ge=0, description="steps over which a linear schedule goes up"
+    )
+    budget_steps: int | None = Field(default=None, ge=1, description="steps to train")
+    budget_epochs: float | None = Field(
+        default=None, gt=0, description="epochs to train, instead of steps"
+    )
     budget_examples: int | None = Field(
-        None, ge=1, description="image–label pairs to train on, instead of steps"
+        default=None, ge=1, description="image–label pairs to train on, instead of steps"
     )
     augment: Literal["crop_flip"] | None = Field(
-        None, description="crop_flip: crop and flip each image anew at each visit"
+        default=None, description="crop_flip: crop and flip each image anew at each visit"
     )
     curve_points: int = Field(
-        10, ge=1, description="times, evenly spaced, that the model is evaluated (and selected)"
+        default=10,
+        ge=1,
+        description="times, evenly spaced, that the model is evaluated (and selected)",
     )
     test_curve: bool = Field(
-        True, description="evaluate test data at every curve point; else at the end alone"
+        default=True, description="evaluate test data at every curve point; else at the end alone"
     )
-    log_gradients: bool = Field(False, description="log length and noise of the gradient")
+    log_gradients: bool = Field(default=False, description="log length and noise of the gradient")
     precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="precision of training steps; bfloat16 is automatic mixed precision"
+        default="float32",
+        description="precision of training steps; bfloat16 is automatic mixed precision",
     )
 
     @model_validator(mode="before")
