@@ -6,12 +6,14 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import dilute
 from dilute.cli import main
 from dilute.data import Splits
-from dilute.errors import SpecError
+from dilute.errors import SpecError, StoreError
 from dilute.study import Study, Sweeping
 from dilute.study.finding import find_study
 from dilute.study.pages import write_table
@@ -184,3 +186,29 @@ def test_a_file_that_ends_the_program_is_an_error(tmp_path: Path, monkeypatch: p
     for name in (str(tmp_path / "ends_it.py"), "ends_it:STUDY"):
         with pytest.raises(SpecError, match=r"cannot be imported \(SystemExit: no licence\)"):
             find_study(name, {})
+
+
+def test_a_study_on_data_of_the_users_own(tmp_path: Path):
+    """Records name such data by content. One image does not decode; reading options hold."""
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 9, 12, 3), np.uint8)
+    for number, image in enumerate(pixels):
+        folder = tmp_path / "images" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{number:02}.png")
+    (tmp_path / "images" / "a" / "broken.png").write_bytes(b"no image")
+    options = {"model": "perceptron", "batch_size": 8, "budget_steps": 2, "curve_points": 1}
+    spec = dilute.RunSpec(data=f"folder:{tmp_path / 'images'}", alpha=1, **options)
+    study = Study(name="own-data", title="own data", specs=lambda scale: [spec])
+    reading = dilute.Reading(resize=8, stream=True, on_corrupt="skip")
+    arguments = {"scale": "smoke", "store": tmp_path / "runs", "out": tmp_path / "out"}
+    sweeping = Sweeping(workers=1, reading=reading)
+    trained = dilute.reproduce(study, sweeping=sweeping, **arguments)
+    (row,) = trained.data["own-data"].to_dict("records")
+    assert row["status"] == "done"
+    assert row["data"].startswith("streamed-folder@")
+    assert trained.studies[0].parts == []
+    drawn = dilute.reproduce(study, draw_only=True, sweeping=sweeping, **arguments)
+    assert drawn.data["own-data"].equals(trained.data["own-data"])
+    other = Sweeping(reading=dilute.Reading(resize=4, stream=True, on_corrupt="skip"))
+    with pytest.raises(StoreError, match="lacks 1 of the 1 runs of own-data"):
+        dilute.reproduce(study, draw_only=True, sweeping=other, **arguments)

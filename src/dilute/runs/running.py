@@ -198,7 +198,8 @@ def _unreadable_images(splits: Splits, *noisy: NoisySet | None) -> int | None:
     names = [name for part in sets for name in part.unreadable_names()]
     if names:
         shown = ", ".join(names[:_UNREADABLE_SHOWN])
-        _log.warning("%d images do not decode and counted for nothing: %s", len(names), shown)
+        images = "1 image does" if len(names) == 1 else f"{len(names):,} images do"
+        _log.warning("%s not decode and counted for nothing: %s", images, shown)
     return len(names)
 
 

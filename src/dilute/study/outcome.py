@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dilute.data.sources import SETS, plain_name
 from dilute.runs import RunRecord
 from dilute.study.claims import Claim, Judgement
 from dilute.study.pages import markdown_table
@@ -78,7 +79,7 @@ class StudyRuns:
     def parts(self) -> list[str]:
         """The names of data sets in its runs that are parts of a public set."""
         names = {record.spec[name] for record in self.records for name in ("data", "noisy_images")}
-        return sorted(name for name in names if "@" in name)
+        return sorted(name for name in names if "@" in name and plain_name(name) in SETS)
 
     def data(self) -> Any:
         """Return what the study shows, as its `select` makes it; None if there is nothing."""

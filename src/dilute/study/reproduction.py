@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dilute.data import AS_THEY_ARE, Reading
+from dilute.data import AS_THEY_ARE, Reading, Splits
 from dilute.errors import SpecError, StoreError, unknown_name
 from dilute.files import make_folder
-from dilute.runs import RunRecord, RunSpec, Store
+from dilute.runs import Material, RunRecord, RunSpec, Store
 from dilute.study.claims import Claim, Judgement, not_run
 from dilute.study.outcome import Judged, Reproduction, StudyRuns
 from dilute.study.study import SCALES, Scale, Study
@@ -59,7 +59,7 @@ def reproduce_studies(
     make_folder(out)
 
     def train_missing(specs: Sequence[RunSpec]) -> None:
-        missing = _missing(specs, store, retry_failed=retry_failed)
+        missing = _missing(specs, store, reading, retry_failed=retry_failed)
         if train is not None and missing:
             train(missing)
 
@@ -71,7 +71,9 @@ def reproduce_studies(
         study.name: _measured(study, scale, out, reading, may_measure=train is not None)
         for study in chosen
     }
-    found = [_gathered(one, specs[one.name], measured[one.name], scale, store) for one in chosen]
+    found = [
+        _gathered(one, specs[one.name], measured[one.name], scale, store, reading) for one in chosen
+    ]
     return _written(found, scale, out, formats)
 
 
@@ -91,19 +93,24 @@ def missing_runs(
     missing = {}
     for study in chosen:
         specs = study.references(scale)
-        references = _present(specs, store)
+        references = _present(specs, store, reading)
         if len(references) == len(specs):
             specs = [*specs, *study.runs(scale, references, reading)]
-        missing[study.name] = _missing(specs, store)
+        missing[study.name] = _missing(specs, store, reading)
     return missing
 
 
-def find_records(specs: Sequence[RunSpec], store: Store) -> list[RunRecord | None]:
+def find_records(
+    specs: Sequence[RunSpec], store: Store, reading: Reading = AS_THEY_ARE
+) -> list[RunRecord | None]:
     """Return the record of each run, or None.
+
+    The user's own data (`folder:DIR`) are loaded, for records name them by their content.
 
     The images of noisy examples may be a part of a public set, which records name by its content
     (`cifar100@0123…`): the store may have come from a machine that has another part, or the whole.
     """
+    specs = _as_recorded(specs, reading)
     found = [store.get(spec.key()) for spec in specs]
     if all(found):
         return found
@@ -114,6 +121,20 @@ def find_records(specs: Sequence[RunSpec], store: Store) -> list[RunRecord | Non
     ]
 
 
+def _as_recorded(specs: Sequence[RunSpec], reading: Reading) -> list[RunSpec]:
+    """Return the runs with the user's own data named as in records (`folder@hash`)."""
+    loaded: dict[str, Splits] = {}
+    found = []
+    for spec in specs:
+        material = Material.of(spec, reading, splits=loaded.get(spec.data))
+        recorded = material.spec_unread
+        if recorded is None:
+            recorded = material.spec
+            loaded[spec.data] = material.splits
+        found.append(recorded)
+    return found
+
+
 def _plain(spec: Mapping[str, Any]) -> str:
     """Return a run's canonical spec as text, without the hash in the name of its noisy images."""
     plain = {"noisy_images": str(spec["noisy_images"]).partition("@")[0]}
@@ -121,25 +142,27 @@ def _plain(spec: Mapping[str, Any]) -> str:
 
 
 def _missing(
-    specs: Sequence[RunSpec], store: Store, *, retry_failed: bool = False
+    specs: Sequence[RunSpec], store: Store, reading: Reading, *, retry_failed: bool = False
 ) -> list[RunSpec]:
     return [
         spec
-        for spec, record in zip(specs, find_records(specs, store), strict=True)
+        for spec, record in zip(specs, find_records(specs, store, reading), strict=True)
         if record is None or (retry_failed and record.status == "failed")
     ]
 
 
-def _present(specs: Sequence[RunSpec], store: Store) -> list[RunRecord]:
-    return [record for record in find_records(specs, store) if record is not None]
+def _present(specs: Sequence[RunSpec], store: Store, reading: Reading) -> list[RunRecord]:
+    return [record for record in find_records(specs, store, reading) if record is not None]
 
 
-def _all(study: Study, specs: Sequence[RunSpec], scale: Scale, store: Store) -> list[RunRecord]:
+def _all(
+    study: Study, specs: Sequence[RunSpec], scale: Scale, store: Store, reading: Reading
+) -> list[RunRecord]:
     """Return the record of each run.
 
     Errors: `StoreError` if the store lacks one.
     """
-    records = _present(specs, store)
+    records = _present(specs, store, reading)
     if len(records) < len(specs):
         raise StoreError(
             f"store {store.folder} lacks {len(specs) - len(records)} of the {len(specs)} runs of "
@@ -150,7 +173,7 @@ def _all(study: Study, specs: Sequence[RunSpec], scale: Scale, store: Store) -> 
 
 def _runs(study: Study, scale: Scale, store: Store, reading: Reading) -> list[RunSpec] | None:
     """Return the runs of a study; None if a reference failed, so that they are not known."""
-    references = _all(study, study.references(scale), scale, store)
+    references = _all(study, study.references(scale), scale, store, reading)
     is_whole = all(record.status == "done" for record in references)
     return study.runs(scale, references, reading) if is_whole else None
 
@@ -172,12 +195,17 @@ def _measured(study: Study, scale: Scale, out: Path, reading: Reading, *, may_me
 
 
 def _gathered(
-    study: Study, specs: Sequence[RunSpec] | None, measured: Any, scale: Scale, store: Store
+    study: Study,
+    specs: Sequence[RunSpec] | None,
+    measured: Any,
+    scale: Scale,
+    store: Store,
+    reading: Reading,
 ) -> StudyRuns:
     if specs is None:
         return StudyRuns(study, scale, [], lacks_reference=True)
-    records = _all(study, specs, scale, store)
-    extras = _present(study.extras(scale), store)
+    records = _all(study, specs, scale, store, reading)
+    extras = _present(study.extras(scale), store, reading)
     return StudyRuns(study, scale, records, extras, measured)
 
 

@@ -75,6 +75,8 @@ def _refuse_parts(specs: Sequence[RunSpec], plan: Plan) -> None:
     """
     wanted = {spec.data for spec in specs}
     for name in sorted({spec.data for spec in plan.specs.values()} - wanted):
+        if ":" in plan.sources[name].load_name:  # the user's own data, which have no whole
+            continue
         raise DataError(
             f"what is here of {name.partition('@')[0].removeprefix('streamed-')} is a part of it "
             f"({name}), but the study is about the whole; complete it, or use dilute sweep for "
