@@ -270,9 +270,15 @@ def test_a_method_as_an_object(digits: dilute.Splits):
     assert record_of(noisy, method="mae").spec["method"] == "mae"
 
 
+GENTLE = dilute.Recipe(**QUICK, method="gce", method_options={"q": 0.3})
+
+
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
+        ({"recipe": "fast"}, SpecError, "recipe is 'fast'; give a Recipe"),
+        ({"method": METHODS["gce"](), "recipe": GENTLE}, SpecError, "give them once"),
+        ({"method": METHODS["gce"](q=0.5), "recipe": GENTLE}, SpecError, "has options {'q': 0.5}"),
         ({"method": METHODS["gce"]}, SpecError, "give a method's name, or a method"),
         ({"method": 3}, SpecError, "method is 3; give a method's name"),
         ({"model": nn.Sequential(nn.Flatten(), nn.LazyLinear(10))}, ModelError, "has lazy layers"),
@@ -299,3 +305,11 @@ def test_weights_that_cannot_be_are_refused_in_their_own_words(
     assert diverged.status == "diverged"
     with pytest.raises(StoreError, match=f"run {diverged.key} diverged; no weights are kept"):
         dilute.load_model(tmp_path, diverged.key)
+
+
+def test_data_without_noise_are_wrapped_first(digits: dilute.Splits):
+    with pytest.raises(SpecError, match=r"noisy is of type LabelledSet; give a noisy set"):
+        record_of(digits.train)  # type: ignore[arg-type]
+
+    noisy = dilute.DilutedSet(digits.train, alpha=0)
+    assert record_of(noisy, recipe=GENTLE, method=METHODS["gce"](q=0.3)).status == "done"

@@ -63,6 +63,13 @@ def fit(
 
     Errors: `DiluteError`s for what the user can fix; `Interrupted` if asked to stop.
     """
+    if not isinstance(noisy, NoisySet):
+        raise SpecError(
+            f"noisy is of type {type(noisy).__name__}; give a noisy set, as "
+            "DilutedSet(data.train, alpha=20), or alpha=0 for none"
+        )
+    if not isinstance(recipe, Recipe | None):
+        raise SpecError(f"recipe is {recipe!r}; give a Recipe, as Recipe(budget_steps=300)")
     clean = noisy.clean
     given = {"heldout_fraction": heldout_fraction, "heldout_labels": heldout_labels}
     beside = [name for name, value in given.items() if value is not None]
@@ -113,8 +120,13 @@ def _recipe_fields(recipe: Recipe, method: str | Method | None) -> dict[str, Any
         raise SpecError(
             f"the method is given as {name} and, in the recipe, as {recipe.method}; give one"
         )
-    if isinstance(method, str) and recipe.method == name:
-        options = recipe.method_options or {}
+    if recipe.method == name and recipe.method_options is not None:
+        if not isinstance(method, str) and options != recipe.method_options:
+            raise SpecError(
+                f"the method {name} has options {options} and, in the recipe, "
+                f"{recipe.method_options}; give them once"
+            )
+        options = recipe.method_options
     return {**fields, "method": name, "method_options": options or None}
 
 
