@@ -211,6 +211,8 @@ def test_data_commands(command, tmp_path: Path):
     assert code == 0
     assert "10 classes" in out
     assert picture.read_bytes().startswith(b"\x89PNG")
+    refused = command("data", "info", "digits", "--picture", tmp_path / "sheet.svg")
+    assert_one_line(refused, "is no .png")
     code, out, _ = command("data", "info", "digits", "--json")
     assert json.loads(out)["train"]["examples"] == 1438
     code, out, _ = command("data", "fetch", "digits")

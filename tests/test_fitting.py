@@ -282,6 +282,7 @@ GENTLE = dilute.Recipe(**QUICK, method="gce", method_options={"q": 0.3})
         ({"method": METHODS["gce"]}, SpecError, "give a method's name, or a method"),
         ({"method": 3}, SpecError, "method is 3; give a method's name"),
         ({"model": nn.Sequential(nn.Flatten(), nn.LazyLinear(10))}, ModelError, "has lazy layers"),
+        ({"model": nn.Linear(64, 10).requires_grad_(False)}, ModelError, "has nothing to train"),
     ],
 )
 def test_what_is_no_method_or_no_model_yet_is_refused(

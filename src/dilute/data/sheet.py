@@ -72,8 +72,11 @@ def contact_sheet(
         most_classes: no more rows than this, 1 or more, spread evenly over the classes.
         seed: which images are shown.
 
-    Errors: `DataError` if the inputs are no images; `StoreError` if `path` cannot be written.
+    Errors: `DataError` if the inputs are no images, or `path` is no .png; `StoreError` if it cannot
+        be written.
     """
+    if Path(path).suffix != ".png":
+        raise DataError(f"the sheet {path} is no .png; name it so")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -76,7 +76,7 @@ def instance_name(network: nn.Module) -> str:
 
 
 def check_instance(network: nn.Module, clean: LabelledSet) -> None:
-    """Refuse a network that cannot be copied, or does not map the data's inputs to its classes.
+    """Refuse a network that cannot be copied or trained, or does not map inputs to classes.
 
     Errors: `ModelError`.
     """
@@ -85,6 +85,11 @@ def check_instance(network: nn.Module, clean: LabelledSet) -> None:
         raise ModelError(
             f"the model of class {type(network).__name__} has lazy layers, whose weights have no "
             "shape yet; send one batch through it first"
+        )
+    if not any(part.requires_grad for part in network.parameters()):
+        raise ModelError(
+            f"the model of class {type(network).__name__} has nothing to train; "
+            "call requires_grad_() on it, or on some of its layers"
         )
     wanted = (2, clean.num_classes)
     try:
