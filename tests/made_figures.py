@@ -40,6 +40,10 @@ NUMBERED = [
 ]
 
 
+_SCALE = {"value": 500.0, "low": 400.0, "high": 600.0}
+GRADIENT = {"length": 0.1, "noise_scale": _SCALE, "label_noise_scale": _SCALE}
+
+
 def made_record(spec: RunSpec, accuracy: float = 0.5) -> RunRecord:
     confusion = np.random.default_rng(0).integers(0, 100, (10, 10)).tolist()
     return RunRecord(
@@ -56,6 +60,7 @@ def made_record(spec: RunSpec, accuracy: float = 0.5) -> RunRecord:
                 "train_loss": 1.0,
                 "heldout_nll": 2.0,
                 "test_accuracy": accuracy,
+                "gradient": GRADIENT if spec.log_gradients else None,
             }
         ],
         steps=6,

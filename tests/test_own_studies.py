@@ -44,7 +44,7 @@ STUDY = Study(name="own", title="Digits, a perceptron", specs=specs, draw=draw)
 
 @pytest.fixture
 def own_study(tmp_path: Path) -> Path:
-    path = tmp_path / "my_study.py"
+    path = tmp_path / "own_study.py"
     path.write_text(OWN)
     return path
 
@@ -65,7 +65,7 @@ def test_a_study_of_ones_own_by_module(
     monkeypatch.syspath_prepend(str(own_study.parent))
     store, out = tmp_path / "runs", tmp_path / "out"
     found = dilute.reproduce(
-        "my_study:STUDY", scale="smoke", store=store, out=out, sweeping=Sweeping(workers=1)
+        "own_study:STUDY", scale="smoke", store=store, out=out, sweeping=Sweeping(workers=1)
     )
     assert [one.study.name for one in found.studies] == ["own"]
     assert sorted(found.data["own"]["alpha"]) == [0, 2]

@@ -88,7 +88,8 @@ class StudyRuns:
         if not self.records and not self.study.illustrates:
             return None
         table = self.study.table([*self.records, *self.extras])
-        if not len(table) and not self.study.illustrates:  # no run came as far as a row
+        # No run came as far as a row, and the table has no columns of its own.
+        if not len(table.columns) and not self.study.illustrates:
             return None
         return self.study.select(table, self.scale)
 
