@@ -18,6 +18,7 @@ from dilute.sweeps.crew import Lost, Member
 from dilute.sweeps.workers import HeldData, Message, Step, Task, Unfit, WorkerSetting, do
 
 _MOST_REPEATS = 3  # by Ray, of a run whose worker or node died
+_BEFORE_CANCEL_SECONDS = 1.0
 _QUEUED_PER_PLACE = 2  # so that no place waits for the driver
 _READ_EVERY_SECONDS = 1.0
 _COUNT_EVERY_SECONDS = 10.0
@@ -206,15 +207,22 @@ class RayCrew:
         Those that do not end within `grace_seconds` are killed.
         """
         left = self._busy()
+        # Ray ends this process if a task is cancelled at the moment when it returns; where all runs
+        # end by themselves, as on nodes of other versions, they are let do so.
+        yield from self._ending(left, _BEFORE_CANCEL_SECONDS)
         for force in (False, True):
             self._cancel(force=force)
-            end = time.monotonic() + grace_seconds
-            while left and time.monotonic() < end:
-                for member, message in self._ended(left, 0.1):
-                    left.remove(member)
-                    yield member, message
+            yield from self._ending(left, grace_seconds)
         for member in left:  # of nodes that do not answer
             yield member, Lost("the run was stopped", was_stopped=True)
+
+    def _ending(self, left: list[_Slot], seconds: float) -> Iterator[tuple[_Slot, Message | Lost]]:
+        """Yield those of `left` that end within so many seconds, and take them out of it."""
+        end = time.monotonic() + seconds
+        while left and time.monotonic() < end:
+            for member, message in self._ended(left, 0.1):
+                left.remove(member)
+                yield member, message
 
     def kill(self) -> None:
         """End all runs at once."""
