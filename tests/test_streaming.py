@@ -206,7 +206,7 @@ def test_command_streams_augments_and_loads_ahead(
     assert record["spec"]["data"].startswith("streamed-folder@")
     assert record["spec"]["augment"] == "crop_flip"
     assert record["unreadable_images"] == 1
-    assert "1 images do not decode" in caplog.text
+    assert "1 image does not decode" in caplog.text
     assert main(options) == 1
     out, err = capsys.readouterr()
     assert out == ""
