@@ -45,6 +45,7 @@ GRADIENT = {"length": 0.1, "noise_scale": _SCALE, "label_noise_scale": _SCALE}
 
 
 def made_record(spec: RunSpec, accuracy: float = 0.5) -> RunRecord:
+    looks = spec.log_gradients
     confusion = np.random.default_rng(0).integers(0, 100, (10, 10)).tolist()
     return RunRecord(
         key=spec.key(),
@@ -53,6 +54,7 @@ def made_record(spec: RunSpec, accuracy: float = 0.5) -> RunRecord:
         accuracy={"last": accuracy, "selected": accuracy},
         selected_step=6,
         curve=[
+            *([{"step": 0, "images": 0, "examples": 0, "gradient": GRADIENT}] if looks else []),
             {
                 "step": 6,
                 "images": 60,
@@ -60,8 +62,8 @@ def made_record(spec: RunSpec, accuracy: float = 0.5) -> RunRecord:
                 "train_loss": 1.0,
                 "heldout_nll": 2.0,
                 "test_accuracy": accuracy,
-                "gradient": GRADIENT if spec.log_gradients else None,
-            }
+                "gradient": GRADIENT if looks else None,
+            },
         ],
         steps=6,
         num_clean=spec.num_clean or 57_000,

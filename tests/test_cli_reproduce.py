@@ -124,6 +124,7 @@ def test_interrupted_it_says_what_is_left(tmp_path: Path, number: signal.Signals
     assert not (tmp_path / "out" / "claims.json").exists()
 
 
+@pytest.mark.slow
 def test_the_smoke_scale_of_all_figures_survives_a_kill(tmp_path: Path):
     """The path from data to verdicts, killed once in the middle: no run is done twice."""
     command = [sys.executable, "-m", "dilute", "reproduce", "all", "headline", "--scale", "smoke"]
