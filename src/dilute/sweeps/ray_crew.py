@@ -105,6 +105,7 @@ class RayCrew:
         self._requirements = ray.put(NodeRequirements.of_this_process(token))
         self._shared_setting = ray.put(settings[0])
         self._read_at = self._counted_at = time.monotonic()
+        self._is_unfit = False
 
     def enlist(self, setting: WorkerSetting) -> None:
         """Add a place in the queue."""
@@ -149,7 +150,9 @@ class RayCrew:
             more, _ = self._ray.wait(rest, num_returns=len(rest), timeout=0)
             ended += more
         for reference in ended:
-            yield by_reference[reference], self._answer(by_reference[reference])
+            message = self._answer(by_reference[reference])
+            self._is_unfit |= isinstance(message, Unfit)
+            yield by_reference[reference], message
 
     def _answer(self, member: _Slot) -> Message | Lost:
         """Return what a run that has ended says, or why it says nothing."""
@@ -207,9 +210,10 @@ class RayCrew:
         Those that do not end within `grace_seconds` are killed.
         """
         left = self._busy()
-        # Ray ends this process if a task is cancelled at the moment when it returns; where all runs
-        # end by themselves, as on nodes of other versions, they are let do so.
-        yield from self._ending(left, _BEFORE_CANCEL_SECONDS)
+        # Ray ends this process if a task is cancelled at the moment when it returns. On unfit
+        # nodes all runs return at once by themselves.
+        if self._is_unfit:
+            yield from self._ending(left, _BEFORE_CANCEL_SECONDS)
         for force in (False, True):
             self._cancel(force=force)
             yield from self._ending(left, grace_seconds)
