@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import dilute
-from dilute.data import LabelledSet
+from dilute.data import Annotations, LabelledSet
 from dilute.errors import DataError, EstimateError
 from dilute.estimation import (
-    Annotations,
+    check_comparable,
     cross_validated,
     document,
     estimate_from_annotators,
@@ -147,9 +147,13 @@ def test_what_labels_cannot_tell_is_not_to_be_trusted():
 
 def test_annotators_with_one_label_each_are_refused():
     with pytest.raises(EstimateError, match="all 3 annotators have one label each"):
-        Annotations(np.array([0, 0, 1]), np.array([0, 1, 2]), np.array([1, 1, 0]), 2, 3, 2)
+        check_comparable(
+            Annotations(np.array([0, 0, 1]), np.array([0, 1, 2]), np.array([1, 1, 0]), 2, 3, 2)
+        )
     with pytest.raises(EstimateError, match="1 items have more than one label"):
-        Annotations(np.array([0, 0, 1]), np.array([0, 1, 0]), np.array([1, 1, 0]), 2, 2, 2)
+        check_comparable(
+            Annotations(np.array([0, 0, 1]), np.array([0, 1, 0]), np.array([1, 1, 0]), 2, 2, 2)
+        )
 
 
 # Labels alone

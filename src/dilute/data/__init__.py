@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dilute.data.annotations import Annotations
 from dilute.data.corrupt import check_images
 from dilute.data.encoded import EncodedImages, OnCorrupt
 from dilute.data.home import data_folder
@@ -16,6 +17,7 @@ __all__ = [
     "AS_THEY_ARE",
     "OWN",
     "SETS",
+    "Annotations",
     "EncodedImages",
     "LabelledSet",
     "OnCorrupt",

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute import seeds
+from dilute.data.annotations import Annotations
 from dilute.data.augmentation import crop_flip_all
 from dilute.data.checks import check_inputs, checked_labels
 from dilute.data.encoded import EncodedImages, joined
@@ -33,15 +34,21 @@ class LabelledSet:
         class_names: K names; K ≥ 2.
         name: of the data set that it is the training part of (with `:test` after it for the test
             part); given by the `Splits` that it becomes a part of.
+        row_names: str `[N]`, each row's name where the source has one: the file, or the index in
+            the public original. Labels from elsewhere are joined by it; it is no part of the
+            content.
+        annotations: several labels for an item; `labels` then are the most frequent ones.
 
-    Errors: `DataError` for a wrong shape or dtype, labels out of range, fewer than two classes, or
-        features that are not finite.
+    Errors: `DataError` for a wrong shape or dtype, labels out of range, fewer than two classes,
+        features that are not finite, or names or annotations that are not those of N items.
     """
 
     inputs: NDArray[Any] | EncodedImages
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     name: str = ""
+    row_names: NDArray[np.str_] | None = None
+    annotations: Annotations | None = None
 
     def __post_init__(self) -> None:
         check_inputs(self.inputs)
@@ -52,6 +59,23 @@ class LabelledSet:
                 f"{len(self.inputs)} inputs but {len(self.labels)} labels; there must be one label "
                 "per input"
             )
+        if self.row_names is not None and len(self.row_names) != len(self.labels):
+            raise DataError(
+                f"{len(self.labels)} labels but {len(self.row_names)} row names; there must be one "
+                "name per input"
+            )
+        if self.annotations is not None:
+            self._check_annotations(self.annotations)
+
+    def _check_annotations(self, annotations: Annotations) -> None:
+        found = (annotations.num_items, annotations.num_classes)
+        if found != (len(self), self.num_classes):
+            raise DataError(
+                f"annotations are of {found[0]} items and {found[1]} classes; there are "
+                f"{len(self)} inputs and {self.num_classes} classes"
+            )
+        if (np.bincount(annotations.items, minlength=len(self)) == 0).any():
+            raise DataError("annotations leave items without a label; take those with labels alone")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -107,6 +131,8 @@ class LabelledSet:
                 piece = self.inputs[start : start + rows_at_once]
                 digest.update(np.ascontiguousarray(piece).tobytes())
         digest.update(self.labels.astype("<i8").tobytes())
+        if self.annotations is not None:
+            digest.update(self.annotations.content_hash.encode())
         return digest.hexdigest()
 
     def statistics(
@@ -171,7 +197,13 @@ class LabelledSet:
 
     def take(self, rows: NDArray[np.int64]) -> LabelledSet:
         """Return the examples at `rows` (int64) alone; what is streamed stays encoded."""
-        return LabelledSet(self.inputs.take(rows, axis=0), self.labels[rows], self.class_names)
+        return LabelledSet(
+            self.inputs.take(rows, axis=0),
+            self.labels[rows],
+            self.class_names,
+            row_names=None if self.row_names is None else self.row_names[rows],
+            annotations=None if self.annotations is None else self.annotations.take(rows),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +218,8 @@ class Splits:
         origin: where it was found, for people to read: a path, a package, an address.
         cut_rows: for a source in one piece, which of its rows became the training set, int64
             ascending; the others are the test set.
+        test_is_clean: whether the test set's labels are known to be right. Only then is what is
+            measured on them an accuracy; else it is agreement with the labels as given.
     """
 
     name: str
@@ -193,6 +227,7 @@ class Splits:
     test: LabelledSet | None
     origin: str
     cut_rows: NDArray[np.int64] | None = None
+    test_is_clean: bool = True
 
     def __post_init__(self) -> None:
         for part, name in ((self.train, self.name), (self.test, f"{self.name}:test")):

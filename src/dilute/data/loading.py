@@ -47,6 +47,10 @@ def load(name: str, reading: Reading = AS_THEY_ARE) -> Splits:
     if plain not in SETS:
         raise DataError(unknown_name("data set", plain, known()))
     _check_reading(name, SETS[plain], reading)
+    if reading.clean_test:
+        raise DataError(
+            f"the test labels of {name} are known to be right; leave --clean-test (clean_test) out"
+        )
     with _readable(name, "check --data-dir and DILUTE_DATA"):
         found = _load_named(plain, data_folder(reading.data_dir), reading)
     if "@" in name and found.name != name:
@@ -62,7 +66,13 @@ def _load_own(form: str, argument: str, reading: Reading) -> Splits:
         raise DataError(f"'{name}' lacks what comes after the colon; give {form}:{source.argument}")
     _check_reading(f"{form}: data", source, reading)
     with _readable(name[:80], "check the path"):
-        return source.read(argument, reading)
+        found = source.read(argument, reading)
+    if reading.clean_test and (found.test is None or found.cut_rows is not None):
+        raise DataError(
+            f"{name[:80]} has no test part of its own, which --clean-test (clean_test) is for; "
+            "leave it out, or put images with right labels into a folder test"
+        )
+    return replace(found, test_is_clean=reading.clean_test)
 
 
 @contextmanager

@@ -24,6 +24,8 @@ class Reading:
             `imagenet-sample`, `folder:` and `shards:` (always streamed).
         on_corrupt: `fail` or `skip` at a streamed image that does not decode. One that is skipped
             counts for nothing.
+        clean_test: whether the labels of the data's own test part are known to be right; for data
+            of your own. Without it, what is measured on them is agreement with labels as given.
 
     Errors: `DataError` for a value that is not allowed.
     """
@@ -32,6 +34,7 @@ class Reading:
     resize: int | None = None
     stream: bool | None = None
     on_corrupt: OnCorrupt = "fail"
+    clean_test: bool = False
 
     def __post_init__(self) -> None:
         if self.resize is not None and self.resize < 1:

@@ -1,6 +1,6 @@
 """How noisy a data set is: from trusted labels, several labels per item, or the labels alone."""
 
-from dilute.estimation.annotators import Annotations
+from dilute.estimation.annotators import check_comparable
 from dilute.estimation.estimators import (
     estimate_from_annotators,
     estimate_from_labels,
@@ -12,10 +12,10 @@ from dilute.estimation.tables import read_annotations, read_trusted
 from dilute.estimation.writing import document, write_estimate, write_trusted
 
 __all__ = [
-    "Annotations",
     "DoubtfulRows",
     "NoiseEstimate",
     "alpha_text",
+    "check_comparable",
     "cross_validated",
     "document",
     "estimate_from_annotators",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import softmax
 
 from dilute import seeds
+from dilute.data import Annotations
 from dilute.errors import EstimateError
 from dilute.estimation.noise_estimate import Array
 from dilute.noise import Matrix
@@ -22,38 +20,23 @@ _ROUNDS_OF_DRAWS = 15
 _LEAST = 1e-3
 
 
-@dataclass(frozen=True)
-class Annotations:
-    """A table of labels.
-
-    Attributes:
-        items, annotators, labels: int64 `[M]`, the annotator of row m gave the item the label; each
-            is counted from 0.
-        num_items, num_annotators, num_classes: how many of each.
+def check_comparable(annotations: Annotations) -> None:
+    """Refuse annotations that say nothing about annotators.
 
     Errors: `EstimateError` if no annotator has two labels, or fewer than 10 items have two.
     """
-
-    items: NDArray[np.int64]
-    annotators: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    num_items: int
-    num_annotators: int
-    num_classes: int
-
-    def __post_init__(self) -> None:
-        per_item = np.bincount(self.items, minlength=self.num_items)
-        per_annotator = np.bincount(self.annotators, minlength=self.num_annotators)
-        if per_annotator.max() < 2:
-            raise EstimateError(
-                f"all {self.num_annotators:,} annotators have one label each, which says nothing "
-                "about them; give more of their labels, or one name to annotators of a kind"
-            )
-        if (per_item > 1).sum() < 10:
-            raise EstimateError(
-                f"{int((per_item > 1).sum())} items have more than one label; "
-                "it takes 10 or more to compare annotators"
-            )
+    per_item = np.bincount(annotations.items, minlength=annotations.num_items)
+    per_annotator = np.bincount(annotations.annotators, minlength=annotations.num_annotators)
+    if per_annotator.max() < 2:
+        raise EstimateError(
+            f"all {annotations.num_annotators:,} annotators have one label each, which says "
+            "nothing about them; give more of their labels, or one name to annotators of a kind"
+        )
+    if (per_item > 1).sum() < 10:
+        raise EstimateError(
+            f"{int((per_item > 1).sum())} items have more than one label; "
+            "it takes 10 or more to compare annotators"
+        )
 
 
 def dawid_skene(
@@ -109,8 +92,7 @@ def dawid_skene(
 
 
 def _shares_of_labels(annotations: Annotations) -> Array:
-    counts = np.full((annotations.num_items, annotations.num_classes), 0.1)
-    np.add.at(counts, (annotations.items, annotations.labels), 1)
+    counts = 0.1 + annotations.counts()
     return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 
 

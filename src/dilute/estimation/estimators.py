@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dilute.data import LabelledSet
-from dilute.estimation.annotators import Annotations, posterior_of_annotators
+from dilute.data import Annotations, LabelledSet
+from dilute.estimation.annotators import check_comparable, posterior_of_annotators
 from dilute.estimation.confident import class_probabilities, confident_learning, row_posterior
 from dilute.estimation.noise_estimate import Array, NoiseEstimate, estimate_from, likeliest
 from dilute.estimation.trusted import posterior_of_trusted
@@ -70,10 +70,12 @@ def estimate_from_annotators(
         annotations: the table.
         class_names: K names.
         seed: of the bootstrap behind the intervals.
+
+    Errors: `EstimateError` if no annotator has two labels, or fewer than 10 items have two.
     """
+    check_comparable(annotations)
     draws, shares, laws, posterior = posterior_of_annotators(annotations, seed)
-    counts = np.zeros((annotations.num_items, annotations.num_classes), dtype=np.int64)
-    np.add.at(counts, (annotations.items, annotations.labels), 1)
+    counts = annotations.counts()
     is_labelled = counts.sum(axis=1) > 0
     certainty = float(posterior[is_labelled].max(axis=1).mean())
     is_doubtful = certainty < _LEAST_CERTAINTY

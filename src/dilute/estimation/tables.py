@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dilute.data import Annotations
 from dilute.errors import EstimateError
-from dilute.estimation.annotators import Annotations
 
 _SHOWN = 5
 
@@ -65,8 +65,7 @@ def read_annotations(
             there is no data set, and items may have any names.
         class_names: names of the data set's classes; if None, the labels in the file.
 
-    Errors: `EstimateError` for a file that cannot be read, items or labels that are not known; and
-        those of `Annotations`.
+    Errors: `EstimateError` for a file that cannot be read, or items or labels that are not known.
     """
     path = Path(path)
     table = _read(path)
@@ -99,6 +98,7 @@ def read_annotations(
         num_items=len(names),
         num_annotators=len(people),
         num_classes=len(classes),
+        annotator_names=tuple(people),
     )
     return annotations, names, classes
 

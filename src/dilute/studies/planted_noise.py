@@ -10,11 +10,10 @@ import numpy as np
 import torch
 
 import dilute.data
-from dilute.data import LabelledSet, Reading
+from dilute.data import Annotations, LabelledSet, Reading
 from dilute.dilution import ReplacedSet
 from dilute.errors import NoiseError
 from dilute.estimation import (
-    Annotations,
     NoiseEstimate,
     cross_validated,
     estimate_from_annotators,
