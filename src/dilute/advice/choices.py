@@ -262,8 +262,8 @@ def _why_copies(
     ratio = (single.value or math.nan) / (grouped.value or math.nan)
     return (
         f"all {labels_per_visit:.3g} labels of an image cost one pass and have {ratio:.3g} times "
-        f"less noise over signal than one of them ({noisy.num_clean / len(noisy):.1%} of the "
-        "labels are clean)"
+        f"less noise over signal than one of them"
+        + ("" if noisy.num_clean is None else f" ({noisy.num_clean / len(noisy):.1%} are clean)")
     )
 
 

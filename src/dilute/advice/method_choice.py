@@ -25,7 +25,7 @@ def choose_method(noisy: NoisySet) -> tuple[str, str]:
         return PLAIN, "noisy labels stand beside images from elsewhere, which have no class to pool"
     if len(shape) != 3:
         return PLAIN, "the inputs are no images, on which alone other methods were compared"
-    if labels_per_image < 2 and noisy.rate < _LEAST_RATE:
+    if labels_per_image < 2 and (noisy.rate or 0.0) < _LEAST_RATE:
         return PLAIN, (
             f"with one label an image, other methods were compared from rate = {_LEAST_RATE:g} on "
             "(docs/methods.md); if yours are as noisy as that, which dilute estimate tells, take "

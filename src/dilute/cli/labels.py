@@ -41,13 +41,14 @@ def labels(
     material = Material.of(spec, reading)
     noisy = material.noisy
     content_hash = write_labels(noisy, out)
+    assert noisy.num_clean is not None
     console.say_lost_classes(noisy)
     document = {
         "out": str(out),
         "content_hash": content_hash,
         "num_clean": noisy.num_clean,
         "num_noisy": noisy.num_noisy,
-        "noise_rate": noisy.num_noisy / len(noisy),
+        "noise_rate": 1 - noisy.num_clean / len(noisy),
         "data": data,
         "data_hash": noisy.clean.content_hash,
     }

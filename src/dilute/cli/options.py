@@ -153,7 +153,8 @@ _PANELS = {
     "heldout_fraction": EVALUATION,
     "heldout_labels": EVALUATION,
 }
-_NO_OPTION = ("data", "alpha", "rate", "noise", "noisy_images", "labels_hash", "heldout_hash")
+_OWN = ("labels_hash", "heldout_hash", "as_given")
+_NO_OPTION = ("data", "alpha", "rate", "noise", "noisy_images", *_OWN)
 
 
 def _recipe_options() -> list[Option]:

@@ -2,6 +2,7 @@
 
 from dilute.dilution.blocks import Block, ImageSource
 from dilute.dilution.diluted import DilutedSet, ReplacedSet
+from dilute.dilution.given import GivenSet
 from dilute.dilution.noisy_set import Kind, NoisySet
 from dilute.dilution.realisation import read_labels, write_labels
 from dilute.dilution.visits import Batch, Copies, Visits, in_order
@@ -11,6 +12,7 @@ __all__ = [
     "Block",
     "Copies",
     "DilutedSet",
+    "GivenSet",
     "ImageSource",
     "Kind",
     "NoisySet",

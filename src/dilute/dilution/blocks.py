@@ -45,27 +45,31 @@ class ImageSource(Protocol):
 class Block:
     """Images of one source, each with one or more labels.
 
-    Image `i` has `labels[i, :full]`, and those listed in `extra` one label more, in the last column
-    (which means nothing for the others).
+    Image `i` has `labels[i, :full]`. Those listed in `extra[0]` have one label more, those of them
+    in `extra[1]` two more, and so on, each in a further column (which means nothing for others).
 
     Arguments:
         source: where the inputs are.
         rows: int64 `[N]`: image `i` is `source[rows[i]]`.
-        labels: uint8 or uint16 `[N, full]`, or `[N, full + 1]` if `extra` is not empty.
-        extra: int64, ascending: the images with one label more.
+        labels: uint8 or uint16 `[N, full + len(extra)]`.
+        extra: int64 arrays, each ascending and not empty: the images with one label more, those
+            with two more, ….
         is_own: bool `[N]`: whether the first label is the image's own rather than a drawn one.
         laws: float64 `[R, K]`: the label distributions that occur.
         law_of: int64 `[N]`: image `i`'s labels follow, averaged over all its slots,
-            `laws[law_of[i]]`.
+            `laws[law_of[i]]`; of no meaning where nothing is known of the noise.
+        log_likelihoods: float64 `[N, K]`: by class, the log-likelihood of each image's labels,
+            where it is known and is not that of one law for all labels; None elsewhere.
     """
 
     source: ImageSource
     rows: NDArray[np.int64]
     labels: Labels
-    extra: NDArray[np.int64]
+    extra: tuple[NDArray[np.int64], ...]
     is_own: NDArray[np.bool_]
     laws: NDArray[np.float64]
     law_of: NDArray[np.int64]
+    log_likelihoods: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -74,12 +78,12 @@ class Block:
     def full(self) -> int:
         """The number of labels that every image has."""
         columns: int = self.labels.shape[1]
-        return columns - (1 if len(self.extra) else 0)
+        return columns - len(self.extra)
 
     @property
     def num_examples(self) -> int:
         """The number of image–label pairs."""
-        return len(self) * self.full + len(self.extra)
+        return len(self) * self.full + sum(map(len, self.extra))
 
     @property
     def num_own(self) -> int:
@@ -87,34 +91,43 @@ class Block:
         return int(self.is_own.sum())
 
     @cached_property
-    def has_extra(self) -> NDArray[np.bool_]:
-        """bool `[N]`: which images have one label more."""
-        mask = np.zeros(len(self), dtype=bool)
-        mask[self.extra] = True
-        return mask
+    def _num_more(self) -> NDArray[np.int64]:
+        """int64 `[N]`: how many labels each image has beyond `full`."""
+        more = np.zeros(len(self), dtype=np.int64)
+        for images in self.extra:
+            more[images] += 1
+        return more
 
     def lengths(self, images: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return int64 `[B]`, the number of labels of each of `images`."""
-        return self.full + self.has_extra[images].astype(np.int64)
+        return self.full + self._num_more[images]
+
+    def late_turns(self, group: int) -> list[NDArray[np.int64]]:
+        """Return the images of each turn that not all images have: see `visit`."""
+        turns = range(-(-self.full // group), -(-self.labels.shape[1] // group))
+        return [self.extra[turn * group - self.full] for turn in turns]
 
     def num_visits(self, group: int) -> int:
         """Return how many visits of at most `group` labels show every label once."""
-        more = len(self.extra) if self.full % group == 0 else 0
-        return len(self) * -(-self.full // group) + more
+        return len(self) * -(-self.full // group) + sum(map(len, self.late_turns(group)))
 
     def visit(
         self, visits: NDArray[np.int64], group: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Return image, first slot and number of labels of `visits`, int64 `[M]` each.
 
-        Visits are numbered from 0 to num_visits − 1, slot by slot: first every image with its
-        labels `0 … group − 1`, then every image with the next ones. With `group = 1` a visit is an
-        example.
+        Visits are numbered from 0 to num_visits − 1, turn by turn: first every image with its
+        labels `0 … group − 1`, then every image that has more with the next ones. With `group = 1`
+        a visit is an example.
         """
         turn, images = np.divmod(visits, len(self))
-        beyond = turn >= -(-self.full // group)
+        complete, late = -(-self.full // group), self.late_turns(group)
+        beyond = turn >= complete
         if beyond.any():
-            images[beyond] = self.extra[images[beyond]]
+            ends = np.cumsum([len(one) for one in late])
+            place = visits[beyond] - complete * len(self)
+            turn[beyond] = complete + np.searchsorted(ends, place, side="right")
+            images[beyond] = np.concatenate(late)[place]
         first = turn * group
         return images, first, np.minimum(group, self.lengths(images) - first)
 
@@ -158,25 +171,36 @@ class Block:
 
     def take(self, images: NDArray[np.int64]) -> Block:
         """Return the block of `images` (int64, ascending) alone, with all their labels."""
-        extra = np.flatnonzero(self.has_extra[images])
-        columns = self.full + (1 if len(extra) else 0)
+        more = self._num_more[images]
+        fewest, most = (int(more.min()), int(more.max())) if len(more) else (0, 0)
         return Block(
             self.source,
             self.rows[images],
-            self.labels[images, :columns],
-            extra,
+            self.labels[images, : self.full + most],
+            images_with_more(more, fewest),
             self.is_own[images],
             self.laws,
             self.law_of[images],
+            None if self.log_likelihoods is None else self.log_likelihoods[images],
         )
+
+
+def images_with_more(num_labels: NDArray[np.int64], fewest: int) -> tuple[NDArray[np.int64], ...]:
+    """Return which images have more than `fewest` labels, which more than one beyond that, ….
+
+    Arguments:
+        num_labels: int64 `[N]`, how many labels each image has, at least `fewest`.
+    """
+    most = int(num_labels.max(initial=fewest))
+    return tuple(np.flatnonzero(num_labels > number) for number in range(fewest, most))
 
 
 def clean_block(clean: LabelledSet, rows: NDArray[np.int64]) -> Block:
     """Return the images `rows` of a clean set, each with its own label alone."""
     own = clean.labels[rows]
     labels: Labels = own.astype(label_dtype(clean.num_classes))[:, None]
-    none, all_own = np.empty(0, dtype=np.int64), np.ones(len(rows), dtype=bool)
-    return Block(clean, rows, labels, none, all_own, np.eye(clean.num_classes), own)
+    all_own = np.ones(len(rows), dtype=bool)
+    return Block(clean, rows, labels, (), all_own, np.eye(clean.num_classes), own)
 
 
 def label_dtype(num_classes: int) -> np.dtype[np.uint8 | np.uint16]:

@@ -69,7 +69,8 @@ class DilutedSet(NoisySet):
         extra = _chosen(len(rows), rest, seed, "extra copy")
         if images is None:
             laws, is_own = label_laws(alpha, matrix), np.ones(len(rows), dtype=bool)
-            blocks: tuple[Block, ...] = (Block(clean, rows, table, extra, is_own, laws, own),)
+            more = (extra,) if rest else ()
+            blocks: tuple[Block, ...] = (Block(clean, rows, table, more, is_own, laws, own),)
         else:
             _check_shape(images, clean)
             blocks = (clean_block(clean, rows),)
@@ -147,10 +148,9 @@ def _pool_block(images: ImageSource, labels: Labels, law: NDArray[np.float64], s
     table = np.empty((size, full + (rest > 0)), dtype=labels.dtype)
     table[:, :full] = dealt[: full * size].reshape(full, size).T
     table[:rest, full:] = dealt[full * size :, None]
+    more = (np.arange(rest),) if rest else ()
     nowhere = np.broadcast_to(np.bool_(False), size)
-    return Block(
-        images, rows, table, np.arange(rest), nowhere, law, np.broadcast_to(np.int64(0), size)
-    )
+    return Block(images, rows, table, more, nowhere, law, np.broadcast_to(np.int64(0), size))
 
 
 def _check_shape(images: ImageSource, clean: LabelledSet) -> None:

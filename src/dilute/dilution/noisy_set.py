@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from dataclasses import replace
 from typing import Any, Literal
@@ -15,35 +16,39 @@ from dilute.dilution.blocks import Block, Labels, clean_block
 from dilute.errors import NoiseError
 from dilute.noise import NoisePattern, Uniform, alpha_from_rate, majority_is_true, noise_rate
 
-Kind = Literal["dilution", "replacement"]
+Kind = Literal["dilution", "replacement", "given"]
 _IMAGES_AT_ONCE = 4096
 
 
 class NoisySet:
-    """A training set whose labels are partly noise, by dilution or by replacement.
+    """A training set whose labels are partly noise: by dilution, by replacement, or as given.
 
     It holds labels and where their images are, never copies of images. As a sequence of
     `(image, label)` pairs it is a map-style `torch.utils.data.Dataset`.
 
     Attributes:
-        clean: the set that it was made from.
-        kind: `"dilution"` or `"replacement"`.
+        clean: the set that it was made from. Of labels as given it is not known which are right.
+        kind: `"dilution"`, `"replacement"` or `"given"`.
         amount: as given: noisy examples per clean one for dilution, the share replaced for
-            replacement.
+            replacement; None for labels as given, as are `alpha`, `rate` and `noise`.
         alpha: noisy examples per clean one; for replacement, the equivalent `rate / (1 − rate)`.
         rate: share of noisy examples; for dilution, the equivalent `alpha / (1 + alpha)`.
         noise: the pattern; `matrix` is its float64 `[K, K]`.
+        law: float64 `[K, K]`, what an estimate says of labels as given: by true class, the
+            distribution of a label; None where there is none, or noise was planted.
         seed: what the realisation was drawn from.
         blocks: the images with their labels, by source: first the clean images, then others if any.
         is_redrawable: whether seed and pattern give these labels again; not so if read from a file.
     """
 
+    law: NDArray[np.float64] | None = None
+
     def __init__(
         self,
         clean: LabelledSet,
         kind: Kind,
-        amount: float,
-        noise: NoisePattern,
+        amount: float | None,
+        noise: NoisePattern | None,
         seed: int,
         blocks: tuple[Block, ...],
         *,
@@ -53,8 +58,11 @@ class NoisySet:
         self.kind: Kind = kind
         self.is_redrawable = is_redrawable
         self.amount = amount
-        self.alpha = amount if kind == "dilution" else alpha_from_rate(amount)
-        self.rate = amount if kind == "replacement" else noise_rate(amount)
+        self.alpha: float | None = None
+        self.rate: float | None = None
+        if amount is not None:
+            self.alpha = amount if kind == "dilution" else alpha_from_rate(amount)
+            self.rate = amount if kind == "replacement" else noise_rate(amount)
         self.noise = noise
         self.seed = seed
         self.blocks = blocks
@@ -66,14 +74,21 @@ class NoisySet:
         return len(self.blocks[0])
 
     @property
-    def num_clean(self) -> int:
-        """The number of examples that carry their image's own label."""
+    def is_planted(self) -> bool:
+        """Whether the noise was planted, and so is known; not so for labels as given."""
+        return self.kind != "given"
+
+    @property
+    def num_clean(self) -> int | None:
+        """The number of examples that carry their image's own label; None if not known."""
+        if not self.is_planted:
+            return None
         return sum(block.num_own for block in self.blocks)
 
     @property
-    def num_noisy(self) -> int:
+    def num_noisy(self) -> int | None:
         """The number of examples whose label was drawn (it may be the true one by chance)."""
-        return len(self) - self.num_clean
+        return None if self.num_clean is None else len(self) - self.num_clean
 
     @property
     def num_classes(self) -> int:
@@ -87,7 +102,10 @@ class NoisySet:
 
     @property
     def true_labels(self) -> NDArray[np.int64]:
-        """int64 `[n]`: the true labels of the clean images; for evaluation, never for training."""
+        """int64 `[n]`: the true labels of the clean images; for evaluation, never for training.
+
+        Of labels as given they are each image's most frequent one.
+        """
         return self.clean.labels[self.blocks[0].rows]
 
     def __len__(self) -> int:
@@ -123,7 +141,12 @@ class NoisySet:
         return np.concatenate([block.laws[block.law_of] for block in self.blocks])
 
     def label_shares(self) -> NDArray[np.float64]:
-        """Return float64 `[K]`: the share of each class that is expected among all labels."""
+        """Return float64 `[K]`: the share of each class among all labels.
+
+        Where noise was planted it is the expected one.
+        """
+        if not self.is_planted:
+            return np.asarray(self.counts().sum(axis=0) / len(self))
         total = np.zeros(self.num_classes)
         for block in self.blocks:
             times = np.bincount(block.law_of, minlength=len(block.laws)) / len(block)
@@ -131,7 +154,10 @@ class NoisySet:
         return total / len(self)
 
     def lost_classes(self) -> list[str]:
-        """Return the names of the classes whose images have a wrong label as their likeliest."""
+        """Return the names of the classes whose images have a wrong label as their likeliest.
+
+        None are known of where the noise is not.
+        """
         laws = self.blocks[0].laws
         return [self.clean.class_names[k] for k in np.flatnonzero(~majority_is_true(laws))]
 
@@ -141,9 +167,10 @@ class NoisySet:
         for number, block in enumerate(self.blocks):
             if number > 0:
                 digest.update(block.source.content_hash.encode())
-            digest.update(repr((block.labels.shape, len(block.extra))).encode())
+            digest.update(repr((block.labels.shape, *map(len, block.extra or [()]))).encode())
             digest.update(block.rows.astype("<i8").tobytes())
-            digest.update(block.extra.astype("<i8").tobytes())
+            for images in block.extra:
+                digest.update(images.astype("<i8").tobytes())
             for start in range(0, len(block), _IMAGES_AT_ONCE):
                 labels = _meaningful(block, start, start + _IMAGES_AT_ONCE)
                 digest.update(labels.astype("<u2").tobytes())
@@ -151,8 +178,13 @@ class NoisySet:
                 digest.update(np.flatnonzero(~block.is_own).astype("<i8").tobytes())
         return digest.hexdigest()
 
-    def num_wrong(self) -> int:
-        """Return how many labels are wrong; all those on images from elsewhere are."""
+    def num_wrong(self) -> int | None:
+        """Return how many labels are wrong; all those on images from elsewhere are.
+
+        None stands for labels as given, of which it is not known.
+        """
+        if not self.is_planted:
+            return None
         own = self.blocks[0]
         right = 0
         for start in range(0, len(own), _IMAGES_AT_ONCE):
@@ -185,7 +217,10 @@ class NoisySet:
         return self._with_blocks(kept_blocks), self._with_blocks(held_blocks)
 
     def clean_part(self) -> NoisySet:
-        """Return the clean images with their true labels alone; for evaluation, not training."""
+        """Return the clean images with their true labels alone; for evaluation, not training.
+
+        Of labels as given they are each image's most frequent one.
+        """
         block = clean_block(self.clean, self.blocks[0].rows)
         return NoisySet(self.clean, "dilution", 0.0, Uniform(), 0, (block,))
 
@@ -199,12 +234,16 @@ class NoisySet:
             return None
         block = self.blocks[-1]
         if len(self.blocks) == 1:
+            assert self.noise is not None
+            assert self.alpha is not None
             laws = self.noise.matrix(self.num_classes, self.alpha)
             block = replace(block, laws=laws, law_of=self.true_labels)
         return self._with_blocks([block])
 
     def _with_blocks(self, blocks: list[Block]) -> NoisySet:
-        return NoisySet(
+        part = copy.copy(self)
+        NoisySet.__init__(
+            part,
             self.clean,
             self.kind,
             self.amount,
@@ -213,12 +252,13 @@ class NoisySet:
             tuple(block for block in blocks if len(block)),
             is_redrawable=self.is_redrawable,
         )
+        return part
 
 
 def _meaningful(block: Block, start: int, stop: int) -> Labels:
     """Return the labels of images `start … stop − 1`, with the cells that mean nothing set to 0."""
     table = block.labels[start:stop]
-    if len(block.extra):
-        table = table.copy()
-        table[~block.has_extra[start:stop], -1] = 0
+    if block.extra:
+        lengths = block.lengths(np.arange(start, min(start + len(table), stop)))
+        table = np.where(np.arange(table.shape[1]) < lengths[:, None], table, 0)
     return table

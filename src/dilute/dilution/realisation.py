@@ -33,11 +33,16 @@ def write_labels(noisy: NoisySet, path: Path | str) -> str:
     `label`, and `own` (whether the label is the image's own rather than a drawn one; for
     evaluation, not training). The file's metadata hold pattern, `alpha`, seed and hashes.
 
-    Errors: `StoreError` if the file cannot be written.
+    Errors: `NoiseError` for labels as given, which are where they were read from; `StoreError` if
+        the file cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if noisy.noise is None:
+        raise NoiseError(
+            "labels as given have no noise that was drawn; keep the file that they were read from"
+        )
     content_hash = noisy.content_hash()
     pool = noisy.blocks[1].source if len(noisy.blocks) > 1 else None
     description = {
@@ -184,4 +189,5 @@ def _block(
     order = np.argsort(rows, kind="stable")
     extra = order[np.searchsorted(rows, columns["image"][full * len(rows) :], sorter=order)]
     table[extra, full:] = flat[full * len(rows) :, None]
-    return Block(source, rows, table, extra.astype(np.int64), columns["own"][first], laws, law_of)
+    more = (extra.astype(np.int64),) if rest else ()
+    return Block(source, rows, table, more, columns["own"][first], laws, law_of)

@@ -30,12 +30,14 @@ class ShardOrder:
         self._size = len(block)
         self._turns = -(-block.full // group)
         self._seed = seed
-        # Where each shard's images begin; and its images with one visit more, among all of those.
+        # Where each shard's images begin; and, of each later turn, among the images that have it.
         changes = np.flatnonzero(np.diff(shard_of)) + 1
         self._starts = np.concatenate([[0], changes, [self._size]])
-        extra = block.extra if block.full % group == 0 else block.extra[:0]
-        self._extra_starts = np.searchsorted(extra, self._starts)
-        self._lengths = self._turns * np.diff(self._starts) + np.diff(self._extra_starts)
+        late = block.late_turns(group)
+        self._late_starts = [np.searchsorted(images, self._starts) for images in late]
+        self._lengths = self._turns * np.diff(self._starts)
+        for starts in self._late_starts:
+            self._lengths += np.diff(starts)
 
     def epoch(self, number: int) -> Callable[[NDArray[np.int64]], NDArray[np.int64]]:
         """Return the order of epoch `number`: from positions (int64 `[M]`) to `Block.visit`s."""
@@ -66,15 +68,18 @@ class ShardOrder:
         return seeds.Permutation(count, self._seed, "shards", epoch)(np.arange(count))
 
     def _visits(self, places: NDArray[np.int64], shards: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the visits at `places` among those of `shards`: slot by slot, extra ones last."""
+        """Return the visits at `places` among those of `shards`, turn by turn."""
         images = int((self._starts[shards + 1] - self._starts[shards]).sum())
         turn, local = np.divmod(places, images)
-        is_extra = turn >= self._turns
         visits = np.empty_like(places)
-        plain = ~is_extra
+        plain = turn < self._turns
         visits[plain] = turn[plain] * self._size + _within(local[plain], shards, self._starts)
-        rest = places[is_extra] - self._turns * images
-        visits[is_extra] = self._turns * self._size + _within(rest, shards, self._extra_starts)
+        first, before = self._turns * images, self._turns * self._size
+        for starts in self._late_starts:
+            last = first + int((starts[shards + 1] - starts[shards]).sum())
+            here = (places >= first) & (places < last)
+            visits[here] = before + _within(places[here] - first, shards, starts)
+            first, before = last, before + int(starts[-1])
         return visits
 
 

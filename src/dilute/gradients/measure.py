@@ -98,6 +98,8 @@ def measure_gradients(
     device = device or torch.device("cpu")
     probe = Probe(model, cross_entropy, device, seed)
     _check(noisy, probe, sampling)
+    assert noisy.num_clean is not None
+    assert noisy.alpha is not None
     share = noisy.num_clean / len(noisy)
     clean_set, noise_set = noisy.clean_part(), noisy.noise_part()
     on_progress("the mean gradient")
@@ -170,6 +172,11 @@ def class_scales(
 
 
 def _check(noisy: NoisySet, probe: Probe, sampling: Sampling) -> None:
+    if not noisy.is_planted:
+        raise SpecError(
+            "which labels are right is not known of labels as given, and the gradient's noise is "
+            "measured against them; plant noise (alpha or rate)"
+        )
     size = max(sampling.signal_batch_size, sampling.of_noise(probe)[1])
     if noisy.n < 2 * size:
         raise SpecError(

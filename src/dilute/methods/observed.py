@@ -79,23 +79,50 @@ class Observed:
         """Return float64 `[K, K]`: by true class, the distribution of a label.
 
         It is knowledge of the noise, for images of one source alone.
+
+        Errors: `SpecError` for labels as given, of which nothing is known.
         """
         assert self.has_one_source
+        self._check_known("the matrix of the noise")
         return self._noisy.blocks[0].laws
+
+    def _check_known(self, what: str) -> None:
+        if not self._noisy.is_planted and self._noisy.law is None:
+            raise SpecError(
+                f"the method needs {what}, which is not known of labels as given; estimate it "
+                "(dilute estimate) and give it, or take a method that needs none"
+            )
 
     def log_likelihood(self) -> NDArray[np.float64]:
         """Return float64 `[N, K]`: the log-likelihood of each image's labels by class.
 
         It is right up to a number per image. It is knowledge of the noise, for images of one source
-        alone; for dilution it includes that one of an image's labels is its own.
+        alone; for dilution it includes that one of an image's labels is its own, and for annotators
+        with laws of their own who gave each label.
+
+        Errors: those of `label_law`.
         """
         law = self.label_law()
+        scores = self._noisy.blocks[0].log_likelihoods
+        if scores is not None:
+            return scores
         if self._noisy.kind == "dilution" and self._noisy.alpha:
+            assert self._noisy.noise is not None
             matrix = self._noisy.noise.matrix(self.num_classes, self._noisy.alpha)
             return count_log_likelihood(self.counts(), matrix)
         return law_log_likelihood(self.counts(), law)
 
     @property
     def noise_rate(self) -> float:
-        """Share of labels that were drawn rather than an image's own: knowledge of the noise."""
-        return self._noisy.rate
+        """Share of labels that were drawn rather than an image's own: knowledge of the noise.
+
+        Of labels as given it is the share of wrong ones, by the law that an estimate gave.
+
+        Errors: `SpecError` for labels as given, of which nothing is known.
+        """
+        if self._noisy.rate is not None:
+            return self._noisy.rate
+        law = self.label_law()
+        labels = self._noisy.label_shares()
+        shares = np.linalg.lstsq(law.T, labels, rcond=None)[0].clip(0)  # of the true classes
+        return float(1 - shares @ np.diag(law) / shares.sum())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dilute.errors import NoiseError
-from dilute.noise.pattern import Matrix
+from dilute.noise.pattern import Matrix, square_matrix
 
 
 def noise_rate(alpha: float) -> float:
@@ -55,6 +56,27 @@ def label_laws(alpha: float, matrix: Matrix) -> Matrix:
     """
     rate = noise_rate(alpha)
     return (1 - rate) * np.eye(len(matrix)) + rate * matrix
+
+
+def checked_law(rows: Any, num_classes: int) -> Matrix:
+    """Return float64 `[K, K]`, the distribution of a label by true class; each row sums to 1.
+
+    Arguments:
+        rows: K rows of K shares.
+        num_classes: K.
+
+    Errors: `NoiseError` for rows that are no distributions of K labels for each of K classes.
+    """
+    law = square_matrix(rows, num_classes, "the law of labels")
+    sums = law.sum(axis=1)
+    wrong = np.flatnonzero((law < 0).any(axis=1) | ~(np.abs(sums - 1) <= 1e-3))
+    if len(wrong):
+        row = int(wrong[0])
+        raise NoiseError(
+            f"row {row} of the law of labels has entries from {law[row].min():g} and sums to "
+            f"{sums[row]:g}; every row must be ≥ 0 and sum to 1"
+        )
+    return np.asarray(law / sums[:, None])
 
 
 def majority_is_true(laws: Matrix) -> NDArray[np.bool_]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dilute.data import Annotations
 from dilute.noise.pattern import Matrix
 
 _NEVER = -1e6  # the logarithm of a probability of 0: finite, so that 0 times it is 0
@@ -38,3 +39,28 @@ def law_log_likelihood(counts: NDArray[np.int64], laws: Matrix) -> NDArray[np.fl
     """
     with np.errstate(divide="ignore"):
         return np.asarray(counts @ np.maximum(np.log(laws), _NEVER).T)
+
+
+def annotators_log_likelihood(
+    annotations: Annotations, laws: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return float64 `[N, K]`: by class, the log-likelihood of the labels of each of N items.
+
+    Each annotator's labels are drawn from the class's row of the annotator's own law.
+
+    Arguments:
+        annotations: labels of N items by A annotators.
+        laws: float64 `[A, K, K]`, by annotator and true class the distribution of a label.
+
+    Source: Dawid and Skene 1979.
+    """
+    from scipy import sparse  # slow to import, and not for every run
+
+    with np.errstate(divide="ignore"):
+        logs = np.maximum(np.log(laws), _NEVER)
+    columns = annotations.annotators * annotations.num_classes + annotations.labels
+    given = sparse.csr_array(
+        (np.ones(len(columns)), (annotations.items, columns)),
+        shape=(annotations.num_items, laws.shape[0] * laws.shape[2]),
+    )
+    return np.asarray(given @ logs.transpose(0, 2, 1).reshape(-1, laws.shape[1]))

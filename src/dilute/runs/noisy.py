@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from dilute import seeds
 from dilute.data import LabelledSet
-from dilute.dilution import DilutedSet, ImageSource, NoisySet, ReplacedSet
+from dilute.dilution import DilutedSet, GivenSet, ImageSource, NoisySet, ReplacedSet
 from dilute.errors import SpecError, validation_line
+from dilute.noise import Uniform
 from dilute.runs.spec import RunSpec
 
 
@@ -26,6 +27,8 @@ def draw_noisy_set(spec: RunSpec, clean: LabelledSet, pool: ImageSource | None) 
         those of the noise and the data.
     """
     check_drawn(spec)
+    if spec.as_given:
+        return GivenSet(clean, seed=spec.seed, rows=_subset(spec, len(clean)))
     rows = _subset(spec, len(clean))
     if spec.rate is not None:
         return ReplacedSet(clean, spec.rate, spec.noise, spec.seed, rows=rows)
@@ -87,12 +90,13 @@ def with_labels_of(spec: RunSpec, noisy: NoisySet) -> RunSpec:
     is_drawn = (
         noisy.is_redrawable
         and noisy.n == len(noisy.clean)
-        and spec.seed == noisy.seed
+        and (spec.seed == noisy.seed or not noisy.is_planted)
         and not pools
     )
     return _changed(
         spec,
-        noise=noisy.noise,
+        noise=noisy.noise or Uniform(),
+        as_given=not noisy.is_planted,
         alpha=noisy.amount if noisy.kind == "dilution" else None,
         rate=noisy.amount if noisy.kind == "replacement" else None,
         noisy_images=pools[0] if pools else "same",

@@ -52,14 +52,20 @@ class RunRecord(BaseModel):
         images_per_second, examples_per_second: over `training_seconds`.
         peak_memory_bytes: of the process since it started, earlier runs in it included; None where
             unknown. (That of the GPU is in `hardware`.)
-        num_clean, num_noisy: training examples with their own label, and with a drawn one.
+        num_clean, num_noisy: training examples with their own label, and with a drawn one; None
+            where the labels are as given.
+        num_labels: training examples, pairs of an image and a label.
         num_heldout: images held out. num_test: test images. num_classes: K.
         unreadable_images: streamed images that did not decode and so counted for nothing, among
             those that any rank looked at, before an interruption too; None where such an image is
             an error.
         noise_rate: share of training examples that were added or replaced as noise, the true class
-            included.
-        wrong_rate: share of training examples whose label is in fact wrong.
+            included; None where the labels are as given.
+        wrong_rate: share of training examples whose label is in fact wrong; None where the labels
+            are as given, since it is not known.
+        test_labels: `clean`, or `given` where nobody has said that the test labels are right: then
+            `accuracy` is agreement with given labels. None without a test set, and in records from
+            before the field.
         labels_hash: content hash of all the labels, held-out ones included.
         data: content hashes of what was found under the spec's name. (Never where it was found:
             records are shared.)
@@ -93,12 +99,14 @@ class RunRecord(BaseModel):
     peak_memory_bytes: int | None = None
     num_clean: int | None = None
     num_noisy: int | None = None
+    num_labels: int | None = None
     num_heldout: int | None = None
     num_test: int | None = None
     num_classes: int | None = None
     unreadable_images: int | None = None
     noise_rate: float | None = None
     wrong_rate: float | None = None
+    test_labels: Literal["clean", "given"] | None = None
     labels_hash: str | None = None
     data: dict[str, str | None] = {}
     versions: dict[str, str] = {}
@@ -106,6 +114,11 @@ class RunRecord(BaseModel):
     commit: str | None = None
     hardware: dict[str, Any] = {}
     started: str
+
+    @property
+    def measure(self) -> str:
+        """What `accuracy` is, in words: `test accuracy`, or `agreement with given labels`."""
+        return "agreement with given labels" if self.test_labels == "given" else "test accuracy"
 
     def answers(self, has_test: bool) -> bool:
         """Return whether the run need not be done again.

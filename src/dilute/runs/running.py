@@ -114,6 +114,7 @@ def train_material(material: Material, execution: Execution) -> TrainedNetwork:
         hardware=hardware(device, execution.world.size),
         started=started.isoformat(timespec="seconds"),
         unreadable_images=_unreadable_images(splits, noisy, heldout),
+        test_labels=None if test is None else "clean" if splits.test_is_clean else "given",
         **_of_sets(noisy, train_set, heldout, test),
         **_of_training(
             spec, trained, heldout, finished=message is None and trained.status == "done"
@@ -206,14 +207,17 @@ def _unreadable_images(splits: Splits, *noisy: NoisySet | None) -> int | None:
 def _of_sets(
     noisy: NoisySet, train_set: NoisySet, heldout: NoisySet | None, test: NoisySet | None
 ) -> dict[str, Any]:
+    num_labels, num_noisy = len(train_set), train_set.num_noisy
+    num_wrong = train_set.num_wrong()
     return {
         "num_clean": train_set.num_clean,
-        "num_noisy": train_set.num_noisy,
+        "num_noisy": num_noisy,
+        "num_labels": num_labels,
         "num_heldout": heldout.n if heldout else 0,
         "num_test": test.n if test else None,
         "num_classes": train_set.num_classes,
-        "noise_rate": train_set.num_noisy / len(train_set),
-        "wrong_rate": train_set.num_wrong() / len(train_set),
+        "noise_rate": None if num_noisy is None else num_noisy / num_labels,
+        "wrong_rate": None if num_wrong is None else num_wrong / num_labels,
         "labels_hash": noisy.content_hash(),
     }
 

@@ -20,9 +20,9 @@ class RunSpec(Recipe):
     """Everything that changes a run's result, and nothing else: no paths, devices or worker counts.
 
     Its fields are those of `Recipe` and the data, noise, model and seed. `alpha` or `rate` gives
-    the amount of noise; with neither, alpha is 0. With `num_clean`, held-out images come on top
-    of it. The seed gives subset, noise, held-out images, initialisation and order streams of
-    their own.
+    the amount of noise; with neither, alpha is 0, unless labels are as given. With `num_clean`,
+    held-out images come on top of it. The seed gives subset, noise, held-out images,
+    initialisation and order streams of their own.
 
     Errors: a pydantic `ValidationError` for values that are out of range or contradict each other.
     """
@@ -64,6 +64,10 @@ class RunSpec(Recipe):
         default="same",
         description="images of noisy examples: same, white_noise, white_noise:N or a data set",
     )
+    as_given: bool = Field(
+        default=False,
+        description="take the labels as given; how many of them are wrong is not known",
+    )
     labels_hash: str | None = Field(
         default=None, description="content hash of the labels, where they were given and not drawn"
     )
@@ -87,7 +91,9 @@ class RunSpec(Recipe):
 
     @model_validator(mode="after")
     def _one_amount(self) -> RunSpec:
-        if self.alpha is None and self.rate is None:
+        if self.as_given:
+            self._no_noise()
+        elif self.alpha is None and self.rate is None:
             object.__setattr__(self, "alpha", 0.0)
         if self.heldout_hash is not None and (
             self.heldout_fraction or self.heldout_labels != "clean"
@@ -110,6 +116,20 @@ class RunSpec(Recipe):
         except SpecError as error:
             raise ValueError(str(error)) from None
         return self
+
+    def _no_noise(self) -> None:
+        """Refuse planted noise, and clean labels of held-out images, beside labels as given."""
+        given = [name for name in ("alpha", "rate") if getattr(self, name) is not None]
+        if given or self.noisy_images != "same" or self.noise != Uniform():
+            raise ValueError(
+                f"{given[0] if given else 'noise'} cannot be beside labels as given, to which no "
+                "noise is added; leave one of them out"
+            )
+        if self.heldout_labels == "clean" and self.heldout_hash is None:
+            raise ValueError(
+                "heldout_labels = clean cannot be: which labels are right is not known of labels "
+                "as given; give a clean set of its own (heldout), or take noisy"
+            )
 
     @property
     def names_other_images(self) -> bool:
