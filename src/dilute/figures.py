@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dilute.dilution import NoisySet
+from dilute.errors import cut, printable
 from dilute.files import as_path, write_file
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ _WRONG, _RIGHT = "#B00020", "#00703C"
 def save(figure: Figure, path: Path | str) -> None:
     """Write `figure` to a `.png` or `.svg` file, wholly or not at all, and equal for equal figures.
 
+    Text in it is text: nothing in it is read as a formula, and what cannot be printed is shown as
+    escapes.
+
     `path` may be an address in object storage.
 
     Errors: `StoreError` if it cannot be written.
@@ -36,7 +41,31 @@ def save(figure: Figure, path: Path | str) -> None:
     FigureCanvasAgg(figure)
     kind = path.suffix.removeprefix(".")
     undated = {"Date": None} if kind == "svg" else {}
-    write_file(path, lambda f: figure.savefig(f, format=kind, dpi=_DPI, metadata=undated))
+    _as_text(figure)
+    with warnings.catch_warnings():
+        # A name in a script that the font lacks is shown as boxes; that needs no warning.
+        warnings.filterwarnings("ignore", "Glyph")
+        write_file(path, lambda f: figure.savefig(f, format=kind, dpi=_DPI, metadata=undated))
+
+
+def _as_text(figure: Figure) -> None:
+    """Keep Matplotlib from reading formulas in what is written in `figure`.
+
+    The exponents at logarithmic axes, which are formulas, stay.
+    """
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter, FuncFormatter
+
+    axes = figure.axes
+    own = [axis for one in axes for axis in (one.xaxis, one.yaxis)]
+    ticks: set[Any] = set()
+    for axis in own:
+        if not isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter):
+            ticks.update(id(text) for text in axis.findobj(Text) if text is not axis.label)
+    for text in figure.findobj(Text):
+        if id(text) not in ticks:
+            text.set_parse_math(False)
+            text.set_text("\n".join(map(printable, text.get_text().split("\n"))))
 
 
 def draw_labels(noisy: NoisySet, path: Path | str, *, rows: int = 2, columns: int = 5) -> None:
@@ -65,7 +94,7 @@ def draw_labels(noisy: NoisySet, path: Path | str, *, rows: int = 2, columns: in
         _draw_image(axes, block.source.gather(block.rows[[image]])[0])
         labels = block.labels[image, : int(block.lengths(np.array([image]))[0])]
         true_name = noisy.clean.class_names[true_labels[image]]
-        axes.set_title(f"true label: {true_name}", fontsize=10, parse_math=False)
+        axes.set_title(f"true label: {cut(true_name, 18)}", fontsize=10, parse_math=False)
         _write_labels(
             axes, [noisy.clean.class_names[k] for k in labels], true_labels[image] == labels
         )

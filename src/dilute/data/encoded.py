@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dilute.data.augmentation import crop_flip
 from dilute.data.images import SMALL_IMAGE_BYTES, centre_square, decode, pillow_warnings
-from dilute.errors import DataError, reason_of
+from dilute.errors import DataError, printable, reason_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -55,7 +55,7 @@ class Places:
     def name(self, row: int) -> str:
         """Return what image `row` is called in messages."""
         member = f" member {os.fsdecode(self.members[row])}" if self.members is not None else ""
-        return self._path(row) + member
+        return printable(self._path(row) + member)
 
     def _path(self, row: int) -> str:
         return os.path.join(self.root, os.fsdecode(self.files[self.file_of[row]]))  # noqa: PTH118
