@@ -108,7 +108,8 @@ def _parsed(text: str) -> Any:
         return yaml.load(text, _StrictLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}" if mark else "somewhere"
+        last = len(text.rstrip().splitlines())  # libyaml points behind it at what does not end
+        where = f"line {min(mark.line + 1, last)}" if mark else "somewhere"
         raise SpecError(
             f"{where} is no YAML that can be read: {cut(str(error.problem))}; fix it"
         ) from None
