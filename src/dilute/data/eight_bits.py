@@ -18,8 +18,8 @@ _log = logging.getLogger("dilute.data")
 _EXIF_PLACES = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
 _ORIENTATION = 0x0112
 _WHITE = 255
-# 16-bit values that come out as fewer levels than this, a quarter of what they were or less, have
-# lost what there was to see: 12-bit values in 16 bits become 16 levels.
+# 16-bit values that come out as fewer levels than this, half of what they were or less, have lost
+# what there was to see: 12-bit values in 16 bits become 16 levels.
 _FEW_LEVELS = 17
 
 
@@ -103,7 +103,7 @@ class LostLevels:
         if image.mode.startswith("I;16"):
             values = np.asarray(image)
             levels = len(np.unique(values >> 8))
-            if levels < _FEW_LEVELS and len(np.unique(values)) >= 4 * levels:
+            if levels < _FEW_LEVELS and len(np.unique(values)) >= 2 * levels:
                 self._dim.append(name)
                 return
         if pixels.size > 1 and pixels.min() == pixels.max():

@@ -13,7 +13,7 @@ from dilute.runs import RunSpec
 from dilute.sweeps.grid import expand
 
 _MOST_BYTES = 64 * 2**20
-_MOST_VALUES, _MOST_LEVELS = 500_000, 100
+_MOST_VALUES, _MOST_KEYS, _MOST_LEVELS = 500_000, 1000, 100
 _TOO_DEEP = "it is nested too deeply; a sweep needs four levels and no more"
 
 
@@ -68,6 +68,8 @@ class _StrictLoader(Composer, _Parser):  # type: ignore[misc]
         self._level, self._number = self._level + 1, self._number + 1
         if self._level > _MOST_LEVELS:
             raise SpecError(_TOO_DEEP)
+        if isinstance(parent, yaml.MappingNode) and len(parent.value) > _MOST_KEYS:
+            raise _refusal(f"it has more than {_MOST_KEYS:,} keys; give fewer", mark)
         node = super().compose_node(parent, index)
         self._level -= 1
         if is_alias:
