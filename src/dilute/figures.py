@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,12 +60,19 @@ def _as_text(figure: Figure) -> None:
     own = [axis for one in axes for axis in (one.xaxis, one.yaxis)]
     ticks: set[Any] = set()
     for axis in own:
-        if not isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter):
+        formatter = axis.get_major_formatter()
+        if isinstance(formatter, FixedFormatter | FuncFormatter):
+            axis.set_major_formatter(FuncFormatter(_printable_ticks(formatter)))
+        else:
             ticks.update(id(text) for text in axis.findobj(Text) if text is not axis.label)
     for text in figure.findobj(Text):
         if id(text) not in ticks:
             text.set_parse_math(False)
             text.set_text("\n".join(map(printable, text.get_text().split("\n"))))
+
+
+def _printable_ticks(formatter: Any) -> Callable[[float, int | None], str]:
+    return lambda value, place: printable(formatter(value, place))
 
 
 def draw_labels(noisy: NoisySet, path: Path | str, *, rows: int = 2, columns: int = 5) -> None:
@@ -82,7 +89,8 @@ def draw_labels(noisy: NoisySet, path: Path | str, *, rows: int = 2, columns: in
     true_labels = noisy.true_labels
     firsts = [int(np.flatnonzero(true_labels == k)[0]) for k in np.unique(true_labels)]
     rest = [i for i in range(len(block)) if i not in set(firsts)]
-    figure = Figure(figsize=(2.4 * columns, 2.45 * rows + 0.7), layout="constrained")
+    figure = Figure(figsize=(2.4 * columns, 2.75 * rows + 0.7), layout="constrained")
+    figure.get_layout_engine().set(hspace=0.3)  # type: ignore[union-attr]
     figure.suptitle(
         f"What training sees: one right label and {noisy.alpha:g} drawn at random for each image,\n"
         "without being told which is which",
@@ -101,10 +109,10 @@ def draw_labels(noisy: NoisySet, path: Path | str, *, rows: int = 2, columns: in
     save(figure, path)
 
 
-def _write_labels(
-    axes: Axes, names: Sequence[str], is_right: Any, shown: int = 21, per_line: int = 11
-) -> None:
-    """Write label names under an image: the true class green, others red."""
+def _write_labels(axes: Axes, names: Sequence[str], is_right: Any) -> None:
+    """Write two lines of label names under an image: the true class green, others red."""
+    per_line = 11 if max(map(len, names)) == 1 else 5
+    shown = 2 * per_line - 1
     spacing = 1.12 / per_line
     for number, name in enumerate(names[:shown]):
         line, column = divmod(number, per_line)
