@@ -89,8 +89,8 @@ def draw_labels(noisy: NoisySet, path: Path | str, *, rows: int = 2, columns: in
     true_labels = noisy.true_labels
     firsts = [int(np.flatnonzero(true_labels == k)[0]) for k in np.unique(true_labels)]
     rest = [i for i in range(len(block)) if i not in set(firsts)]
-    figure = Figure(figsize=(2.4 * columns, 2.75 * rows + 0.7), layout="constrained")
-    figure.get_layout_engine().set(hspace=0.3)  # type: ignore[union-attr]
+    figure = Figure(figsize=(2.4 * columns, 2.75 * rows + 0.7))
+    figure.set_layout_engine("constrained", hspace=0.1)
     figure.suptitle(
         f"What training sees: one right label and {noisy.alpha:g} drawn at random for each image,\n"
         "without being told which is which",
