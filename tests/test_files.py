@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dilute.cli import main
 from dilute.errors import StoreError, unknown_name
-from dilute.files import make_folder, write_file
+from dilute.files import check_file, check_writable, make_folder, write_file
 
 
 def test_writes_and_replaces(tmp_path: Path):
@@ -75,3 +76,23 @@ def test_unknown_names_answer_with_the_nearest():
         "unknown model 'conv5'; did you mean conv"
     )
     assert unknown_name("model", "zzz", ["conv4"]) == "unknown model 'zzz'; known: conv4"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc, where nobody can write")
+def test_a_place_where_nobody_can_write(capsys: pytest.CaptureFixture[str]):
+    for check in (check_writable, check_file):
+        with pytest.raises(StoreError, match=r"^cannot write to /proc: [^\n]*$"):
+            check(Path("/proc/runs/more"))
+    for command in (
+        ["run", "digits", "--model", "mlp1", "--steps", "100000", "--store", "/proc/runs"],
+        ["data", "info", "digits", "--picture", "/proc/sheet.png"],
+    ):
+        assert main(command) == 1
+        assert capsys.readouterr().err.startswith("dilute: cannot write to /proc: ")
+
+
+def test_checks_leave_nothing_behind(tmp_path: Path):
+    check_file(tmp_path / "new" / "file.png")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(StoreError, match="the path is a folder"):
+        check_file(tmp_path)

@@ -148,7 +148,7 @@ class TestGrid:
             (b"\xff\xfe\x00", "no text in UTF-8"),
             (b"a: \x07", "no YAML that can be read"),
             (b"!!python/object/apply:os.getcwd []", "could not determine a constructor"),
-            (b"&a [*a]", "it holds [[["),
+            (b"&a [*a]", "line 1 is no YAML that can be read: it names itself"),
             (b"[" * 500, "nested too deeply"),
             (b"? [1]\n: 2", "no YAML that can be read"),
         ],

@@ -6,12 +6,35 @@ Each message is one line: what is wrong, the value received, what is allowed, wh
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
+
+# Control characters, separators of lines, what turns the direction of text, and halves of pairs,
+# which stand for bytes of a file name that are no text.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_MOST_PROBLEMS = 5
+
+
+def printable(text: str) -> str:
+    """Return text in one line, with what would change a terminal or no file can hold as escapes.
+
+    These are control characters, line breaks, marks that turn the direction of text, and bytes of
+    file names that are no text: `\\x1b`, `\\n`, `\\udce9`. All other text is as it was.
+    """
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def cut(text: str, most: int = 200) -> str:
+    """Return text of at most `most` characters; an ellipsis stands for what is cut off."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 class DiluteError(Exception):
     """Something the user can fix; the command line prints the message alone and exits with 1."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(printable(one) if isinstance(one, str) else one for one in arguments))
 
 
 class DataError(DiluteError):
@@ -52,7 +75,7 @@ class StoreError(DiluteError):
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """Return a message that `name` is no known `kind`, with the most similar known names."""
-    known = sorted(known)
+    known, name = sorted(known), cut(name, 80)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if near:
         return (
@@ -69,8 +92,11 @@ def validation_line(error: Any) -> str:
         field = ".".join(str(part) for part in problem["loc"] if isinstance(part, str))
         message = problem["msg"].removeprefix("Value error, ").replace("Input should", "it should")
         has_value = field and not isinstance(problem["input"], dict)
-        lines.append(f"{field} = {problem['input']!r}: {message}" if has_value else message)
-    return "; ".join(dict.fromkeys(lines))
+        value = cut(repr(problem["input"]))
+        lines.append(cut(f"{cut(field)} = {value}: {message}" if has_value else message, 1000))
+    shown = list(dict.fromkeys(lines))
+    more = len(shown) - _MOST_PROBLEMS
+    return "; ".join(shown[:_MOST_PROBLEMS]) + (f"; … and {more:,} more" if more > 0 else "")
 
 
 def one_line(error: BaseException) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dilute.dilution import NoisySet
+from dilute.errors import cut, printable
 from dilute.files import as_path, write_file
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ _WRONG, _RIGHT = "#B00020", "#00703C"
 def save(figure: Figure, path: Path | str) -> None:
     """Write `figure` to a `.png` or `.svg` file, wholly or not at all, and equal for equal figures.
 
+    Text in it is text: nothing in it is read as a formula, and what cannot be printed is shown as
+    escapes.
+
     `path` may be an address in object storage.
 
     Errors: `StoreError` if it cannot be written.
@@ -36,7 +41,38 @@ def save(figure: Figure, path: Path | str) -> None:
     FigureCanvasAgg(figure)
     kind = path.suffix.removeprefix(".")
     undated = {"Date": None} if kind == "svg" else {}
-    write_file(path, lambda f: figure.savefig(f, format=kind, dpi=_DPI, metadata=undated))
+    _as_text(figure)
+    with warnings.catch_warnings():
+        # A name in a script that the font lacks is shown as boxes; that needs no warning.
+        warnings.filterwarnings("ignore", "Glyph")
+        write_file(path, lambda f: figure.savefig(f, format=kind, dpi=_DPI, metadata=undated))
+
+
+def _as_text(figure: Figure) -> None:
+    """Keep Matplotlib from reading formulas in what is written in `figure`.
+
+    The exponents at logarithmic axes, which are formulas, stay.
+    """
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter, FuncFormatter
+
+    axes = figure.axes
+    own = [axis for one in axes for axis in (one.xaxis, one.yaxis)]
+    ticks: set[Any] = set()
+    for axis in own:
+        formatter = axis.get_major_formatter()
+        if isinstance(formatter, FixedFormatter | FuncFormatter):
+            axis.set_major_formatter(FuncFormatter(_printable_ticks(formatter)))
+        else:
+            ticks.update(id(text) for text in axis.findobj(Text) if text is not axis.label)
+    for text in figure.findobj(Text):
+        if id(text) not in ticks:
+            text.set_parse_math(False)
+            text.set_text("\n".join(map(printable, text.get_text().split("\n"))))
+
+
+def _printable_ticks(formatter: Any) -> Callable[[float, int | None], str]:
+    return lambda value, place: printable(formatter(value, place))
 
 
 def draw_labels(noisy: NoisySet, path: Path | str, *, rows: int = 2, columns: int = 5) -> None:
@@ -53,7 +89,8 @@ def draw_labels(noisy: NoisySet, path: Path | str, *, rows: int = 2, columns: in
     true_labels = noisy.true_labels
     firsts = [int(np.flatnonzero(true_labels == k)[0]) for k in np.unique(true_labels)]
     rest = [i for i in range(len(block)) if i not in set(firsts)]
-    figure = Figure(figsize=(2.4 * columns, 2.45 * rows + 0.7), layout="constrained")
+    figure = Figure(figsize=(2.4 * columns, 2.75 * rows + 0.7))
+    figure.set_layout_engine("constrained", hspace=0.1)
     figure.suptitle(
         f"What training sees: one right label and {noisy.alpha:g} drawn at random for each image,\n"
         "without being told which is which",
@@ -65,17 +102,17 @@ def draw_labels(noisy: NoisySet, path: Path | str, *, rows: int = 2, columns: in
         _draw_image(axes, block.source.gather(block.rows[[image]])[0])
         labels = block.labels[image, : int(block.lengths(np.array([image]))[0])]
         true_name = noisy.clean.class_names[true_labels[image]]
-        axes.set_title(f"true label: {true_name}", fontsize=10, parse_math=False)
+        axes.set_title(f"true label: {cut(true_name, 18)}", fontsize=10, parse_math=False)
         _write_labels(
             axes, [noisy.clean.class_names[k] for k in labels], true_labels[image] == labels
         )
     save(figure, path)
 
 
-def _write_labels(
-    axes: Axes, names: Sequence[str], is_right: Any, shown: int = 21, per_line: int = 11
-) -> None:
-    """Write label names under an image: the true class green, others red."""
+def _write_labels(axes: Axes, names: Sequence[str], is_right: Any) -> None:
+    """Write two lines of label names under an image: the true class green, others red."""
+    per_line = 11 if max(map(len, names)) == 1 else 5
+    shown = 2 * per_line - 1
     spacing = 1.12 / per_line
     for number, name in enumerate(names[:shown]):
         line, column = divmod(number, per_line)

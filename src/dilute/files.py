@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from dilute.errors import StoreError, one_line
+from dilute.errors import StoreError, one_line, reason_of
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
@@ -138,6 +138,24 @@ def check_writable(path: Path) -> Path:
     existing = _nearest_folder(path)
     if not os.access(existing, os.W_OK | os.X_OK):
         raise StoreError(f"cannot write to {existing}: permission denied; choose another folder")
+    try:  # the superuser has all permissions, also where there is no writing
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0, f"{reason_of(error)}; choose another folder")
+        raise StoreError(f"cannot write to {existing}: {reason}") from error
+    return path
+
+
+def check_file(path: Path) -> Path:
+    """Return `path`, a file that may be written, as far as this is known before it is.
+
+    Errors: `StoreError` if not.
+    """
+    if is_local(path):
+        if path.is_dir():
+            raise write_error(path, IsADirectoryError(errno.EISDIR, "a folder"))
+        check_writable(path.parent)
     return path
 
 

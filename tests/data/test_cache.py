@@ -21,9 +21,9 @@ def decodings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     really_decode = images.decode
 
-    def decode(item, bring):
+    def decode(item, bring, **more):
         names.append(item[0])
-        return really_decode(item, bring)
+        return really_decode(item, bring, **more)
 
     monkeypatch.setattr(images, "decode", decode)
     return names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import typer
@@ -11,6 +10,7 @@ from typer.exceptions import Exit, TyperException
 from dilute.cli import (
     advise,
     compare,
+    console,
     data,
     demo,
     estimate,
@@ -34,6 +34,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
+_NO_READER = 128 + 13  # as shells say it of a program that SIGPIPE ended
 for command in (
     *(demo.demo, run.run, sweep.sweep, compare.compare, reproduce.reproduce, plan.plan),
     *(estimate.estimate, advise.advise, gradients.gradients, labels.labels),
@@ -59,9 +60,21 @@ def _before(
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
-    0: done; 1: an error that the user can fix, said in one line; 130: interrupted.
+    0: done; 1: an error that the user can fix, said in one line; 130: interrupted; 141: whoever
+    read the output has stopped reading.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    console.prepare_output()
+    try:
+        code = _run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        console.drop_output()
+        return _NO_READER
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    """Run the command line, say in one line why it fails if it does, and return its exit code."""
     known = ranks.Ranks()
 
     def fail(message: str, code: int = 1, error: BaseException | None = None) -> int:
@@ -83,10 +96,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         return fail(f"interrupted{': ' if str(error) else ''}{error}", 130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        raise
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it fails again at exit
+        console.drop_output()  # or it fails again at exit
         where = error.filename or "the output"
         return fail(f"cannot read or write {where}: {error.strerror or error}")
     except ValueError as error:

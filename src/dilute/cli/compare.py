@@ -76,8 +76,10 @@ def compare(
     """
     import dilute
     from dilute.errors import SpecError
+    from dilute.files import as_path, check_writable
     from dilute.study import Sweeping
 
+    check_writable(as_path(store))
     if (alpha is None) == (rate is None):
         raise SpecError("noise is given by --alpha or by --rate; give exactly one")
     with progress.sweep_progress() as on_progress:

@@ -54,7 +54,10 @@ def info(
         picture: write a sheet of images of each class to this PNG.
     """
     from dilute.data import contact_sheet, describe, load
+    from dilute.files import as_path, check_file
 
+    if picture is not None:
+        check_file(as_path(picture))
     splits = load(data, reading)
     description = describe(splits)
     if picture is not None:

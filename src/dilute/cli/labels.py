@@ -33,9 +33,11 @@ def labels(
         out: the Parquet file to write.
     """
     from dilute.dilution import write_labels
+    from dilute.files import as_path, check_file
     from dilute.models import MODELS
     from dilute.runs import Material, RunSpec
 
+    check_file(as_path(out))
     any_model = next(iter(MODELS))  # none is built
     spec = RunSpec(data=data, model=any_model, seed=seed, **noise)
     material = Material.of(spec, reading)

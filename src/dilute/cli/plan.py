@@ -111,6 +111,9 @@ def plan(
         if not pilot_minutes > 0:
             raise LawError(f"--pilot-minutes {pilot_minutes:g} cannot be; give a number above 0")
         from dilute.data import load
+        from dilute.files import as_path, check_writable
+
+        check_writable(as_path(store))
 
         splits = load(source, reading)
         with progress.sweep_progress() as on_progress:

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dilute import launcher
-from dilute.errors import RankError, WorldError
+from dilute.errors import RankError, WorldError, cut, printable
 
 if TYPE_CHECKING:
     from dilute.world import World
+
+_MOST_CHARACTERS = 4000
 
 
 def check_command(name: str | None) -> None:
@@ -60,4 +62,6 @@ class Ranks:
             error: as for `may_say_why`.
         """
         if self.may_say_why(error):
-            print(f"dilute: {message}", file=sys.stderr, flush=True)
+            print(
+                f"dilute: {cut(printable(message), _MOST_CHARACTERS)}", file=sys.stderr, flush=True
+            )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dilute.errors import NoiseError, SpecError
+from dilute.files import as_path, check_file
 
 
 def copies(text: str) -> Any:
@@ -20,6 +21,7 @@ def picture(path: Path) -> Path:
     """
     if path.suffix not in (".png", ".svg"):
         raise SpecError(f"picture {path} ends in '{path.suffix}'; allowed are .png and .svg")
+    check_file(as_path(path))
     return path
 
 

@@ -27,7 +27,7 @@ from dilute.files import write_error
 log = logging.getLogger("dilute.data")
 
 # Part of every key: raise it when decoding, splitting or the layout of the cache changes.
-_VERSION = 2
+_VERSION = 3
 _BLOCK_BYTES = 16 * 2**20
 # Reading all of a cache that is larger than this would cost more than it protects: blocks of it are
 # then checked at even distances.

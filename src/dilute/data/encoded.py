@@ -14,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute.data.augmentation import crop_flip
+from dilute.data.eight_bits import LostLevels
 from dilute.data.images import SMALL_IMAGE_BYTES, centre_square, decode, pillow_warnings
-from dilute.errors import DataError, reason_of
+from dilute.errors import DataError, printable, reason_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 OnCorrupt = Literal["fail", "skip"]
-# Part of every identity: raise it when what a pixel is changes.
+# Part of every identity: raise it when what a pixel of an ordinary picture is changes.
 _VERSION = 1
 # Pictures that are to shrink to less than half are decoded at a reduced size: bilinear scaling of
 # what is still at least twice as large then does the rest, and hides the difference.
@@ -55,7 +56,7 @@ class Places:
     def name(self, row: int) -> str:
         """Return what image `row` is called in messages."""
         member = f" member {os.fsdecode(self.members[row])}" if self.members is not None else ""
-        return self._path(row) + member
+        return printable(self._path(row) + member)
 
     def _path(self, row: int) -> str:
         return os.path.join(self.root, os.fsdecode(self.files[self.file_of[row]]))  # noqa: PTH118
@@ -131,6 +132,7 @@ class EncodedImages:
         self.side = side
         self.on_corrupt: OnCorrupt = on_corrupt
         self.unreadable: set[int] = set()
+        self._lost = LostLevels()
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -166,7 +168,9 @@ class EncodedImages:
     def take(self, rows: NDArray[np.int64], axis: int = 0) -> EncodedImages:
         """Return the images at `rows` alone, still encoded."""
         assert axis == 0, axis
-        return EncodedImages(self.places.take(rows), self.side, self.on_corrupt)
+        taken = EncodedImages(self.places.take(rows), self.side, self.on_corrupt)
+        taken._lost = self._lost  # one warning for all parts
+        return taken
 
     def _decoded(
         self,
@@ -178,13 +182,16 @@ class EncodedImages:
 
         images = np.empty((len(rows), 3, self.side, self.side), dtype=np.uint8)
         smallest_side = _REDUCING_GAP * self.side if is_reducible else None
+        lost = self._lost if is_reducible else None  # a crop may well be of one colour
 
         def decode_into(number: int) -> None:
             row = int(rows[number])
             # A file that has gone is no corrupt image: that is never skipped.
             item = (self.places.name(row), self.places.read(row))
             try:
-                images[number] = decode(item, lambda image: bring(image, number), smallest_side)
+                images[number] = decode(
+                    item, lambda image: bring(image, number), smallest_side, lost
+                )
             except DataError:
                 if self.on_corrupt == "fail":
                     raise
@@ -202,6 +209,7 @@ class EncodedImages:
                 # Made anew each time, as threads that live on would make forking unsafe.
                 with ThreadPoolExecutor(threads) as pool:
                     list(pool.map(decode_into, range(len(rows))))  # which raises what they raised
+        self._lost.warn(self.places.root, len(rows))
         return images
 
 

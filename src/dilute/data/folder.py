@@ -15,7 +15,7 @@ from dilute.data.encoded import EncodedImages, Places
 from dilute.data.images import decode_all, in_same_colours
 from dilute.data.labelled import Splits
 from dilute.data.reading import AS_THEY_ARE, Reading
-from dilute.errors import DataError, reason_of
+from dilute.errors import DataError, printable, reason_of
 
 _IMAGES = ".bmp .gif .jfif .jpe .jpeg .jpg .pbm .pgm .png .ppm .tif .tiff .webp"
 IMAGE_SUFFIXES = frozenset(_IMAGES.split())
@@ -77,7 +77,9 @@ def file_names(path: Path | str) -> list[str]:
     Errors: `DataError` as for `load`.
     """
     root = Path(path).expanduser()
-    return [str(file.relative_to(root)) for file in _list_part(_part_folders(root)[0]).files]
+    return [
+        printable(str(file.relative_to(root))) for file in _list_part(_part_folders(root)[0]).files
+    ]
 
 
 def _part_folders(root: Path) -> tuple[Path, Path | None]:

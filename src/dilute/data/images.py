@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from dilute.data.eight_bits import LostLevels, eight_bits, upright
 from dilute.data.limits import check_size
 from dilute.errors import DataError, reason_of
 
@@ -47,7 +48,7 @@ def decode_all(
     Errors: `DataError`, naming the image, for one that does not decode or whose size differs.
     """
     images: NDArray[np.uint8] | None = None
-    first = ""
+    first, lost = "", LostLevels()
     with (
         ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool,
         _progress_bar(count) as bar,
@@ -56,7 +57,7 @@ def decode_all(
         row = 0
         for batch in _batches(items):
             names = iter([name for name, _ in batch])
-            for image in _decode_batch(pool, batch, resize):
+            for image in _decode_batch(pool, batch, resize, lost):
                 name = next(names)
                 if images is None:
                     images, first = _allocate(image, count, origin or name), name
@@ -68,6 +69,7 @@ def decode_all(
     if images is None:
         raise DataError(f"{origin}: there are no images; at least one is needed")
     assert row == count, (row, count)
+    lost.warn(origin or first, count)
     return images
 
 
@@ -89,10 +91,10 @@ def _batches(items: Iterable[Encoded]) -> Iterator[list[Encoded]]:
 
 
 def _decode_batch(
-    pool: ThreadPoolExecutor, batch: list[Encoded], resize: int | None
+    pool: ThreadPoolExecutor, batch: list[Encoded], resize: int | None, lost: LostLevels
 ) -> Iterator[NDArray[np.uint8]]:
     def decode_task(task: list[Encoded]) -> list[NDArray[np.uint8]]:
-        return [decode(item, bring) for item in task]
+        return [decode(item, bring, lost=lost) for item in task]
 
     def bring(image: Image) -> Image:
         return image if resize is None else centre_square(image, resize)
@@ -122,7 +124,10 @@ def pillow_warnings() -> Iterator[None]:
 
 
 def decode(
-    item: Encoded, bring: Callable[[Image], Image], smallest_side: int | None = None
+    item: Encoded,
+    bring: Callable[[Image], Image],
+    smallest_side: int | None = None,
+    lost: LostLevels | None = None,
 ) -> NDArray[np.uint8]:
     """Return one image as uint8 `[C, H, W]`.
 
@@ -132,6 +137,9 @@ def decode(
         smallest_side: a JPEG file may be decoded at a half, a quarter or an eighth of its size,
             which takes less time, as long as neither side becomes smaller than this; None for its
             full size.
+        lost: takes note if the image shows hardly anything.
+
+    EXIF orientation is applied, and what is transparent is composed on white.
 
     Errors: `DataError`, naming the image, if it does not decode. Call it within `pillow_warnings`.
     """
@@ -143,7 +151,10 @@ def decode(
         with Image.open(source, formats=_FORMATS) as image:
             if smallest_side is not None:
                 image.draft(None, (smallest_side, smallest_side))
-            pixels: NDArray[np.uint8] = np.asarray(bring(_eight_bits(image)), dtype=np.uint8)
+            turned = upright(image)
+            pixels: NDArray[np.uint8] = np.asarray(bring(eight_bits(turned)), dtype=np.uint8)
+            if lost is not None:
+                lost.look(name, turned, pixels)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DataError(f"{name}: the picture is too large to be trusted ({error})") from error
     except DataError as error:
@@ -157,25 +168,6 @@ def decode(
             reason = "it is no image of a known format"
         raise DataError(f"{name} does not decode as an image: {reason}") from error
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
-
-
-def _eight_bits(image: Image) -> Image:
-    """Return the image in mode L or RGB; transparency is dropped."""
-    from PIL import Image as module
-
-    if image.mode in ("L", "RGB"):
-        return image
-    if image.mode in ("1", "LA", "La"):
-        return image.convert("L")
-    if image.mode.startswith("I;16"):
-        return module.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise DataError(
-            f"pixels of mode {image.mode} (32 bits) are not supported; convert it to 8 bits"
-        )
-    if image.mode == "P":
-        return image.convert("RGBA").convert("RGB")
-    return image.convert("RGB")
 
 
 def centre_square(image: Image, side: int) -> Image:

@@ -16,7 +16,7 @@ from dilute.data.annotations import Annotations
 from dilute.data.augmentation import crop_flip_all
 from dilute.data.checks import check_inputs, checked_labels
 from dilute.data.encoded import EncodedImages, joined
-from dilute.errors import DataError
+from dilute.errors import DataError, printable
 
 # Decoding takes time: of larger streamed sets so many images stand for all.
 STATISTICS_IMAGES = 1024
@@ -31,7 +31,8 @@ class LabelledSet:
             `EncodedImages`, which are decoded where they are indexed), or float32 features
             `[N, …]`, all finite.
         labels: int64 `[N]`, values 0 to K−1.
-        class_names: K names; K ≥ 2.
+        class_names: K names; K ≥ 2. What cannot be printed in them, and in `row_names`, becomes
+            an escape, as by `dilute.errors.printable`.
         name: of the data set that it is the training part of (with `:test` after it for the test
             part); given by the `Splits` that it becomes a part of.
         row_names: str `[N]`, each row's name where the source has one: the file, or the index in
@@ -52,13 +53,20 @@ class LabelledSet:
 
     def __post_init__(self) -> None:
         check_inputs(self.inputs)
-        object.__setattr__(self, "class_names", tuple(str(name) for name in self.class_names))
+        object.__setattr__(
+            self, "class_names", tuple(printable(str(name)) for name in self.class_names)
+        )
         object.__setattr__(self, "labels", checked_labels(self.labels, len(self.class_names)))
         if len(self.inputs) != len(self.labels):
             raise DataError(
                 f"{len(self.inputs)} inputs but {len(self.labels)} labels; there must be one label "
                 "per input"
             )
+        if self.row_names is not None and (joined_names := "".join(self.row_names)) != printable(
+            joined_names
+        ):
+            shown = np.array([printable(str(name)) for name in self.row_names])
+            object.__setattr__(self, "row_names", shown)
         if self.row_names is not None and len(self.row_names) != len(self.labels):
             raise DataError(
                 f"{len(self.labels)} labels but {len(self.row_names)} row names; there must be one "

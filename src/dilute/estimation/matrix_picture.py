@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dilute.errors import cut
 from dilute.estimation.noise_estimate import NoiseEstimate, alpha_text
 from dilute.figures import save
 
@@ -36,9 +37,11 @@ def draw_estimate(found: NoiseEstimate, path: Path | str) -> None:
                 axes.text(
                     given, truth, f"{value:.0f}", ha="center", va="center", fontsize=7, color=colour
                 )
-        names = [name if len(name) <= 12 else name[:11] + "…" for name in found.class_names]
-        axes.set_xticks(np.arange(size), names, rotation=45, ha="right", fontsize=7)
-        axes.set_yticks(np.arange(size), names, fontsize=7)
+        names = [cut(name, 12) for name in found.class_names]
+        axes.set_xticks(
+            np.arange(size), names, rotation=45, ha="right", fontsize=7, parse_math=False
+        )
+        axes.set_yticks(np.arange(size), names, fontsize=7, parse_math=False)
     axes.set_xlabel("label given", fontsize=8)
     axes.set_ylabel("true class", fontsize=8)
     wrong = found.wrong_rate
