@@ -33,6 +33,7 @@ ORDER = [
     "estimation",
     "planning",
     "advice",
+    "fitting",
     "study",
     "studies",
     "demo",

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from dilute import methods as methods
     from dilute import noise as noise
     from dilute.advice import advise as advise
+    from dilute.data import Annotations as Annotations
     from dilute.data import LabelledSet as LabelledSet
     from dilute.data import Reading as Reading
     from dilute.data import Splits as Splits
     from dilute.data import WhiteNoise as WhiteNoise
     from dilute.data import load as load
     from dilute.dilution import DilutedSet as DilutedSet
+    from dilute.dilution import GivenSet as GivenSet
     from dilute.dilution import NoisySet as NoisySet
     from dilute.dilution import ReplacedSet as ReplacedSet
     from dilute.dilution import read_labels as read_labels
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from dilute.estimation import estimate_from_annotators as estimate_from_annotators
     from dilute.estimation import estimate_from_labels as estimate_from_labels
     from dilute.estimation import estimate_from_trusted as estimate_from_trusted
+    from dilute.fitting import fit as fit
     from dilute.gradients import measure_gradients as measure_gradients
     from dilute.interruption import Interrupted as Interrupted
     from dilute.laws import evidence_of as evidence_of
@@ -50,7 +53,6 @@ if TYPE_CHECKING:
     from dilute.runs import RunRecord as RunRecord
     from dilute.runs import RunSpec as RunSpec
     from dilute.runs import Store as Store
-    from dilute.runs import fit as fit
     from dilute.runs import load_model as load_model
     from dilute.runs import run_one as run_one
     from dilute.studies import reproduce as reproduce
@@ -66,8 +68,15 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "dilute.advice": ("advise",),
-    "dilute.data": ("LabelledSet", "Reading", "Splits", "WhiteNoise", "load"),
-    "dilute.dilution": ("DilutedSet", "NoisySet", "ReplacedSet", "read_labels", "write_labels"),
+    "dilute.data": ("Annotations", "LabelledSet", "Reading", "Splits", "WhiteNoise", "load"),
+    "dilute.dilution": (
+        "DilutedSet",
+        "GivenSet",
+        "NoisySet",
+        "ReplacedSet",
+        "read_labels",
+        "write_labels",
+    ),
     "dilute.errors": ("DiluteError",),
     "dilute.estimation": (
         "cross_validated",
@@ -75,6 +84,7 @@ _HOMES = {
         "estimate_from_labels",
         "estimate_from_trusted",
     ),
+    "dilute.fitting": ("fit",),
     "dilute.gradients": ("measure_gradients",),
     "dilute.interruption": ("Interrupted",),
     "dilute.laws": ("evidence_of", "fit_law"),
@@ -96,7 +106,6 @@ _HOMES = {
         "RunRecord",
         "RunSpec",
         "Store",
-        "fit",
         "load_model",
         "run_one",
     ),

@@ -185,7 +185,7 @@ def draw_curves(records: Sequence[RunRecord], path: Path | str, *, title: str) -
             linestyle="none",
         )
     axes.set_xlabel(f"steps (batches of {records[0].spec['batch_size']} images)")
-    axes.set_ylabel(f"test accuracy, % (n = {records[0].num_test or 0:,})")
+    axes.set_ylabel(f"{records[0].measure}, % (n = {records[0].num_test or 0:,})")
     axes.set_ylim(0, 101)
     axes.set_xlim(left=0)
     axes.grid(alpha=0.3)

@@ -13,28 +13,49 @@ from dilute.methods import PLAIN, Observed, make_method
 from dilute.runs import fresh_model
 
 POOLED = "patches_estimated"
-_LEAST_RATE = 0.5
+_MOST_POOLED = 200_000
 _TIMED_IMAGES, _TIMED_NEIGHBOURS = 1000, 4000
 
 
 def choose_method(noisy: NoisySet) -> tuple[str, str]:
-    """Return the method that was best where labels were like these (docs/methods.md), and why."""
-    labels_per_image = len(noisy) / noisy.num_images
-    shape = noisy.clean.input_shape
+    """Return the method that was best where labels were like these (docs/methods.md), and why.
+
+    Of planted noise it takes nothing to be known. Of labels as given it takes the law of labels, or
+    of each annotator's, that the set has.
+    """
     if len(noisy.blocks) > 1:
         return PLAIN, "noisy labels stand beside images from elsewhere, which have no class to pool"
-    if len(shape) != 3:
-        return PLAIN, "the inputs are no images, on which alone other methods were compared"
-    if labels_per_image < 2 and (noisy.rate or 0.0) < _LEAST_RATE:
-        return PLAIN, (
-            f"with one label an image, other methods were compared from rate = {_LEAST_RATE:g} on "
-            "(docs/methods.md); if yours are as noisy as that, which dilute estimate tells, take "
-            f"{POOLED}"
+    is_known = not noisy.is_planted and noisy.law is not None
+    knows = "known" if is_known else "estimated"
+    if noisy.clean.is_streamed:
+        return _without_pooling(noisy, "pooling needs all images in memory, and these are streamed")
+    if noisy.num_images > _MOST_POOLED:
+        return _without_pooling(
+            noisy,
+            f"pooling {noisy.num_images:,} images would take long, since it compares them in pairs",
         )
-    return POOLED, (
-        f"with {labels_per_image:.3g} label{'s' if labels_per_image > 1 else ''} an image, labels "
-        "pooled over images that look alike beat plain training in all settings that were run "
-        "(docs/methods.md); if the noise matrix is known, take patches_known"
+    labels_per_image = len(noisy) / noisy.num_images
+    labels = f"{labels_per_image:.3g} label{'s' if labels_per_image > 1 else ''}"
+    if not noisy.clean.is_images or len(noisy.clean.input_shape) != 3:
+        return f"neighbours_{knows}", (
+            f"with {labels} an input, labels pooled over neighbours were level with plain training "
+            "where no label was wrong, and ahead of it where many were (docs/methods.md)"
+        )
+    return f"patches_{knows}", (
+        f"with {labels} an image, labels pooled over images that look alike were level with plain "
+        "training where no label was wrong, and ahead of it where many were (docs/methods.md)"
+    )
+
+
+def _without_pooling(noisy: NoisySet, why: str) -> tuple[str, str]:
+    """Return the method where labels cannot be pooled, and why."""
+    if noisy.is_planted:
+        return PLAIN, why
+    if noisy.law is None:
+        return "sce", f"{why}; without pooling sce does well where labels may be wrong"
+    several = len(noisy) > noisy.num_images
+    return "em_known" if several else "forward_known", (
+        f"{why}; without it the law of the labels can be used in the loss"
     )
 
 

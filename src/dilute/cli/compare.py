@@ -114,11 +114,11 @@ def compare(
 
 def _text(found: list[MethodResult]) -> str:
     lines: list[str] = []
-    for setting, amount in dict.fromkeys((one.setting, one.amount) for one in found):
-        here = [one for one in found if (one.setting, one.amount) == (setting, amount)]
-        rows = [["method", "knows", "accuracy", "over cross-entropy", "n", "seconds"]]
+    for setting, noise in dict.fromkeys((one.setting, one.noise) for one in found):
+        here = [one for one in found if (one.setting, one.noise) == (setting, noise)]
+        rows = [["method", "knows", f"{here[0].measure}, %", "over cross-entropy", "n", "seconds"]]
         rows += [_cells(one) for one in here]
-        lines += [f"{setting}, {here[0].amount_name} = {amount:g}", console.columns(rows), ""]
+        lines += [f"{setting}, {noise}", console.columns(rows), ""]
     lines.append("mean (lowest to highest) over n seeds, test set; held-out noisy labels chose")
     return "\n".join(lines)
 

@@ -24,22 +24,23 @@ _NO_ACCURACY = "no accuracy yet"
 
 @contextmanager
 def training_progress(
-    title: str, *, quiet: bool = False
+    title: str, *, measure: str = "test accuracy", quiet: bool = False
 ) -> Iterator[Callable[[int, int, Trained], None]]:
     """Yield an `on_step` that shows progress: a bar on a terminal, lines elsewhere.
 
     Arguments:
+        measure: what is measured on the test set, in words.
         quiet: show nothing.
     """
     if quiet:
         yield lambda step, num_steps, trained: None
     elif sys.stderr.isatty():
-        yield from _bar(title)
+        yield from _bar(title, measure)
     else:
-        yield _lines(title)
+        yield _lines(title, measure)
 
 
-def _bar(title: str) -> Iterator[Callable[[int, int, Trained], None]]:
+def _bar(title: str, measure: str) -> Iterator[Callable[[int, int, Trained], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
     texts = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
@@ -49,13 +50,13 @@ def _bar(title: str) -> Iterator[Callable[[int, int, Trained], None]]:
 
         def on_step(step: int, num_steps: int, trained: Trained) -> None:
             rate = f"{step / max(trained.training_seconds, 1e-9):,.1f} steps/s"
-            accuracy = _accuracy(trained) or _NO_ACCURACY
+            accuracy = _accuracy(trained, measure) or _NO_ACCURACY
             progress.update(task, completed=step, total=num_steps, rate=rate, accuracy=accuracy)
 
         yield on_step
 
 
-def _lines(title: str) -> Callable[[int, int, Trained], None]:
+def _lines(title: str, measure: str) -> Callable[[int, int, Trained], None]:
     shown, first_step = 0, 0
     started = time.monotonic()
 
@@ -69,7 +70,7 @@ def _lines(title: str) -> Callable[[int, int, Trained], None]:
             return
         shown = len(trained.curve)
         left = (time.monotonic() - started) / (step - first_step + 1) * (num_steps - step)
-        parts = [f"step {step}/{num_steps}", _accuracy(trained), f"{left:.0f} s left"]
+        parts = [f"step {step}/{num_steps}", _accuracy(trained, measure), f"{left:.0f} s left"]
         say(f"{title}: {', '.join(part for part in parts if part)}")
 
     return on_step
@@ -160,11 +161,11 @@ def ended_line(label: str, record: RunRecord) -> str:
     if record.status != "done":
         return f"{label}: {record.status}{': ' + record.message if record.message else ''}"
     accuracy = record.accuracy.selected if record.selected_by else record.accuracy.last
-    shown = f"test accuracy {accuracy:.1%}" if accuracy is not None else "done"
+    shown = f"{record.measure} {accuracy:.1%}" if accuracy is not None else "done"
     return f"{label}: {shown}, {duration(record.seconds)}"
 
 
-def _accuracy(trained: Trained) -> str | None:
+def _accuracy(trained: Trained, measure: str) -> str | None:
     if not trained.curve or trained.curve[-1].test_accuracy is None:
         return None
-    return f"test accuracy {trained.curve[-1].test_accuracy:.1%}"
+    return f"{measure} {trained.curve[-1].test_accuracy:.1%}"

@@ -24,6 +24,12 @@ _SILENCE = options.argument(
 )
 
 
+_NOTHING_PLANTED = (
+    "no noise is planted (alpha = 0) in labels as given, of which it is not known how many are "
+    "wrong; dilute fit is for these: it chooses a method, and keeps a model"
+)
+
+
 @options.data
 @options.noise
 @options.recipe
@@ -65,7 +71,7 @@ def run(
     Output:
         force: run even if the store has the answer.
     """
-    from dilute.runs import Execution, RunSpec, Store
+    from dilute.runs import Execution, RunSpec, Store, measure_of
     from dilute.world import own_device
 
     # Before the data are read, so that most slips in an option cost no waiting.
@@ -74,9 +80,13 @@ def run(
     with ranks.joined(device, silence_seconds) as world:
         material = _material(spec, reading, labels, heldout)
         if world.is_first:
+            if not material.splits.train_is_clean and not (spec.alpha or spec.rate):
+                console.say(_NOTHING_PLANTED)
             console.say_lost_classes(material.noisy)
         title = f"{material.splits.name} {spec.model}"
-        with progress.training_progress(title, quiet=not world.is_first) as on_step:
+        with progress.training_progress(
+            title, measure=measure_of(material.test_labels), quiet=not world.is_first
+        ) as on_step:
             how = Execution(
                 device=own_device(device, world.size), on_step=on_step, world=world, **execution
             )

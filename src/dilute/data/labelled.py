@@ -228,6 +228,7 @@ class Splits:
             ascending; the others are the test set.
         test_is_clean: whether the test set's labels are known to be right. Only then is what is
             measured on them an accuracy; else it is agreement with the labels as given.
+        train_is_clean: whether the training labels are; else how many are wrong is not known.
     """
 
     name: str
@@ -236,6 +237,7 @@ class Splits:
     origin: str
     cut_rows: NDArray[np.int64] | None = None
     test_is_clean: bool = True
+    train_is_clean: bool = True
 
     def __post_init__(self) -> None:
         for part, name in ((self.train, self.name), (self.test, f"{self.name}:test")):
@@ -254,7 +256,10 @@ class Splits:
             check_alike(self.train, self.test, f"{self.name}: the test set")
 
     def whole(self) -> LabelledSet:
-        """Return all examples of a source in one piece; of other sources, the training set."""
+        """Return all examples of a source in one piece; of other sources, the training set.
+
+        The former have `:whole` at the end of their name.
+        """
         if self.cut_rows is None or self.test is None:
             return self.train
         size = len(self.train) + len(self.test)
@@ -269,7 +274,7 @@ class Splits:
             both = np.concatenate([np.asarray(first), np.asarray(second)])
         labels = np.concatenate([self.train.labels, self.test.labels])
         whole = LabelledSet(both, labels, self.train.class_names).take(order)
-        return replace(whole, name=self.name)
+        return replace(whole, name=f"{self.name}:whole")
 
 
 def check_alike(train: LabelledSet, other: LabelledSet, what: str) -> None:

@@ -72,7 +72,7 @@ def _load_own(form: str, argument: str, reading: Reading) -> Splits:
             f"{name[:80]} has no test part of its own, which --clean-test (clean_test) is for; "
             "leave it out, or put images with right labels into a folder test"
         )
-    return replace(found, test_is_clean=reading.clean_test)
+    return replace(found, test_is_clean=reading.clean_test, train_is_clean=False)
 
 
 @contextmanager

@@ -1,10 +1,9 @@
 """A run: its description (`RunSpec`), what it is made of (`Material`), what comes of it (`Fit`)."""
 
-from dilute.runs.fitting import fit
 from dilute.runs.material import Material
 from dilute.runs.network import fresh_model, scaled_model
 from dilute.runs.noisy import num_taken
-from dilute.runs.record import RECORD_FORMAT, Accuracy, RunRecord
+from dilute.runs.record import RECORD_FORMAT, Accuracy, RunRecord, measure_of
 from dilute.runs.result import Fit
 from dilute.runs.running import Execution, failed_record, run_one
 from dilute.runs.spec import SCHEMA_VERSION, RunSpec
@@ -21,9 +20,9 @@ __all__ = [
     "RunSpec",
     "Store",
     "failed_record",
-    "fit",
     "fresh_model",
     "load_model",
+    "measure_of",
     "num_taken",
     "run_one",
     "scaled_model",

@@ -24,6 +24,7 @@ from dilute.errors import DataError, SpecError
 from dilute.noise import alpha_from_rate, checked_matrix
 from dilute.runs.network import build_network, fresh_model
 from dilute.runs.noisy import check_drawn, draw_noisy_set, num_taken, with_heldout, with_labels_of
+from dilute.runs.record import TestLabels
 from dilute.runs.spec import RunSpec
 
 Built = set[tuple[str, tuple[int, ...], int]]
@@ -136,6 +137,19 @@ class Material:
     def may_have_test(self) -> bool:
         """Whether there is a test set, or may be one among data that are not loaded yet."""
         return self.given_splits is None or self.given_splits.test is not None
+
+    @property
+    def test_hash(self) -> str | None:
+        """The test set's content hash; None without one, or while data are not loaded."""
+        splits = self.given_splits or vars(self).get("splits")
+        return None if splits is None or splits.test is None else splits.test.content_hash
+
+    @property
+    def test_labels(self) -> TestLabels | None:
+        """Whether test labels are clean or as given; None without a test set."""
+        if self.splits.test is None:
+            return None
+        return "clean" if self.splits.test_is_clean else "given"
 
     @cached_property
     def splits(self) -> Splits:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dilute.training import CurvePoint
 
 RECORD_FORMAT = 1
+TestLabels = Literal["clean", "given"]
 
 
 class Accuracy(BaseModel):
@@ -106,7 +107,7 @@ class RunRecord(BaseModel):
     unreadable_images: int | None = None
     noise_rate: float | None = None
     wrong_rate: float | None = None
-    test_labels: Literal["clean", "given"] | None = None
+    test_labels: TestLabels | None = None
     labels_hash: str | None = None
     data: dict[str, str | None] = {}
     versions: dict[str, str] = {}
@@ -118,11 +119,22 @@ class RunRecord(BaseModel):
     @property
     def measure(self) -> str:
         """What `accuracy` is, in words: `test accuracy`, or `agreement with given labels`."""
-        return "agreement with given labels" if self.test_labels == "given" else "test accuracy"
+        return measure_of(self.test_labels)
 
-    def answers(self, has_test: bool) -> bool:
+    def answers(self, has_test: bool, test_hash: str | None = None) -> bool:
         """Return whether the run need not be done again.
 
         It must not have failed, and must have been tested if there is a test set.
+
+        Arguments:
+            has_test: whether there is one.
+            test_hash: its content hash; None where it is not known.
         """
-        return self.status != "failed" and (self.num_test is not None or not has_test)
+        if self.status == "failed" or (has_test and self.num_test is None):
+            return False
+        return test_hash is None or self.data.get("test_hash") == test_hash
+
+
+def measure_of(test_labels: TestLabels | None) -> str:
+    """Return what is measured on such test labels, in words."""
+    return "agreement with given labels" if test_labels == "given" else "test accuracy"

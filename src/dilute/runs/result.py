@@ -20,10 +20,12 @@ class Fit:
     Attributes:
         record: the record.
         was_known: whether a store answered, so that nothing was trained.
+        reasons: a sentence for each thing that `dilute.fit` chose or found, by its name.
     """
 
     record: RunRecord
     was_known: bool = False
+    reasons: Mapping[str, str] = field(default_factory=dict)
     _read_model: Callable[[], nn.Module] = field(kw_only=True, repr=False)
 
     @cached_property

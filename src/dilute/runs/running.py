@@ -114,7 +114,7 @@ def train_material(material: Material, execution: Execution) -> TrainedNetwork:
         hardware=hardware(device, execution.world.size),
         started=started.isoformat(timespec="seconds"),
         unreadable_images=_unreadable_images(splits, noisy, heldout),
-        test_labels=None if test is None else "clean" if splits.test_is_clean else "given",
+        test_labels=material.test_labels,
         **_of_sets(noisy, train_set, heldout, test),
         **_of_training(
             spec, trained, heldout, finished=message is None and trained.status == "done"

@@ -140,9 +140,11 @@ class RunSpec(Recipe):
         """Return the spec as JSON-able values, equal for equal runs.
 
         What equals its default is left out, but for `always_written`; what has no effect because
-        there is no noise has its default.
+        there is no noise has its default. Of labels as given nothing is said of noise.
         """
         values = super().canonical()
+        if self.as_given:
+            return {name: values[name] for name in values if name not in ("noise", "noisy_images")}
         if not (self.alpha or self.rate):
             values |= {"noise": Uniform().model_dump(mode="json"), "noisy_images": "same"}
             values |= {name: 0.0 for name in ("alpha", "rate") if name in values}  # of either sign

@@ -28,7 +28,7 @@ def draw_comparison(results: Sequence[MethodResult], title: str) -> Figure:
     At several amounts: a line per method, of which the best few and cross-entropy are named.
     At one: a row per method.
     """
-    amounts = sorted({one.amount for one in results})
+    amounts = sorted({one.amount for one in results if one.amount is not None})
     seeds = max(one.num_seeds for one in results)
     note = (
         f"mean, lowest and highest of {seeds} seeds" if seeds > 1 else "one seed"
@@ -39,7 +39,7 @@ def draw_comparison(results: Sequence[MethodResult], title: str) -> Figure:
             _lines(axes[0], results, amounts)
         else:
             rows = len(results)
-            title = f"{title}, {results[0].amount_name} = {amounts[0]:g}"
+            title = f"{title}, {results[0].noise}"
             figure, axes = new_figure(title, note, inches=(5.2, 1.3 + 0.2 * rows))
             _rows(axes[0], results)
             _spread_ticks(figure, axes[0])
@@ -48,7 +48,7 @@ def draw_comparison(results: Sequence[MethodResult], title: str) -> Figure:
 
 def _lines(axes: Axes, results: Sequence[MethodResult], amounts: Sequence[float]) -> None:
     methods: dict[str, list[MethodResult]] = {}
-    for one in sorted(results, key=lambda one: one.amount):
+    for one in sorted(results, key=lambda one: one.amount or 0.0):
         if one.accuracy is not None:
             methods.setdefault(one.method, []).append(one)
     by_mean = sorted(methods, key=lambda name: -_mean(methods[name], amounts))
@@ -87,7 +87,7 @@ def _lines(axes: Axes, results: Sequence[MethodResult], amounts: Sequence[float]
 
 
 def _points(found: Sequence[MethodResult]) -> tuple[list[float], list[float]]:
-    return [one.amount for one in found], [_within(one.accuracy) for one in found]
+    return [one.amount or 0.0 for one in found], [_within(one.accuracy) for one in found]
 
 
 def _scale_accuracies(axes: Axes, results: Sequence[MethodResult]) -> None:
@@ -95,7 +95,7 @@ def _scale_accuracies(axes: Axes, results: Sequence[MethodResult]) -> None:
     axes.set_yscale("logit")
     axes.set_yticks(_TICKS, [f"{100 * tick:g}" for tick in _TICKS])
     axes.minorticks_off()
-    axes.set_ylabel("test accuracy, % (logit scale)")
+    axes.set_ylabel(f"{results[0].measure}, % (logit scale)")
     seen = [_within(a) for one in results for a in (one.low, one.high) if a is not None]
     if seen:
         axes.set_ylim(min(seen) * 0.8, 1 - (1 - max(seen)) * 0.7)
@@ -133,5 +133,5 @@ def _rows(axes: Axes, results: Sequence[MethodResult]) -> None:
         axes.plot(100 * one.accuracy, place, **style)
     axes.set_ylim(-0.6, len(shown) - 0.4)
     axes.set_yticks(range(len(shown)), [_full_name(one) for one in shown])
-    axes.set_xlabel("test accuracy, %")
+    axes.set_xlabel(f"{results[0].measure}, %")
     axes.grid(alpha=0.3, linewidth=0.5)

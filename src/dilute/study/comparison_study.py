@@ -68,7 +68,7 @@ def results_markdown(results: Sequence[MethodResult]) -> str:
     Arguments:
         results: of one setting.
     """
-    amounts = sorted({one.amount for one in results})
+    amounts = sorted({one.amount for one in results if one.amount is not None})
     cells = {(one.method, one.amount): one for one in results}
     first = {one.method: one for one in reversed(results)}
     order = dict.fromkeys(one.method for one in results)
@@ -95,7 +95,7 @@ def result_cell(one: MethodResult | None) -> str:
 
 
 def _mean(
-    cells: Mapping[tuple[str, float], MethodResult], name: str, amounts: Sequence[float]
+    cells: Mapping[tuple[str, float | None], MethodResult], name: str, amounts: Sequence[float]
 ) -> float:
     found = [one for amount in amounts if (one := cells.get((name, amount)))]
     return sum(one.accuracy or 0.0 for one in found) / len(found)

@@ -78,7 +78,8 @@ class StudyRuns:
     @property
     def parts(self) -> list[str]:
         """The names of data sets in its runs that are parts of a public set."""
-        names = {record.spec[name] for record in self.records for name in ("data", "noisy_images")}
+        fields = ("data", "noisy_images")
+        names = {record.spec.get(name, "") for record in self.records for name in fields}
         return sorted(name for name in names if "@" in name and plain_name(name) in SETS)
 
     def data(self) -> Any:

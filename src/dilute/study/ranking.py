@@ -15,6 +15,9 @@ import numpy as np
 from dilute.methods import PLAIN, describe_method
 from dilute.runs import RunRecord
 
+AS_GIVEN = "labels as given"
+"""What tables and pictures say of noise that is not known."""
+
 
 @dataclass(frozen=True)
 class MethodResult:
@@ -24,9 +27,9 @@ class MethodResult:
         method: its name, with options if some were given; title, knows: as of the method.
         setting: noise and data in words.
         amount: how much noise, of the kind `amount_name`: `"alpha"`, or the `"rate"` of
-            replacement.
-        accuracy: mean test accuracy over seeds, 0 to 1; low, high: the lowest and highest of them;
-            None without a test set.
+            replacement. Both are None where the labels are as given.
+        accuracy: mean test accuracy over seeds, 0 to 1 (agreement with given labels, if `measure`
+            says so); low, high: the lowest and highest of them; None without a test set.
         gain: mean over seeds of the accuracy less that of cross-entropy on the same labels; None
             without it.
         gain_low, gain_high: the lowest and highest of these.
@@ -35,14 +38,15 @@ class MethodResult:
             their time.
         heldout_nll: mean over seeds of the negative log likelihood of held-out noisy labels, by
             which runs were chosen; the lower the better.
+        measure: what `accuracy` is, in words, as of `RunRecord`.
     """
 
     method: str
     title: str
     knows: str
     setting: str
-    amount: float
-    amount_name: str
+    amount: float | None
+    amount_name: str | None
     accuracy: float | None
     low: float | None
     high: float | None
@@ -54,6 +58,12 @@ class MethodResult:
     images: float | None
     seconds: float | None
     heldout_nll: float | None = None
+    measure: str = "test accuracy"
+
+    @property
+    def noise(self) -> str:
+        """The amount of noise in words."""
+        return AS_GIVEN if self.amount is None else f"{self.amount_name} = {self.amount:g}"
 
 
 def outcomes(records: Iterable[RunRecord]) -> Any:
@@ -68,13 +78,14 @@ def outcomes(records: Iterable[RunRecord]) -> Any:
     groups: dict[tuple[Any, ...], list[RunRecord]] = {}
     for record in records:
         spec = record.spec
-        name = "rate" if "rate" in spec else "alpha"
-        place = (setting_of(spec), name, float(spec[name]), _entry(spec), spec["seed"])
+        name = next((name for name in ("rate", "alpha") if name in spec), AS_GIVEN)
+        amount = float(spec.get(name, math.nan))
+        place = (setting_of(spec), name, amount, _entry(spec), spec["seed"])
         groups.setdefault(place, []).append(record)
     rows = []
     kind = ["setting", "amount_name", "amount", "method", "seed"]
     for place, runs in groups.items():
-        row = dict(zip(kind, place, strict=True))
+        row = {**dict(zip(kind, place, strict=True)), "measure": runs[0].measure}
         points = [
             (point.heldout_mixed_nll, number, point)
             for number, run in enumerate(runs)
@@ -96,7 +107,7 @@ def outcomes(records: Iterable[RunRecord]) -> Any:
                 "seconds": chosen.seconds,
             }
         rows.append(row)
-    columns = [*kind, "accuracy", "last_accuracy"]
+    columns = [*kind, "measure", "accuracy", "last_accuracy"]
     columns += ["heldout_mixed_nll", "learning_rate", "step", "images", "seconds"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -115,7 +126,9 @@ def ranking(chosen: Any) -> list[MethodResult]:
         chosen: as of `outcomes`.
     """
     answer = []
-    for place, here in chosen.groupby(["setting", "amount_name", "amount"], sort=True):
+    for place, here in chosen.groupby(
+        ["setting", "amount_name", "amount"], sort=True, dropna=False
+    ):
         base = here[here["method"] == PLAIN].set_index("seed")["accuracy"]
         found = [
             _result(str(method), place, own, base)
@@ -134,10 +147,12 @@ def _place(one: MethodResult) -> tuple[float, float]:
 
 def setting_of(spec: dict[str, Any]) -> str:
     """Return data, model, images and kind of noise of a run in words, without its amount."""
-    noise = spec["noise"]
     words = [spec["data"].partition("@")[0], spec["model"]]
     if spec.get("num_clean") is not None:
         words.append(f"n = {spec['num_clean']:,}")
+    if spec.get("as_given"):
+        return ", ".join(words)
+    noise = spec["noise"]
     words.append(noise["pattern"].replace("_", " "))
     if noise.get("delta") is not None:
         words.append(f"delta = {noise['delta']:g}")
@@ -168,8 +183,8 @@ def _result(method: str, place: tuple[str, str, float], own: Any, base: Any) -> 
         title=f"{title} ({options}" if options else title,
         knows=knows,
         setting=setting,
-        amount=float(amount),
-        amount_name=amount_name,
+        amount=None if amount_name == AS_GIVEN else float(amount),
+        amount_name=None if amount_name == AS_GIVEN else amount_name,
         accuracy=_of(done["accuracy"], np.mean),
         low=_of(done["accuracy"], np.min),
         high=_of(done["accuracy"], np.max),
@@ -181,6 +196,7 @@ def _result(method: str, place: tuple[str, str, float], own: Any, base: Any) -> 
         images=_of(done["images"], np.mean),
         seconds=_of(done["seconds"], np.mean),
         heldout_nll=_of(done["heldout_mixed_nll"], np.mean),
+        measure=str(own["measure"].iloc[0]),
     )
 
 

@@ -30,7 +30,7 @@ def run_table(records: Sequence[RunRecord]) -> Any:
 
 
 def _row(record: RunRecord) -> dict[str, Any]:
-    spec, noise = record.spec, record.spec["noise"]
+    spec, noise = record.spec, record.spec.get("noise", {})
     chosen = [point for point in record.curve if point.step == record.selected_step]
     is_done = record.status == "done"
     return {
@@ -40,7 +40,7 @@ def _row(record: RunRecord) -> dict[str, Any]:
         "model": spec["model"],
         "num_clean": record.num_clean,
         "alpha": spec.get("alpha"),
-        "pattern": noise["pattern"],
+        "pattern": noise.get("pattern"),
         "order": noise.get("order"),
         "delta": noise.get("delta"),
         **{name: spec.get(name) for name in _OF_SPEC},

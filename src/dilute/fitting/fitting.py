@@ -1,35 +1,38 @@
-"""The library's one-liner: a noisy set in hand, a model and its record out."""
+"""The library's one-liner: labels in hand, a model and its record out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 from torch import nn
 
+from dilute.advice import choose_method
 from dilute.data import LabelledSet, Splits
 from dilute.dilution import NoisySet
 from dilute.errors import ModelError, SpecError, validation_line
 from dilute.extensions import name_of
+from dilute.fitting.choices import choose_heldout, choose_model, choose_recipe
+from dilute.fitting.knowledge import with_knowledge
 from dilute.methods import Method, make_method, written
-from dilute.runs.material import Material
+from dilute.runs import Execution, Fit, Material, RunSpec, Store, run_one
 from dilute.runs.network import check_instance, instance_name
-from dilute.runs.result import Fit
-from dilute.runs.running import Execution, run_one
-from dilute.runs.spec import RunSpec
-from dilute.runs.store import Store
 from dilute.training import Recipe
+
+AnyModel = str | Callable[[tuple[int, ...], int], nn.Module] | nn.Module
 
 
 def fit(
-    noisy: NoisySet,
+    data: LabelledSet | NoisySet,
     *,
-    model: str | Callable[[tuple[int, ...], int], nn.Module] | nn.Module,
+    model: AnyModel | None = None,
     method: str | Method | None = None,
     recipe: Recipe | None = None,
     test: LabelledSet | None = None,
+    test_is_clean: bool = True,
     heldout: LabelledSet | None = None,
     heldout_fraction: float | None = None,
     heldout_labels: Literal["noisy", "clean"] | None = None,
@@ -38,21 +41,31 @@ def fit(
     force: bool = False,
     execution: Execution | None = None,
 ) -> Fit:
-    """Train a model on a noisy set, and return it with its record.
+    """Train a model on labels that may be wrong, and return it with its record.
+
+    Labels of one's own are taken as given: how many are wrong is not known. What is not said is
+    chosen by what the labels show, and `Fit.reasons` says why. Several labels for an item are
+    first compared, which tells how good each annotator is.
 
     Arguments:
-        noisy: a `DilutedSet`, `ReplacedSet`, or what `read_labels` returned.
+        data: inputs with labels as given; or a noisy set, as `GivenSet`, `DilutedSet`, or what
+            `read_labels` returned.
         model: a name, `module:callable`, or an importable function of (input_shape, num_classes);
             or a network, of which a copy is trained. It maps float32 inputs, scaled to mean 0 and
             deviation 1, to logits `[B, K]`. A run of such a network cannot be repeated by its key:
-            a store keeps what came of it, but does not answer for it.
-        method: how to learn from the labels: a name, or a method with its options. The recipe's if
-            None.
-        recipe: batches, optimiser, schedule and budget; the defaults of `Recipe` if None.
-        test: clean labels to measure accuracy on; they choose nothing.
+            a store keeps what came of it, but does not answer for it. Chosen by the inputs if None.
+        method: how to learn from the labels: a name, or a method with its options. If None, the
+            recipe's; without one that which suits labels as given, or plain training on planted
+            noise.
+        recipe: batches, optimiser, schedule and budget. If None: for labels as given 20 passes and
+            1,000 steps at least, for planted noise the defaults of `Recipe`.
+        test: labels to measure on; they choose nothing.
+        test_is_clean: whether the test labels are right, so that what is measured is an accuracy;
+            else it is agreement with given labels.
         heldout: clean labels that select the model; without them a share of the noisy set is held
             out.
-        heldout_fraction: share of the images that is held out, 0 to below 1; 0.05 if None.
+        heldout_fraction: share of the images that is held out, 0 to below 1. If None, 0.05; of
+            fewer than 10,000 items with labels as given 0.1, of fewer than 40 nothing.
         heldout_labels: whether `"noisy"` (if None) or `"clean"` labels of that share select the
             model.
         seed: of held-out images, initialisation and order; the noisy set's if None.
@@ -63,23 +76,28 @@ def fit(
 
     Errors: `DiluteError`s for what the user can fix; `Interrupted` if asked to stop.
     """
-    if not isinstance(noisy, NoisySet):
-        raise SpecError(
-            f"noisy is of type {type(noisy).__name__}; give a noisy set, as "
-            "DilutedSet(data.train, alpha=20), or alpha=0 for none"
-        )
     if not isinstance(recipe, Recipe | None):
         raise SpecError(f"recipe is {recipe!r}; give a Recipe, as Recipe(budget_steps=300)")
-    clean = noisy.clean
-    given = {"heldout_fraction": heldout_fraction, "heldout_labels": heldout_labels}
-    beside = [name for name, value in given.items() if value is not None]
-    if heldout is not None and beside:
+    beside = {"heldout_fraction": heldout_fraction, "heldout_labels": heldout_labels}
+    given: dict[str, Any] = {name: value for name, value in beside.items() if value is not None}
+    if heldout is not None and given:
         raise SpecError(
-            f"{' and '.join(beside)} cannot be given beside a held-out set; leave one of them out"
+            f"{' and '.join(given)} cannot be given beside a held-out set; leave one of them out"
         )
-    network = model if isinstance(model, nn.Module) else None
-    if network is not None:
-        check_instance(network, clean)
+    noisy, reasons = _noisy_set(data)
+    clean = noisy.clean
+    if model is None:
+        model, reasons["model"] = choose_model(clean)
+    if isinstance(model, nn.Module):
+        check_instance(model, clean)
+    if not noisy.is_planted:
+        if heldout is None:
+            given.setdefault("heldout_fraction", choose_heldout(noisy.n))
+        if method is None and (recipe is None or "method" not in recipe.model_fields_set):
+            method, reasons["method"] = choose_method(noisy)
+        if recipe is None:
+            num_train = noisy.n - round(given.get("heldout_fraction", 0.0) * noisy.n)
+            recipe, reasons["budget"] = choose_recipe(num_train)
     fields: dict[str, Any] = {
         **_recipe_fields(recipe or Recipe(), method),
         **given,
@@ -88,21 +106,41 @@ def fit(
         "seed": noisy.seed if seed is None else seed,
     }
     try:
-        spec = RunSpec(**fields)
+        spec = RunSpec(**fields, as_given=not noisy.is_planted)
     except ValidationError as error:
         raise SpecError(validation_line(error)) from None
     material = Material.of(
         spec,
-        splits=Splits(spec.data, clean, test, "in memory"),
+        splits=Splits(
+            spec.data,
+            clean,
+            test,
+            "in memory",
+            test_is_clean=test_is_clean,
+            train_is_clean=noisy.is_planted,
+        ),
         noisy=noisy,
         heldout=heldout,
-        network=network,
+        network=model if isinstance(model, nn.Module) else None,
     )
     execution = execution or Execution()
     if store is None:
-        return run_one(material, execution)
+        return replace(run_one(material, execution), reasons=reasons)
     store = store if isinstance(store, Store) else Store(store)
-    return store.run(material, execution, force=force)
+    return replace(store.run(material, execution, force=force), reasons=reasons)
+
+
+def _noisy_set(data: LabelledSet | NoisySet) -> tuple[NoisySet, dict[str, str]]:
+    """Return the noisy set to train on, and what is known of its labels, in words."""
+    if isinstance(data, LabelledSet):
+        noisy, known = with_knowledge(data)
+        return noisy, {"labels": known}
+    if not isinstance(data, NoisySet):
+        raise SpecError(
+            f"data is of type {type(data).__name__}; give inputs with labels, as "
+            "LabelledSet(images, labels), or a noisy set, as DilutedSet(data.train, alpha=20)"
+        )
+    return data, {}
 
 
 def _recipe_fields(recipe: Recipe, method: str | Method | None) -> dict[str, Any]:
@@ -130,7 +168,7 @@ def _recipe_fields(recipe: Recipe, method: str | Method | None) -> dict[str, Any
     return {**fields, "method": name, "method_options": options or None}
 
 
-def _model_name(model: str | Callable[..., nn.Module] | nn.Module) -> str:
+def _model_name(model: AnyModel) -> str:
     if isinstance(model, str):
         return model
     if isinstance(model, nn.Module):
