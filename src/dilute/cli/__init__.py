@@ -14,6 +14,7 @@ from dilute.cli import (
     data,
     demo,
     estimate,
+    fit,
     gradients,
     labels,
     plan,
@@ -36,7 +37,7 @@ app = typer.Typer(
 )
 _NO_READER = 128 + 13  # as shells say it of a program that SIGPIPE ended
 for command in (
-    *(demo.demo, run.run, sweep.sweep, compare.compare, reproduce.reproduce, plan.plan),
+    *(demo.demo, fit.fit, run.run, sweep.sweep, compare.compare, reproduce.reproduce, plan.plan),
     *(estimate.estimate, advise.advise, gradients.gradients, labels.labels),
 ):
     add_command(app, command)

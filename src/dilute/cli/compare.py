@@ -59,11 +59,13 @@ def compare(
     store: str,
     picture: Path | None,
     json: bool,
+    given: options.Given,
     alpha: str | None = None,
     rate: str | None = None,
 ) -> None:
     """Train with each method on the same noisy labels, within the same budget, and rank them.
 
+    Labels of your own are taken as given, unless noise is planted in them (--alpha or --rate).
     Held-out noisy labels choose learning rate and stopping point; the test set chooses nothing.
     What a method knows of the noise stands beside its name. The same comparison again goes on with
     what is left.
@@ -80,15 +82,15 @@ def compare(
     from dilute.study import Sweeping
 
     check_writable(as_path(store))
-    if (alpha is None) == (rate is None):
-        raise SpecError("noise is given by --alpha or by --rate; give exactly one")
+    if alpha is not None and rate is not None:
+        raise SpecError("noise is given by --alpha and by --rate; give one")
     with progress.sweep_progress() as on_progress:
         found = dilute.compare(
             data,
             model=model,
             alpha=None if alpha is None else values.numbers("alpha", alpha),
             rate=None if rate is None else values.numbers("rate", rate),
-            noise=pattern,
+            noise=pattern if given.among([options.pattern]) else None,
             num_clean=num_clean,
             methods=methods,
             passes=passes,

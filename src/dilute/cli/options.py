@@ -182,9 +182,39 @@ def _usual(field: Described) -> str | None:
     return ", ".join(f"{value:g} for {optimizer}" for optimizer, value in own.items()) or None
 
 
+_CHOSEN = {
+    "model": "by the inputs",
+    "method": "by what the labels show",
+    "batch_size": "128, fewer of few images",
+    "budget_steps": "20 passes, 1,000 steps or more",
+    "heldout_fraction": "0.05, more of few images",
+}
+"""What `dilute.fit` chooses where nothing is said, and by what."""
+
+
 model = single("model", lambda: _of_spec("model", TRAINING))
 seed = single("seed", lambda: _of_spec("seed", TRAINING))
 recipe = Group("recipe", _recipe_options, lambda given: given.fields(_recipe_options()))
+
+
+def _training_options() -> list[Option]:
+    """Return the options of a recipe of which much may be chosen: these have no default to show."""
+    recipe = described.fields("dilute.training", "Recipe")
+    spec = described.fields("dilute.runs", "RunSpec")
+    fields = {"model": spec["model"], **recipe}
+    fields |= {name: spec[name] for name in ("heldout_fraction", "seed")}
+    return [
+        option(
+            replace(field, default=None) if name in _CHOSEN else field,
+            _PANELS.get(name, TRAINING),
+            default=_CHOSEN.get(name) or _usual(field),
+        )
+        for name, field in fields.items()
+    ]
+
+
+training = Group("training", _training_options, lambda given: given.fields(_training_options()))
+"""A recipe of which all may be chosen, with model, held-out share and seed."""
 
 
 # Where and with what

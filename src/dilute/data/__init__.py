@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dilute.data.annotations import Annotations
+from dilute.data.classes import with_classes
 from dilute.data.corrupt import check_images
 from dilute.data.encoded import EncodedImages, OnCorrupt
 from dilute.data.home import data_folder
@@ -40,4 +41,5 @@ __all__ = [
     "row_names",
     "white_noise_name",
     "white_noise_size",
+    "with_classes",
 ]

@@ -9,6 +9,7 @@ from dilute.training import Recipe
 
 BATCH_SIZE = 128
 PASSES, FEWEST_STEPS = 20, 1000
+_BUDGETS = ("budget_steps", "budget_epochs", "budget_examples")
 _SMALLEST_SIDE, _SMALL_SIDE = 8, 64
 _FEW, _VERY_FEW = 10_000, 40
 
@@ -27,16 +28,17 @@ def choose_model(labelled: LabelledSet) -> tuple[str, str]:
     return name, f"{kind} images of {height}×{width} pixels are small"
 
 
-def choose_recipe(num_train: int) -> tuple[Recipe, str]:
-    """Return how to train on so many inputs, and why."""
-    batch_size = min(BATCH_SIZE, max(8, num_train // 8))
+def choose_recipe(num_train: int, given: Recipe | None = None) -> tuple[Recipe, str]:
+    """Return how to train on so many inputs, and why; what `given` says itself is kept."""
+    fields = {name: getattr(given, name) for name in given.model_fields_set} if given else {}
+    batch_size = fields.setdefault("batch_size", min(BATCH_SIZE, max(8, num_train // 8)))
+    if any(fields.get(name) for name in _BUDGETS):
+        return Recipe(**fields), "as asked"
     steps = max(FEWEST_STEPS, math.ceil(PASSES * num_train / batch_size))
-    recipe = Recipe(
-        batch_size=batch_size,
-        budget_steps=steps,
-        warmup_steps=min(50, steps // 10),
+    return Recipe(**fields, budget_steps=steps), (
+        f"{steps:,} steps of {batch_size}: {PASSES} passes over {num_train:,} inputs, and "
+        f"{FEWEST_STEPS:,} steps at least"
     )
-    return recipe, f"{PASSES} passes over {num_train:,} inputs, and {FEWEST_STEPS:,} steps at least"
 
 
 def choose_heldout(num_items: int) -> float:

@@ -57,8 +57,8 @@ def fit(
         method: how to learn from the labels: a name, or a method with its options. If None, the
             recipe's; without one that which suits labels as given, or plain training on planted
             noise.
-        recipe: batches, optimiser, schedule and budget. If None: for labels as given 20 passes and
-            1,000 steps at least, for planted noise the defaults of `Recipe`.
+        recipe: batches, optimiser, schedule and budget. For labels as given, a budget that it does
+            not say is 20 passes, and 1,000 steps at least.
         test: labels to measure on; they choose nothing.
         test_is_clean: whether the test labels are right, so that what is measured is an accuracy;
             else it is agreement with given labels.
@@ -95,9 +95,8 @@ def fit(
             given.setdefault("heldout_fraction", choose_heldout(noisy.n))
         if method is None and (recipe is None or "method" not in recipe.model_fields_set):
             method, reasons["method"] = choose_method(noisy)
-        if recipe is None:
-            num_train = noisy.n - round(given.get("heldout_fraction", 0.0) * noisy.n)
-            recipe, reasons["budget"] = choose_recipe(num_train)
+        num_train = noisy.n - round(given.get("heldout_fraction", 0.0) * noisy.n)
+        recipe, reasons["budget"] = choose_recipe(num_train, recipe)
     fields: dict[str, Any] = {
         **_recipe_fields(recipe or Recipe(), method),
         **given,

@@ -111,6 +111,8 @@ class RunSpec(Recipe):
                 f"noisy_images = {self.noisy_images} has no meaning with a rate; "
                 "replacement keeps the images"
             )
+        if self.as_given and self.labels_hash is None:
+            self._no_knowledge()
         try:
             self.make_method().check_source(self.noisy_images == "same" or not self.alpha)
         except SpecError as error:
@@ -129,6 +131,16 @@ class RunSpec(Recipe):
             raise ValueError(
                 "heldout_labels = clean cannot be: which labels are right is not known of labels "
                 "as given; give a clean set of its own (heldout), or take noisy"
+            )
+
+    def _no_knowledge(self) -> None:
+        """Refuse a method that is to know the noise of labels as given, with no law beside them."""
+        method = self.make_method()
+        if method.uses.startswith("known") and getattr(method, "rows", None) is None:
+            raise ValueError(
+                f"method = {self.method} needs the {method.uses.removeprefix('known ')} of the "
+                "noise, which is not known of labels as given; estimate it first (dilute estimate, "
+                "then dilute fit --estimate), or take a method that estimates it or needs none"
             )
 
     @property

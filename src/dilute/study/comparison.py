@@ -80,19 +80,22 @@ def compare(
 
     Arguments:
         data: a noisy set in hand; or the name of a data set, whose labels are made noisy as
-            `alpha`, `rate` and `noise` say.
+            `alpha`, `rate` and `noise` say. Without an amount, labels of one's own are taken as
+            given.
         methods: names of methods, or methods with their options; `all`, `known` and `estimated`
             stand for several.
         model: a name, or `module:callable`.
         alpha, rate: one or several amounts of noise: wrong labels drawn for each right one (≥ 0),
-            or the share of labels replaced (0 to 1). One of both, for a data set's name alone.
+            or the share of labels replaced (0 to 1). One of both, for a data set's name alone;
+            neither for labels as given.
         noise: the pattern; uniform if None. For a data set's name alone.
         num_clean: images to train on; all if None. For a data set's name alone.
         passes: how often every image may go through a network.
         learning_rates: peak rates that each method tries.
         seeds: how many, from 0 (of a set in hand: from its own) on; or which.
         test: clean labels to evaluate on, of a set in hand; without them methods are ranked by the
-            likelihood of held-out noisy labels.
+            likelihood of held-out noisy labels. The test part of data by name that nobody has
+            declared clean gives agreement with given labels.
         store: answers runs and keeps those that are trained; nothing is kept if None.
         sweeping: how runs are done, which changes no result. Those of a set in hand go one after
             another in this process.
@@ -117,30 +120,42 @@ def compare(
     with _opened(store) as kept:
         if isinstance(data, NoisySet):
             return _on_set(entries, data, model, test, kept, sweeping)
-        fields = {"noise": noise or Uniform()}
-        contests = [
-            Contest(data, model, {**fields, **amount}, entries, num_clean)
-            for amount in _amounts(alpha, rate)
-        ]
-        return _on_data(contests, kept, sweeping)
+        splits = dilute.data.load(data, sweeping.reading)
+        amounts = _amounts(alpha, rate, noise, is_own=not splits.train_is_clean)
+        contests = [Contest(data, model, amount, entries, num_clean) for amount in amounts]
+        return _on_data(contests, len(splits.train), kept, sweeping)
 
 
 def _amounts(
-    alpha: float | Sequence[float] | None, rate: float | Sequence[float] | None
-) -> list[dict[str, float]]:
-    """Return the amounts of noise, as fields of `RunSpec`."""
+    alpha: float | Sequence[float] | None,
+    rate: float | Sequence[float] | None,
+    noise: NoisePattern | None,
+    *,
+    is_own: bool,
+) -> list[dict[str, Any]]:
+    """Return the noise of each setting, as fields of `RunSpec`.
+
+    Arguments:
+        is_own: whether the labels are of one's own, and may be taken as given.
+    """
+    if alpha is None and rate is None and is_own and noise is None:
+        return [{"as_given": True}]
     if (alpha is None) == (rate is None):
-        raise SpecError("noise is given by alpha or by rate; give exactly one")
+        raise SpecError(
+            "noise is given by alpha or by rate; give exactly one"
+            + (", or neither and no pattern to take the labels as given" if is_own else "")
+        )
     name, values = ("alpha", alpha) if alpha is not None else ("rate", rate)
     assert values is not None
     several = values if isinstance(values, Sequence) else [values]
-    return [{name: value} for value in several]
+    return [{"noise": noise or Uniform(), name: value} for value in several]
 
 
-def _on_data(contests: Sequence[Contest], store: Store, sweeping: Sweeping) -> Comparison:
+def _on_data(
+    contests: Sequence[Contest], num_train: int, store: Store, sweeping: Sweeping
+) -> Comparison:
     """Compare on a data set by name, in one sweep."""
-    splits = dilute.data.load(contests[0].data, sweeping.reading)
-    specs = [spec for contest in contests for spec in contest.specs(len(splits.train))]
+    specs = [spec for contest in contests for spec in contest.specs(num_train)]
     # Runs on the same images follow one another, since they may share work.
     result = sweeping.train(sorted(specs, key=lambda spec: spec.seed), store)
     records = [record for key in result.specs if (record := store.get(key)) is not None]
