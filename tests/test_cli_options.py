@@ -49,6 +49,7 @@ ARGUMENTS_OF_OPTIONS = [
     ("dilute.estimation", "cross_validated"),
 ]
 REQUIRED = {
+    "fit": ["digits"],
     "run": ["digits", "--model", "mlp1"],
     "sweep": ["sweep.yaml"],
     "compare": ["digits", "--model", "mlp1", "--alpha", "2"],
@@ -375,7 +376,12 @@ def test_corrupt_images_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_every_field_of_a_run_is_an_option():
     given = {one.field for group in (options.recipe, options.noise) for one in group.options()}
-    assert set(RunSpec.model_fields) - given == {"data", "labels_hash", "heldout_hash"}
+    assert set(RunSpec.model_fields) - given == {
+        "data",
+        "labels_hash",
+        "heldout_hash",
+        "as_given",
+    }
 
 
 def test_studies_in_the_help_are_there():

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from commands import assert_one_line
 
 from dilute.advice.method_choice import choose_method, preparation_seconds
-from dilute.data import Splits
-from dilute.dilution import DilutedSet, ReplacedSet
+from dilute.data import LabelledSet, Splits
+from dilute.dilution import DilutedSet, GivenSet, ReplacedSet
 from dilute.errors import SpecError
 from dilute.methods import METHOD_NAMES, make_method
 from dilute.runs import RunRecord, RunSpec
@@ -219,11 +220,17 @@ def test_advice_on_the_method_goes_by_what_the_labels_are(digits: Splits):
     name, why = choose_method(DilutedSet(digits.train, 4.0))
     assert name in METHOD_NAMES
     assert "5 labels an image" in why
-    name, why = choose_method(ReplacedSet(digits.train, 0.5))
-    assert name == "patches_estimated"
-    assert "1 label an image" in why
-    for mild in (ReplacedSet(digits.train, 0.4), DilutedSet(digits.train, 0.0)):
-        name, why = choose_method(mild)
-        assert name == "cross_entropy"
-        assert "dilute estimate" in why
+    for one_label in (ReplacedSet(digits.train, 0.4), GivenSet(digits.train)):
+        name, why = choose_method(one_label)
+        assert name == "patches_estimated"
+        assert "1 label an image" in why
+    law = np.full((10, 10), 0.04) + 0.6 * np.eye(10)
+    assert choose_method(GivenSet(digits.train, law))[0] == "patches_known"
+    features = LabelledSet(
+        digits.train.inputs.reshape(-1, 64).astype(np.float32),
+        digits.train.labels,
+        digits.train.class_names,
+    )
+    assert choose_method(GivenSet(features))[0] == "neighbours_estimated"
+    assert choose_method(GivenSet(features, law))[0] == "neighbours_known"
     assert preparation_seconds("cross_entropy", "mlp1", DilutedSet(digits.train, 4.0), None) == 0

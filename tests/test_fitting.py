@@ -308,9 +308,9 @@ def test_weights_that_cannot_be_are_refused_in_their_own_words(
         dilute.load_model(tmp_path, diverged.key)
 
 
-def test_data_without_noise_are_wrapped_first(digits: dilute.Splits):
-    with pytest.raises(SpecError, match=r"noisy is of type LabelledSet; give a noisy set"):
-        record_of(digits.train)  # type: ignore[arg-type]
+def test_what_is_no_set_is_refused(digits: dilute.Splits):
+    with pytest.raises(SpecError, match=r"data is of type Splits; give inputs with labels"):
+        record_of(digits)  # type: ignore[arg-type]
 
     noisy = dilute.DilutedSet(digits.train, alpha=0)
     assert record_of(noisy, recipe=GENTLE, method=METHODS["gce"](q=0.3)).status == "done"

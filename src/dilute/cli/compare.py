@@ -83,7 +83,7 @@ def compare(
 
     check_writable(as_path(store))
     if alpha is not None and rate is not None:
-        raise SpecError("noise is given by --alpha and by --rate; give one")
+        raise SpecError("noise is given by --alpha or by --rate; give exactly one")
     with progress.sweep_progress() as on_progress:
         found = dilute.compare(
             data,

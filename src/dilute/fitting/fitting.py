@@ -105,7 +105,7 @@ def fit(
         "seed": noisy.seed if seed is None else seed,
     }
     try:
-        spec = RunSpec(**fields, as_given=not noisy.is_planted)
+        spec = RunSpec(**fields)
     except ValidationError as error:
         raise SpecError(validation_line(error)) from None
     material = Material.of(
