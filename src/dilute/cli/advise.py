@@ -34,7 +34,7 @@ def advise(
     """Say how to train: method, batch size, labels per visit, learning rate, steps, and why.
 
     Measures the gradient before the first step and the time of a step: under a minute for small
-    networks. Without --alpha or --rate the labels are taken as they are, however noisy.
+    networks. Without --alpha or --rate labels of your own are taken as given, however noisy.
 
     Example: `dilute advise mnist --model conv4 --alpha 50`
 
@@ -43,10 +43,14 @@ def advise(
     """
     from dilute.advice import advise as find_advice
     from dilute.advice import like
-    from dilute.runs import Material, Store
+    from dilute.runs import Material, RunSpec, Store
 
     device = place.use()
     material = Material.of(spec, reading)
+    as_given = not (material.splits.train_is_clean or spec.alpha or spec.rate)
+    if as_given:
+        own = RunSpec(data=spec.data, model=spec.model, seed=spec.seed, as_given=True)
+        material = Material.of(own, reading, splits=material.splits)
     runs = like(material.spec, Store(store).records()) if store is not None else []
     found = find_advice(
         spec.model,
@@ -57,8 +61,9 @@ def advise(
         device=device,
         on_progress=console.say,
     )
-    same = given.words([options.model, options.noise, options.reading])
-    command = _command(found, ["dilute", "run", given["data"], *same])
+    noise = [] if as_given else [options.noise]
+    same = given.words([options.model, *noise, options.reading])
+    command = _command(found, ["dilute", "fit" if as_given else "run", given["data"], *same])
     if json:
         console.print_json({**asdict(found), "command": command})
     else:

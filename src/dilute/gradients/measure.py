@@ -97,6 +97,11 @@ def measure_gradients(
     """
     device = device or torch.device("cpu")
     probe = Probe(model, cross_entropy, device, seed)
+    if not noisy.is_planted:
+        raise SpecError(
+            "which labels are right is not known of labels as given, and the gradient's noise is "
+            "measured against them; plant noise (alpha or rate)"
+        )
     _check(noisy, probe, sampling)
     assert noisy.num_clean is not None
     assert noisy.alpha is not None
@@ -159,7 +164,8 @@ def class_scales(
     on_progress("the part of the gradient that separates classes")
     shares = noisy.label_shares().astype(np.float32)
     number, size = sampling.signal_batches, sampling.signal_batch_size
-    of_law = drawn(Visits(noisy, "expected", seed), number, size, "classes")
+    best: Copies = "expected" if noisy.is_planted else "all"
+    of_law = drawn(Visits(noisy, best, seed), number, size, "classes")
     means = probe.gradients(batch._replace(targets=batch.targets - shares) for batch in of_law)
     gram = products(probe.layers, means, means)[WHOLE]
     found = []
@@ -172,11 +178,6 @@ def class_scales(
 
 
 def _check(noisy: NoisySet, probe: Probe, sampling: Sampling) -> None:
-    if not noisy.is_planted:
-        raise SpecError(
-            "which labels are right is not known of labels as given, and the gradient's noise is "
-            "measured against them; plant noise (alpha or rate)"
-        )
     size = max(sampling.signal_batch_size, sampling.of_noise(probe)[1])
     if noisy.n < 2 * size:
         raise SpecError(
