@@ -1,4 +1,4 @@
-"""Methods against each other: eight settings, each a study, and the goals that were set."""
+"""Methods against each other: ten settings, each a study, and the goals that were set."""
 
 from __future__ import annotations
 
@@ -34,6 +34,15 @@ FIELD = (
     "mixup",
     "elr",
     "co_teaching",
+    "neighbours_estimated",
+    "patches_estimated",
+)
+ONE_LABEL = (
+    "cross_entropy",
+    "sce",
+    "gce",
+    "elr",
+    "forward_estimated",
     "neighbours_estimated",
     "patches_estimated",
 )
@@ -84,6 +93,12 @@ def mnist(
 def cifar(alpha: float, methods: Sequence[str]) -> Contest:
     """Return methods on 10,000 images of CIFAR-10."""
     return Contest("cifar10", "conv6", {"alpha": alpha}, Entries(tuple(methods)), 10_000)
+
+
+def one_label(rate: float, methods: Sequence[str]) -> Contest:
+    """Return methods on 2,000 images of CIFAR-10 with one label each, a share of them replaced."""
+    entries = Entries(tuple(methods), 67.0)
+    return Contest("cifar10", "conv6", {"rate": rate}, entries, 2000)
 
 
 def _study(name: str, title: str, *contests: Contest) -> Study:
@@ -167,6 +182,23 @@ STUDIES = (
         "replacement",
         "MNIST, all images, labels replaced, one hidden layer",
         *(mnist({"rate": rate}, FIELD) for rate in (0.5, 0.8, 0.9)),
+    ),
+    _study(
+        "one-label",
+        "MNIST, 2,000 images with one label each, one hidden layer",
+        *(
+            mnist({"rate": rate}, ONE_LABEL, num_clean=2000, passes=67.0)
+            for rate in (0.0, 0.2222, 0.4444, 0.6667)
+        ),
+    ),
+    _study(
+        "one-label-cifar10",
+        "CIFAR-10, 2,000 images with one label each, Conv6",
+        *(
+            one_label(rate, ("cross_entropy", "sce", "patches_estimated"))
+            for rate in (0.0, 0.2222, 0.4444)
+        ),
+        one_label(0.4444, ("patches_known", "forward_known")),
     ),
 )
 
