@@ -161,7 +161,7 @@ def predictions(model: nn.Module, inputs: np.ndarray) -> torch.Tensor:
 
 
 def test_the_model_has_the_selected_weights(tmp_path: Path, digits: dilute.Splits):
-    """Trained now or known to a store, with the file of weights or by `load_model`."""
+    """Trained now or known to a store, with the file of weights or by `Store.load_model`."""
     noisy = dilute.DilutedSet(digits.train, alpha=2)
     recipe = dilute.Recipe(
         copies=1,
@@ -178,13 +178,13 @@ def test_the_model_has_the_selected_weights(tmp_path: Path, digits: dilute.Split
     key = fits[0].record.key
     assert fits[0].record.selected_step < 60, "else it would show nothing"
     kept, _ = load_weights(tmp_path / f"{key}.selected.safetensors")
-    for model in (*(fit.model for fit in fits), dilute.load_model(tmp_path, key)):
+    for model in (*(fit.model for fit in fits), dilute.Store(tmp_path).load_model(key)):
         assert not model.training
         found = predictions(model, digits.test.inputs).argmax(dim=1).numpy()
         right = (found == digits.test.labels).mean()
         assert right == pytest.approx(fits[0].record.accuracy.selected)
         assert all(torch.equal(model.state_dict()[name], kept[name]) for name in kept)
-    last = predictions(dilute.load_model(tmp_path, key, "last"), digits.test.inputs)
+    last = predictions(dilute.Store(tmp_path).load_model(key, "last"), digits.test.inputs)
     right = (last.argmax(dim=1).numpy() == digits.test.labels).mean()
     assert right == pytest.approx(fits[0].record.accuracy.last)
 
@@ -192,7 +192,7 @@ def test_the_model_has_the_selected_weights(tmp_path: Path, digits: dilute.Split
 def test_the_last_weights_where_nothing_selected(tmp_path: Path, digits: dilute.Splits):
     noisy = dilute.DilutedSet(digits.train, alpha=2)
     fit = dilute.fit(noisy, model="mlp1", recipe=RECIPE, heldout_fraction=0.0, store=tmp_path)
-    kept = dilute.load_model(tmp_path, fit.record.key).state_dict()
+    kept = dilute.Store(tmp_path).load_model(fit.record.key).state_dict()
     assert all(torch.equal(tensor, kept[name]) for name, tensor in fit.model.state_dict().items())
 
 
@@ -215,9 +215,9 @@ def test_weights_of_before_need_the_training_set(tmp_path: Path, digits: dilute.
     tensors, _ = load_weights(path)
     save_weights(path, tensors, {"key": spec.key(), "which": "selected"})
     with pytest.raises(StoreError, match=r"give the training set, too \(clean=…\)$"):
-        dilute.load_model(tmp_path, spec.key())
+        dilute.Store(tmp_path).load_model(spec.key())
     known = dilute.Store(tmp_path).run(spec).model
-    for model in (known, dilute.load_model(tmp_path, spec.key(), clean=digits.train)):
+    for model in (known, dilute.Store(tmp_path).load_model(spec.key(), clean=digits.train)):
         found = predictions(model, digits.test.inputs)
         assert torch.equal(found, predictions(fit.model, digits.test.inputs))
 
@@ -248,7 +248,7 @@ def test_a_store_keeps_and_does_not_answer_for_a_network(tmp_path: Path, digits:
     key = fits[0].record.key
     assert dilute.Store(tmp_path).keys() == {key}
     with pytest.raises(ModelError, match="was given as an object and cannot be built by its name"):
-        dilute.load_model(tmp_path, key)
+        dilute.Store(tmp_path).load_model(key)
 
 
 def test_a_network_that_does_not_fit_is_one_line(digits: dilute.Splits):
@@ -299,13 +299,13 @@ def test_weights_that_cannot_be_are_refused_in_their_own_words(
     noisy = dilute.DilutedSet(digits.train, alpha=2)
     done = record_of(noisy, store=tmp_path)
     with pytest.raises(StoreError, match="which = 'best' cannot be; give selected or last"):
-        dilute.load_model(tmp_path, done.key, "best")  # type: ignore[arg-type]
+        dilute.Store(tmp_path).load_model(done.key, "best")  # type: ignore[arg-type]
     broken = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     nn.init.constant_(broken[1].weight, float("nan"))
     diverged = record_of(noisy, model=broken, store=tmp_path)
     assert diverged.status == "diverged"
     with pytest.raises(StoreError, match=f"run {diverged.key} diverged; no weights are kept"):
-        dilute.load_model(tmp_path, diverged.key)
+        dilute.Store(tmp_path).load_model(diverged.key)
 
 
 def test_what_is_no_set_is_refused(digits: dilute.Splits):

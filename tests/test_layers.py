@@ -25,6 +25,7 @@ ORDER = [
     "models",
     "methods",
     "training",
+    "serving",
     "gradients",
     "runs",
     "sweeps",

@@ -53,8 +53,9 @@ if TYPE_CHECKING:
     from dilute.runs import RunRecord as RunRecord
     from dilute.runs import RunSpec as RunSpec
     from dilute.runs import Store as Store
-    from dilute.runs import load_model as load_model
     from dilute.runs import run_one as run_one
+    from dilute.serving import TrainedModel as TrainedModel
+    from dilute.serving import load_model as load_model
     from dilute.studies import reproduce as reproduce
     from dilute.study import Comparison as Comparison
     from dilute.study import Study as Study
@@ -106,9 +107,9 @@ _HOMES = {
         "RunRecord",
         "RunSpec",
         "Store",
-        "load_model",
         "run_one",
     ),
+    "dilute.serving": ("TrainedModel", "load_model"),
     "dilute.studies": ("reproduce",),
     "dilute.study": ("Comparison", "Study", "Sweeping", "compare"),
     "dilute.sweeps": ("read_sweep", "run_sweep"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dilute.dilution import NoisySet
 from dilute.errors import cut, printable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, which people with any colour vision tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 _DPI = 150
+_MOST_NUMBERS = 20
 _WRONG, _RIGHT = "#B00020", "#00703C"
 
 
@@ -209,3 +211,46 @@ def _curve_label(record: RunRecord) -> str:
 def noise_label(alpha: float) -> str:
     """Return how a legend names an amount of dilution."""
     return f"{alpha:g}" if alpha else "0 (clean)"
+
+
+def draw_matrix(
+    shares: NDArray[np.float64],
+    class_names: Sequence[str],
+    path: Path | str,
+    *,
+    rows: str,
+    columns: str,
+    title: str,
+) -> None:
+    """Draw a matrix of shares of each row, in per cent.
+
+    Arguments:
+        shares: float64 `[K, K]`, 0 to 1.
+        class_names: K names.
+        path: the PNG or SVG file to write.
+        rows, columns: what they are, in words.
+        title: above the picture.
+
+    Errors: `StoreError` if the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    size, most = len(shares), float(shares.max())
+    inches = min(12.0, 3.2 + 0.42 * min(size, _MOST_NUMBERS))
+    figure = Figure(figsize=(inches + 0.8, inches + 0.4), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100 * most)
+    if size <= _MOST_NUMBERS:
+        for (row, column), share in np.ndenumerate(shares):
+            colour = "white" if share > most / 2 else "black"
+            where: Any = {"ha": "center", "va": "center", "fontsize": 7, "color": colour}
+            axes.text(column, row, f"{100 * share:.0f}", **where)
+        names = [cut(name, 12) for name in class_names]
+        style: Any = {"fontsize": 7, "parse_math": False}
+        axes.set_xticks(np.arange(size), names, rotation=45, ha="right", **style)
+        axes.set_yticks(np.arange(size), names, **style)
+    axes.set_xlabel(columns, fontsize=8)
+    axes.set_ylabel(rows, fontsize=8)
+    axes.set_title(title, fontsize=8)
+    figure.colorbar(image, ax=axes, label="share of the row, %", shrink=0.8)
+    save(figure, path)

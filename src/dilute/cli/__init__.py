@@ -18,6 +18,7 @@ from dilute.cli import (
     gradients,
     labels,
     plan,
+    predict,
     ranks,
     reproduce,
     run,
@@ -37,7 +38,16 @@ app = typer.Typer(
 )
 _NO_READER = 128 + 13  # as shells say it of a program that SIGPIPE ended
 for command in (
-    *(demo.demo, fit.fit, run.run, sweep.sweep, compare.compare, reproduce.reproduce, plan.plan),
+    *(
+        demo.demo,
+        fit.fit,
+        predict.predict,
+        run.run,
+        sweep.sweep,
+        compare.compare,
+        reproduce.reproduce,
+        plan.plan,
+    ),
     *(estimate.estimate, advise.advise, gradients.gradients, labels.labels),
 ):
     add_command(app, command)

@@ -51,9 +51,11 @@ def fit(
     from dilute.data import load
     from dilute.files import as_path, check_writable
     from dilute.runs import Execution, measure_of
+    from dilute.serving import check_model_folder
     from dilute.training import Recipe
 
     check_writable(as_path(store))
+    check_model_folder(out)
     fields = {name: training.pop(name) for name in _OF_FIT if name in training}
     recipe = Recipe(**training)
     splits = load(data, reading)
@@ -75,7 +77,7 @@ def fit(
             **fields,
         )
     if found.record.status != "failed":
-        found.save(out)
+        found.save(out, resize=reading.resize)
     if json:
         record = found.record.model_dump(mode="json")
         console.print_json({"record": record, "reasons": dict(found.reasons), "model": str(out)})
@@ -93,8 +95,7 @@ def _test_set(name: str, reading: Reading, labelled: LabelledSet) -> LabelledSet
     from dilute.data import load, reading_for, with_classes
 
     splits = load(name, reading_for(name, replace(reading, clean_test=False), [name]))
-    found = splits.whole() if splits.cut_rows is not None or splits.test is None else splits.test
-    return with_classes(found, labelled.class_names, f"the test set {name}")
+    return with_classes(splits.measured(), labelled.class_names, f"the test set {name}")
 
 
 def _text(found: Fit, labelled: LabelledSet, out: Path) -> str:

@@ -6,6 +6,7 @@ from dilute.data.annotations import Annotations
 from dilute.data.classes import with_classes
 from dilute.data.corrupt import check_images
 from dilute.data.encoded import EncodedImages, OnCorrupt
+from dilute.data.folder import IMAGE_SUFFIXES
 from dilute.data.home import data_folder
 from dilute.data.labelled import LabelledSet, Splits, check_alike
 from dilute.data.loading import fetch, load, load_pool, reading_for, row_names
@@ -16,6 +17,7 @@ from dilute.data.white_noise import WhiteNoise, white_noise_name, white_noise_si
 
 __all__ = [
     "AS_THEY_ARE",
+    "IMAGE_SUFFIXES",
     "OWN",
     "SETS",
     "Annotations",

@@ -255,6 +255,10 @@ class Splits:
         if self.test is not None:
             check_alike(self.train, self.test, f"{self.name}: the test set")
 
+    def measured(self) -> LabelledSet:
+        """Return what a model from elsewhere is measured on: the test set, or all in one piece."""
+        return self.whole() if self.cut_rows is not None or self.test is None else self.test
+
     def whole(self) -> LabelledSet:
         """Return all examples of a source in one piece; of other sources, the training set.
 

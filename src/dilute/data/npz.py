@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +45,9 @@ def load(path: Path | str) -> Splits:
         fit.
     """
     file = Path(path).expanduser()
-    try:
-        with zipfile.ZipFile(file) as archive:
-            keys = _find_keys(file, archive)
-            arrays = [_read(file, archive, key) for key in keys]
-    # An encrypted archive is a RuntimeError, and so is a kind of packing that is not implemented.
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise DataError(f"cannot read {file} as an .npz file: {reason_of(error)}") from error
+    with _opened(file) as archive:
+        keys = _find_keys(file, archive)
+        arrays = [_read(file, archive, key) for key in keys]
     pairs = [
         (_inputs(file, keys[at], arrays[at]), arrays[at + 1]) for at in range(0, len(arrays), 2)
     ]
@@ -61,8 +59,39 @@ def load(path: Path | str) -> Splits:
     return parts.assemble("npz", str(file), pairs)
 
 
+def load_new(path: Path | str) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Return the inputs of an `.npz` file in one piece, as for `load`, and its labels if any.
+
+    Errors: those of `load`.
+    """
+    file = Path(path).expanduser()
+    with _opened(file) as archive:
+        present = _present(archive)
+        alone = {inputs for inputs, labels in _ONE_PART if inputs in present}
+        if alone and not any({*pair} <= present for pair in _ONE_PART):
+            (key,), labels = sorted(alone)[:1], None
+        else:
+            key, of_labels = _find_keys(file, archive)[-2:]
+            labels = _read(file, archive, of_labels)
+        return _inputs(file, key, _read(file, archive, key)), labels
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            yield archive
+    # An encrypted archive is a RuntimeError, and so is a kind of packing that is not implemented.
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise DataError(f"cannot read {file} as an .npz file: {reason_of(error)}") from error
+
+
+def _present(archive: zipfile.ZipFile) -> set[str]:
+    return {name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")}
+
+
 def _find_keys(file: Path, archive: zipfile.ZipFile) -> tuple[str, ...]:
-    present = {name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")}
+    present = _present(archive)
     for keys in _TWO_PARTS:
         if {*keys} <= present:
             return keys

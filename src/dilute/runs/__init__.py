@@ -7,7 +7,7 @@ from dilute.runs.record import RECORD_FORMAT, Accuracy, RunRecord, measure_of
 from dilute.runs.result import Fit
 from dilute.runs.running import Execution, failed_record, run_one
 from dilute.runs.spec import SCHEMA_VERSION, RunSpec
-from dilute.runs.store import Store, load_model
+from dilute.runs.store import Store
 
 __all__ = [
     "RECORD_FORMAT",
@@ -21,7 +21,6 @@ __all__ = [
     "Store",
     "failed_record",
     "fresh_model",
-    "load_model",
     "measure_of",
     "num_taken",
     "run_one",

@@ -120,7 +120,7 @@ def train_material(material: Material, execution: Execution) -> TrainedNetwork:
             spec, trained, heldout, finished=message is None and trained.status == "done"
         ),
     )
-    return TrainedNetwork(record, model, trained.selected_weights)
+    return TrainedNetwork(record, model, trained.selected_weights, noisy)
 
 
 def _train(

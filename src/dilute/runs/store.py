@@ -231,6 +231,7 @@ class Store:
             _read_model=lambda: read_model(
                 self.folder, record, "selected", lambda: material.splits.train
             ),
+            _find_noisy=lambda: material.noisy,
         )
 
     def _keep(
@@ -262,30 +263,17 @@ class Store:
     def load_model(
         self, key: str, which: Which = "selected", *, clean: LabelledSet | None = None
     ) -> nn.Module:
-        """Return the trained model of run `key`; see `load_model`."""
+        """Return a trained model, in evaluation mode: raw inputs `[B, …]` to logits `[B, K]`.
+
+        Arguments:
+            key: the run's key, as in its record.
+            which: `"selected"` (the last ones where nothing selected) or `"last"` weights.
+            clean: the run's training set, for weights that an older version wrote.
+
+        Errors: `StoreError` if the store has no such run or no such weights; `ModelError` for a
+            network that was given as an object.
+        """
         record = self.get(key)
         if record is None:
             raise StoreError(f"store {self.folder} has no run {key}")
         return read_model(self.folder, record, which, None if clean is None else lambda: clean)
-
-
-def load_model(
-    store: Store | Path | str,
-    key: str,
-    which: Which = "selected",
-    *,
-    clean: LabelledSet | None = None,
-) -> nn.Module:
-    """Return a trained model, in evaluation mode: raw inputs `[B, …]` to logits `[B, K]`.
-
-    Arguments:
-        store: the store that has the run, or its folder.
-        key: the run's key, as in its record.
-        which: `"selected"` (the last ones where nothing selected) or `"last"` weights.
-        clean: the run's training set, for weights that an older version wrote.
-
-    Errors: `StoreError` if the store has no such run or no such weights; `ModelError` for a network
-        that was given as an object.
-    """
-    store = store if isinstance(store, Store) else Store(store)
-    return store.load_model(key, which, clean=clean)

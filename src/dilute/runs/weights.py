@@ -53,7 +53,7 @@ def read_model(
         which: the selected weights (the last ones where nothing selected), or the last ones.
         find_clean: gives the training set, for weights that an older version wrote.
 
-    Errors: as for `load_model`.
+    Errors: as for `Store.load_model`.
     """
     if which not in get_args(Which):
         raise StoreError(f"which = {which!r} cannot be; give {' or '.join(get_args(Which))}")

@@ -1,0 +1,98 @@
+"""Data to predict, as they are named on the command line: inputs, their names, labels if any."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dilute.data import Reading, can_resize, load, with_classes
+from dilute.data.npz import load_new
+from dilute.errors import DataError, printable
+from dilute.serving.inputs import images_at
+from dilute.serving.trained_model import TrainedModel
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, eq=False)
+class NewData:
+    """Inputs to predict.
+
+    Attributes:
+        inputs: as for `TrainedModel.predict_proba`; their number is their length.
+        names: of the rows; None where they have numbers alone.
+        labels: int64 `[N]`, in the model's classes; None where there are none.
+    """
+
+    inputs: Any
+    names: Sequence[str] | None = None
+    labels: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+def new_data(name: str, model: TrainedModel, reading: Reading) -> NewData:
+    """Return the data called `name`, for the model to predict.
+
+    Arguments:
+        name: an image, or a folder of them; or a data set as for `dilute.load`. Folders of images,
+            and NumPy's archives, need no labels. Of data in two parts the test part is taken.
+        reading: how to read it; images are brought to size as the model says.
+
+    Errors: `DataError` for what cannot be read, and for classes that the model does not know.
+    """
+    form, colon, argument = name.partition(":")
+    if not colon and Path(name).expanduser().exists():
+        form, argument = "folder", name
+    if form == "folder" and argument:
+        return _of_folder(Path(argument).expanduser(), model)
+    if form == "npz" and argument:
+        inputs, labels = load_new(argument)
+        return NewData(inputs, None, None if labels is None else _of_names(labels, model, name))
+    if model.resize is not None and can_resize(name):
+        reading = replace(reading, resize=model.resize)
+    found = with_classes(load(name, reading).measured(), model.class_names, name)
+    names = None if found.row_names is None else found.row_names.tolist()
+    return NewData(found.inputs, names, found.labels)
+
+
+def _of_folder(root: Path, model: TrainedModel) -> NewData:
+    """Return the images below a folder; the folders of classes that the model knows are labels."""
+    files = images_at(root)
+    if root.is_file():
+        return NewData(files, [printable(root.name)])
+    paths = [path.relative_to(root) for path in files]
+    tops = [printable(path.parts[0]) if len(path.parts) > 1 else "" for path in paths]
+    known = set(model.class_names)
+    unknown = sorted(set(tops) - known)
+    labels = None
+    if not unknown:
+        labels = np.array([model.class_names.index(top) for top in tops], dtype=np.int64)
+    elif set(tops) & known:
+        what = [top or "(images beside the folders)" for top in unknown]
+        raise DataError(
+            f"{root}: {len(unknown)} of its folders are no classes of the model "
+            f"({', '.join(what[:_SHOWN])}), while others are; its classes are "
+            f"{', '.join(model.class_names[:_SHOWN])}{', …' if len(known) > _SHOWN else ''}"
+        )
+    return NewData(files, [printable(str(path)) for path in paths], labels)
+
+
+def _of_names(labels: NDArray[Any], model: TrainedModel, what: str) -> NDArray[np.int64]:
+    """Return labels that are class names, or their numbers, as numbers of the model's classes."""
+    places = {name: number for number, name in enumerate(model.class_names)}
+    named = [printable(str(label)) for label in labels.tolist()]
+    unknown = sorted(set(named) - places.keys())
+    if unknown:
+        raise DataError(
+            f"{what} has labels that are no classes of the model: {', '.join(unknown[:_SHOWN])}"
+            f"{', …' if len(unknown) > _SHOWN else ''}; its classes are "
+            f"{', '.join(model.class_names[:_SHOWN])}{', …' if len(places) > _SHOWN else ''}"
+        )
+    return np.array([places[name] for name in named], dtype=np.int64)
