@@ -35,6 +35,7 @@ ORDER = [
     "planning",
     "advice",
     "fitting",
+    "classifier",
     "study",
     "studies",
     "demo",

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from dilute import methods as methods
     from dilute import noise as noise
     from dilute.advice import advise as advise
+    from dilute.classifier import Classifier as Classifier
+    from dilute.classifier import ImageClassifier as ImageClassifier
     from dilute.data import Annotations as Annotations
     from dilute.data import LabelledSet as LabelledSet
     from dilute.data import Reading as Reading
@@ -69,6 +71,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "dilute.advice": ("advise",),
+    "dilute.classifier": ("Classifier", "ImageClassifier"),
     "dilute.data": ("Annotations", "LabelledSet", "Reading", "Splits", "WhiteNoise", "load"),
     "dilute.dilution": (
         "DilutedSet",
