@@ -50,6 +50,7 @@ ARGUMENTS_OF_OPTIONS = [
 ]
 REQUIRED = {
     "fit": ["digits"],
+    "predict": ["model", "digits", "--out", "classes.csv"],
     "run": ["digits", "--model", "mlp1"],
     "sweep": ["sweep.yaml"],
     "compare": ["digits", "--model", "mlp1", "--alpha", "2"],

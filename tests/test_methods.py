@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from dilute.methods import (
 from dilute.methods.em import fitted_law
 from dilute.methods.looking import features, look_steps, probabilities
 from dilute.methods.matrices import anchor_law, counted_law
+from dilute.noise import read_matrix, write_law
 
 pytestmark = pytest.mark.numerical
 
@@ -368,3 +371,24 @@ def test_fitting_the_law_raises_the_likelihood(monkeypatch):
     assert (np.diff(likelihoods) > -1e-6).all()
     assert likelihoods[-1] > likelihoods[0] + 100
     np.testing.assert_allclose(law, LAW, atol=0.05)
+
+
+def test_a_file_of_added_noise_is_no_law(tmp_path: Path):
+    law = np.full((10, 10), 0.04) + 0.6 * np.eye(10)
+    (tmp_path / "law.csv").write_bytes(write_law(law, tuple("abcdefghij")))
+    (tmp_path / "noise.json").write_text(
+        json.dumps({"kind": "added noise", "matrix": [[0.1] * 10] * 10})
+    )
+    np.savetxt(tmp_path / "pair.csv", np.roll(np.eye(10), 1, axis=1), delimiter=",")
+    np.savetxt(tmp_path / "alike.csv", np.full((10, 10), 0.1), delimiter=",")
+    np.savetxt(tmp_path / "numbers.csv", law, delimiter=",")
+    for name in ("law.csv", "numbers.csv"):
+        method = make_method("forward", matrix=read_matrix(tmp_path / name))
+        assert np.allclose(method.rows, law)
+    for name, said in {
+        "noise.json": "the distribution of added noise, not of all labels",
+        "pair.csv": "in 0 of 10 rows",
+        "alike.csv": "as added noise has",
+    }.items():
+        with pytest.raises(SpecError, match=said):
+            make_method("forward", matrix=read_matrix(tmp_path / name))

@@ -13,6 +13,7 @@ from dilute.errors import NoiseError
 from dilute.noise import (
     Asymmetric,
     Confusion,
+    MatrixFile,
     Pair,
     Structured,
     Uniform,
@@ -24,6 +25,7 @@ from dilute.noise import (
     make_pattern,
     noise_rate,
     read_matrix,
+    write_law,
     wrong_rate,
 )
 
@@ -171,7 +173,7 @@ def test_matrix_files(tmp_path: Path):
     (tmp_path / "m.json").write_text(json.dumps(CONFUSION))
     np.save(tmp_path / "m.npy", np.array(CONFUSION))
     for name in ("m.csv", "m.json", "m.npy"):
-        assert read_matrix(tmp_path / name) == CONFUSION
+        assert read_matrix(tmp_path / name) == MatrixFile(CONFUSION)
 
 
 @pytest.mark.parametrize(
@@ -223,3 +225,53 @@ def test_rates_out_of_range(rate: float):
 
 def test_no_noise_is_the_identity_whatever_the_pattern():
     assert (checked_matrix(Structured(delta=0.5), 3, 0.0) == np.eye(3)).all()
+
+
+def law_file(path: Path, law: np.ndarray, names: tuple[str, ...]) -> Path:
+    """Write a law into a file as `dilute estimate` does, and return its path."""
+    path.write_bytes(write_law(law, names))
+    return path
+
+
+class TestMatrixFilesSayWhatTheyAre:
+    NAMES = ("ant", "bee", "cat")
+    LAW = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.3, 0.1, 0.6]])
+
+    def test_a_law_comes_back(self, tmp_path: Path):
+        found = read_matrix(law_file(tmp_path / "law.csv", self.LAW, self.NAMES))
+        assert (found.kind, found.class_names) == ("law", self.NAMES)
+        assert np.allclose(found.rows, self.LAW)
+
+    def test_classes_are_matched_by_name(self, tmp_path: Path):
+        turned = [2, 0, 1]
+        names = tuple(self.NAMES[k] for k in turned)
+        file = law_file(tmp_path / "law.csv", self.LAW[np.ix_(turned, turned)], names)
+        pattern = Confusion(rows=read_matrix(file)).for_classes(self.NAMES)
+        assert pattern == Confusion(rows=tuple(map(tuple, self.LAW.tolist())), is_law=True)
+        with pytest.raises(NoiseError, match="it lacks dog and has besides cat"):
+            Confusion(rows=read_matrix(file)).for_classes(("ant", "bee", "dog"))
+
+    def test_of_a_law_the_part_beside_clean_labels_is_drawn(self, tmp_path: Path):
+        pattern = Confusion(rows=read_matrix(law_file(tmp_path / "l.csv", self.LAW, self.NAMES)))
+        for alpha in (2 / 3 + 1e-6, 2.0, math.inf):
+            assert np.allclose(label_laws(alpha, pattern.matrix(3, alpha)), self.LAW, atol=1e-5)
+        with pytest.raises(NoiseError, match=r"60.0% right labels leaves no room.*alpha ≥ 0.6667"):
+            pattern.matrix(3, 0.5)
+
+    def test_what_they_cannot_be(self, tmp_path: Path):
+        faults = {
+            "kind.csv": "matrix,ant,bee\nant,1,0\nbee,0,1\n",
+            "names.csv": "law,ant,bee\nant,1,0\nwasp,0,1\n",
+            "twice.csv": "law,ant,ant\nant,1,0\nant,0,1\n",
+            "none.json": json.dumps({"alpha": 2}),
+        }
+        says = [
+            "calls itself 'matrix'",
+            "in the same order",
+            "1 class names",
+            "alpha and no matrix",
+        ]
+        for (name, text), said in zip(faults.items(), says, strict=True):
+            (tmp_path / name).write_text(text)
+            with pytest.raises(NoiseError, match=said):
+                read_matrix(tmp_path / name)

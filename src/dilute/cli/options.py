@@ -65,13 +65,17 @@ num_clean = single("num_clean", lambda: _of_spec("num_clean", DATA))
 # Which noise
 
 
+_OF_FILES = ("class_names", "is_law")
+"""Fields of patterns that a file says in itself."""
+
+
 def _patterns() -> dict[str, list[Described]]:
     """Return the fields of each noise pattern by its name, none of them required."""
     return {
         name: [
             replace(field, default=None if field.default is MISSING else field.default)
             for field in described.fields("dilute.noise", pattern.name).values()
-            if field.name != "pattern"
+            if field.name not in ("pattern", *_OF_FILES)
         ]
         for name, pattern in described.constant("dilute.noise", "PATTERNS").items()
     }

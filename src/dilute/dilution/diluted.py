@@ -53,7 +53,7 @@ class DilutedSet(NoisySet):
         images: ImageSource | None = None,
         rows: NDArray[np.int64] | None = None,
     ) -> None:
-        noise = noise or Uniform()
+        noise = (noise or Uniform()).for_classes(clean.class_names)
         rows = np.arange(len(clean)) if rows is None else rows
         if not (math.isfinite(alpha) and alpha >= 0):
             raise NoiseError(f"alpha = {alpha:g} cannot be; it must be a finite number ≥ 0")
@@ -104,7 +104,7 @@ class ReplacedSet(NoisySet):
         *,
         rows: NDArray[np.int64] | None = None,
     ) -> None:
-        noise = noise or Uniform()
+        noise = (noise or Uniform()).for_classes(clean.class_names)
         rows = np.arange(len(clean)) if rows is None else rows
         alpha = alpha_from_rate(rate)
         num_noisy = round(rate * len(rows))

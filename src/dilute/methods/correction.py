@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dilute.errors import SpecError
 from dilute.methods.cross_entropy import cross_entropy
 from dilute.methods.looking import look_steps, probabilities
-from dilute.methods.matrices import MatrixMethod, anchor_law, given_law
+from dilute.methods.matrices import MatrixMethod, anchor_law
 from dilute.methods.method import Objective, TensorBatch, as_tensor, weighted_mean
 from dilute.methods.observed import Observed
 
@@ -41,7 +41,7 @@ class _Correction(MatrixMethod):
         if self.estimates:
             return _Corrected(self.direction, observed.num_classes, observed, self.quantile)
         objective = _Corrected(self.direction, observed.num_classes)
-        objective.put_law(given_law(observed, self.rows))
+        objective.put_law(self.given_law(observed))
         return objective
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dilute.methods.cross_entropy import cross_entropy
 from dilute.methods.looking import look_steps, probabilities
-from dilute.methods.matrices import MatrixMethod, Rows, counted_law, given_law
+from dilute.methods.matrices import MatrixMethod, counted_law
 from dilute.methods.method import Objective, TensorBatch, as_tensor, weighted_mean
 from dilute.methods.observed import Observed
 from dilute.noise import law_log_likelihood
@@ -56,19 +56,18 @@ class EM(MatrixMethod):
         if self.estimates:
             return _EstimatedLikelihood(observed, self.rounds)
         objective = _CountLikelihood(observed)
-        objective.put(class_log_likelihood(observed, self.rows))
+        objective.put(class_log_likelihood(observed, self))
         return objective
 
 
-def class_log_likelihood(observed: Observed, rows: Rows | None) -> NDArray[np.float64]:
+def class_log_likelihood(observed: Observed, method: MatrixMethod) -> NDArray[np.float64]:
     """Return float64 `[N, K]`: by class, the log-likelihood of each image's labels.
 
-    Arguments:
-        rows: the distribution of a label by true class; what the set knows of its noise if None.
+    It is by the method's matrix, or by what the set knows of its noise where that is not given.
     """
-    if rows is None:
+    if method.rows is None:
         return observed.log_likelihood()
-    return law_log_likelihood(observed.counts(), given_law(observed, rows))
+    return law_log_likelihood(observed.counts(), method.given_law(observed))
 
 
 class _CountLikelihood(Objective):

@@ -11,10 +11,12 @@ from pydantic import Field, field_validator, model_validator
 from dilute.errors import SpecError
 from dilute.methods.method import Method, Uses
 from dilute.methods.observed import Observed
+from dilute.noise import MatrixFile, in_order_of
 
 Rows = tuple[tuple[float, ...], ...]
 """A matrix as an option: K rows, the distribution of a label by true class."""
 _PSEUDO_LABELS = 1.0
+_LEAST_LARGEST = 0.5
 
 
 class MatrixMethod(Method):
@@ -31,6 +33,18 @@ class MatrixMethod(Method):
         default="estimated",
         description="noise matrix: known to the set, estimated, or K rows of K shares",
     )
+    class_names: tuple[str, ...] | None = Field(
+        default=None, description="names of the matrix's classes, matched with the data's"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_file(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("matrix"), MatrixFile):
+            file = values["matrix"]
+            _check_law(file)
+            values = {**values, "matrix": file.rows, "class_names": file.class_names}
+        return values
 
     @field_validator("matrix", mode="before")
     @classmethod
@@ -59,26 +73,53 @@ class MatrixMethod(Method):
         """The rows of the matrix, where they are given."""
         return None if isinstance(self.matrix, str) else self.matrix
 
+    def given_law(self, observed: Observed) -> NDArray[np.float64]:
+        """Return float64 `[K, K]`: the rows, or what the set knows of its own noise without them.
+
+        Errors: `SpecError` for rows that are no distributions over the set's classes; `NoiseError`
+            for rows of other classes.
+        """
+        if self.rows is None:
+            return observed.label_law()
+        return _law_of(self.rows, self.class_names, observed)
+
     @property
     def uses(self) -> Uses:
         """The matrix, known or estimated."""
         return "estimated matrix" if self.estimates else "known matrix"
 
 
-def given_law(observed: Observed, rows: Rows | None) -> NDArray[np.float64]:
-    """Return float64 `[K, K]`: `rows`, or what the set knows of its own noise if None.
+def _check_law(file: MatrixFile) -> None:
+    """Refuse a matrix that is no law of labels; one that does not say is told by its diagonal.
 
-    Errors: `SpecError` for rows that are no distributions over the set's classes.
+    Errors: a `ValueError`, as pydantic wants it.
     """
-    if rows is None:
-        return observed.label_law()
+    rows = np.asarray(file.rows)
+    if file.kind == "added noise":
+        raise ValueError(
+            "matrix is the distribution of added noise, not of all labels; give the law, as "
+            "law.csv of dilute estimate"
+        )
+    is_largest = np.diag(rows) >= rows.max(axis=1)
+    are_alike = np.ptp(rows, axis=0).max() == 0
+    if file.kind is None and (are_alike or is_largest.mean() < _LEAST_LARGEST):
+        raise ValueError(
+            f"matrix has its largest entry on the diagonal in {int(is_largest.sum())} of "
+            f"{len(rows)} rows, as added noise has and a law of labels rarely; give the law, as "
+            "law.csv of dilute estimate, or write a heading into the file whose first cell is law"
+        )
+
+
+def _law_of(
+    rows: Rows, class_names: tuple[str, ...] | None, observed: Observed
+) -> NDArray[np.float64]:
     size = observed.num_classes
     if len(rows) != size or any(len(row) != size for row in rows):
         raise SpecError(
             f"matrix has {len(rows)} rows of {sorted({len(row) for row in rows})} entries; "
             f"with {size} classes it must be {size}×{size}"
         )
-    law = np.asarray(rows, dtype=np.float64)
+    law = in_order_of(rows, class_names, observed.class_names)
     sums = law.sum(axis=1)
     wrong = np.flatnonzero((law < 0).any(axis=1) | ~(np.abs(sums - 1) <= 1e-3))
     if len(wrong):

@@ -65,7 +65,7 @@ class Neighbours(MatrixMethod):
 
     def make_objective(self, observed: Observed, model: nn.Module, seed: int) -> Objective:  # noqa: ARG002
         """Return cross-entropy against pooled posteriors; see `Method.objective`."""
-        scores = None if self.estimates else class_log_likelihood(observed, self.rows)
+        scores = None if self.estimates else class_log_likelihood(observed, self)
         return _Pooled(self, observed, seed, scores)
 
 

@@ -25,12 +25,14 @@ class Observed:
     Attributes:
         num_images: distinct images N, of whatever source.
         num_classes: K.
+        class_names: K names.
     """
 
     def __init__(self, noisy: NoisySet) -> None:
         self._noisy = noisy
         self.num_images = noisy.num_images
         self.num_classes = noisy.num_classes
+        self.class_names = noisy.clean.class_names
 
     @property
     def has_one_source(self) -> bool:

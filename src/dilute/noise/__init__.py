@@ -15,7 +15,7 @@ from dilute.noise.likelihood import (
     count_log_likelihood,
     law_log_likelihood,
 )
-from dilute.noise.matrix_file import read_matrix
+from dilute.noise.matrix_file import MatrixFile, in_order_of, read_matrix, write_law
 from dilute.noise.pattern import Matrix, NoisePattern, checked_matrix
 from dilute.noise.patterns import CLASS_MAPS, Asymmetric, Confusion, Pair, Uniform, UniformOther
 from dilute.noise.registry import PATTERNS, as_pattern, make_pattern
@@ -27,6 +27,7 @@ __all__ = [
     "Asymmetric",
     "Confusion",
     "Matrix",
+    "MatrixFile",
     "NoisePattern",
     "Pair",
     "Structured",
@@ -38,11 +39,13 @@ __all__ = [
     "checked_law",
     "checked_matrix",
     "count_log_likelihood",
+    "in_order_of",
     "label_laws",
     "law_log_likelihood",
     "majority_is_true",
     "make_pattern",
     "noise_rate",
     "read_matrix",
+    "write_law",
     "wrong_rate",
 ]

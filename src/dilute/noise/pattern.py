@@ -59,6 +59,13 @@ class NoisePattern(BaseModel):
         )
         return {**from_user, "serialization": as_it_is}
 
+    def for_classes(self, class_names: tuple[str, ...]) -> NoisePattern:  # noqa: ARG002
+        """Return the pattern for data of these classes; one that names none is the same for all.
+
+        Errors: `NoiseError` if it is of other classes.
+        """
+        return self
+
     def matrix(self, num_classes: int, alpha: float) -> Matrix:
         """Return the float64 `[K, K]` matrix of the noise.
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from dilute.errors import NoiseError, unknown_name
+from dilute.noise.matrix_file import MatrixFile, in_order_of
 from dilute.noise.pattern import Matrix, NoisePattern, square_matrix
 
+_ROUNDING = 1e-6  # of shares with six digits, as files have them
 CLASS_MAPS: dict[str, dict[int, int]] = {
     # 2→7, 3→8, 5↔6, 7→1: digits that look alike.
     "mnist": {2: 7, 3: 8, 5: 6, 6: 5, 7: 1},
@@ -88,16 +91,43 @@ class Confusion(NoisePattern):
     """Noise as given by a matrix: human-like or measured.
 
     Row `y` has the counts or probabilities of each label when the truth is `y`; rows are
-    normalised.
+    normalised. They may come from a file, as `rows = read_matrix(FILE)`. Of a law, which is the
+    distribution of all labels, the part is drawn that is not clean.
     """
 
     pattern: Literal["confusion"] = "confusion"
     rows: tuple[tuple[float, ...], ...] = Field(
         description="K×K matrix: row y has the counts or shares of each label of class y"
     )
+    class_names: tuple[str, ...] | None = Field(
+        default=None, description="names of the matrix's classes, matched with the data's"
+    )
+    is_law: bool | None = Field(
+        default=None, description="whether rows are the law of all labels, clean ones included"
+    )
 
-    def matrix(self, num_classes: int, alpha: float) -> Matrix:  # noqa: ARG002
-        """Return the rows, each divided by its sum."""
+    @model_validator(mode="before")
+    @classmethod
+    def _from_file(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("rows"), MatrixFile):
+            file = values["rows"]
+            values = {**values, "rows": file.rows, "class_names": file.class_names}
+            values["is_law"] = True if file.kind == "law" else None
+        return values
+
+    def for_classes(self, class_names: tuple[str, ...]) -> Confusion:
+        """Return the same with the matrix in the order of these classes, and no names."""
+        if self.class_names is None:
+            return self
+        rows = in_order_of(self.rows, self.class_names, class_names)
+        return Confusion(rows=tuple(map(tuple, rows.tolist())), is_law=self.is_law)
+
+    def matrix(self, num_classes: int, alpha: float) -> Matrix:
+        """Return the rows, each divided by its sum; of a law what is drawn beside clean labels.
+
+        Errors: `NoiseError` for rows that are none, or a law in which some class has fewer right
+            labels than are clean.
+        """
         rows = square_matrix(self.rows, num_classes, "confusion matrix")
         sums = rows.sum(axis=1)
         if (rows < 0).any() or (sums <= 0).any():
@@ -107,4 +137,17 @@ class Confusion(NoisePattern):
                 "entries must be ≥ 0 and a row's sum > 0"
             )
         shares: Matrix = rows / sums[:, None]
-        return shares
+        return self._drawn(shares, alpha) if self.is_law else shares
+
+    def _drawn(self, law: Matrix, alpha: float) -> Matrix:
+        """Return the distribution of the labels that, with the clean ones, make up a law."""
+        clean = 0.0 if math.isinf(alpha) else 1 / (1 + alpha)
+        least = float(np.diag(law).min())
+        if clean > least + _ROUNDING:
+            enough = "infinite (rate = 1)" if least == 0 else f"≥ {1 / least - 1:.4g}"
+            raise NoiseError(
+                f"a law whose class {int(np.diag(law).argmin())} has {least:.1%} right labels "
+                f"leaves no room for {clean:.1%} clean ones; take alpha {enough}"
+            )
+        drawn = np.maximum(law - clean * np.eye(len(law)), 0)
+        return np.asarray(drawn / drawn.sum(axis=1, keepdims=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import nn
@@ -105,10 +106,11 @@ class Material:
 
         To know them the data are loaded.
         """
-        names = {"data": self.splits.name}
+        fields: dict[str, Any] = {"data": self.splits.name}
+        fields["noise"] = self.given.noise.for_classes(self.splits.train.class_names)
         if self._has_pool:
-            names["noisy_images"] = _name_of(self.pool, self.given)
-        return self.given.model_copy(update=names)
+            fields["noisy_images"] = _name_of(self.pool, self.given)
+        return self.given.model_copy(update=fields)
 
     @property
     def spec_unread(self) -> RunSpec | None:
@@ -120,6 +122,8 @@ class Material:
         if self.given_splits is not None:
             names["data"] = self.given_splits.name
         elif ":" in self.given.data:
+            return None
+        if getattr(self.given.noise, "class_names", None) is not None:
             return None
         if self.given_pool is not None and self._has_pool:
             names["noisy_images"] = _name_of(self.given_pool, self.given)
