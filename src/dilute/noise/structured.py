@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from dilute import seeds
 from dilute.errors import NoiseError
+from dilute.noise.matrix_file import MatrixFile, in_order_of
 from dilute.noise.pattern import Matrix, NoisePattern, square_matrix
 
 
@@ -41,6 +42,17 @@ class Structured(NoisePattern):
         description="classes from most to least confused, instead of a confusion matrix",
     )
     order_seed: int | None = Field(default=None, description="which random order; 0 if not given")
+    class_names: tuple[str, ...] | None = Field(
+        default=None, description="names of the matrix's classes, matched with the data's"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_file(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("confusion"), MatrixFile):
+            file = values["confusion"]
+            values = {**values, "confusion": file.rows, "class_names": file.class_names}
+        return values
 
     @model_validator(mode="after")
     def _only_what_is_used(self) -> Structured:
@@ -50,6 +62,14 @@ class Structured(NoisePattern):
             if getattr(self, field) is not None:
                 raise ValueError(f"{field} has no meaning with order {self.order}; leave it out")
         return self
+
+    def for_classes(self, class_names: tuple[str, ...]) -> Structured:
+        """Return the same with its matrix in the order of these classes, and no names."""
+        if self.class_names is None:
+            return self
+        rows = in_order_of(self.confusion, self.class_names, class_names)
+        fields = {"confusion": tuple(map(tuple, rows.tolist())), "class_names": None}
+        return self.model_copy(update=fields)
 
     def matrix(self, num_classes: int, alpha: float) -> Matrix:
         """Return the ramp in the chosen order; see the class."""
