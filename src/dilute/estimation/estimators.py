@@ -11,9 +11,14 @@ from dilute.data import Annotations, LabelledSet
 from dilute.errors import EstimateError
 from dilute.estimation.annotators import check_comparable, posterior_of_annotators, quality
 from dilute.estimation.confident import class_probabilities, confident_learning, row_posterior
-from dilute.estimation.noise_estimate import Array, NoiseEstimate, estimate_from, likeliest
+from dilute.estimation.noise_estimate import (
+    Array,
+    NoiseEstimate,
+    estimate_from,
+    exact_share,
+    likeliest,
+)
 from dilute.estimation.trusted import posterior_of_trusted
-from dilute.laws import LEVEL, Predicted
 
 _ASSUMES = (
     "it assumes that the right label is the most frequent one of every class, which only trusted "
@@ -210,14 +215,6 @@ def _of_classes(
     found = [whole(law, part) for law, part in zip(draws, shares, strict=True)]
     best, _ = whole(laws, np.mean(shares, axis=0))
     return [law for law, _ in found], [part for _, part in found], best
-
-
-def exact_share(number: int, of: int) -> Predicted:
-    """Return a share with its exact interval, by Clopper and Pearson's method of the binomial."""
-    from scipy.stats import binomtest
-
-    ends = binomtest(number, of).proportion_ci(LEVEL, method="exact")
-    return Predicted(number / of, float(ends.low), float(ends.high))
 
 
 def _few_of(

@@ -130,21 +130,33 @@ def estimate_from(
         drawn = 1 - (weights * np.einsum("dkk->dk", stack)).sum(axis=1)
         found = interval_of(drawn)
         best = 1 - float(mean_shares @ np.diag(laws))
-        wrong_rate = Predicted(_within(best), _within(found.low), _within(found.high))
-    low, high = np.quantile(stack, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    low = np.where(laws < _PERHAPS_ZERO, 0.0, low)
+        # Where hardly any label is wrong, draws from what was seen know no other.
+        least = exact_share(round(_within(best) * num_items), num_items)
+        low, high = _within(found.low), _within(found.high)
+        wrong_rate = Predicted(
+            _within(best), min(low, least.low or 0.0), max(high, least.high or 1.0)
+        )
+    lows, highs = np.quantile(stack, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return NoiseEstimate(
         num_items=num_items,
         num_labels=num_labels,
         laws=laws,
-        low=low,
-        high=high,
+        low=np.where(laws < _PERHAPS_ZERO, 0.0, lows),
+        high=highs,
         class_shares=mean_shares,
         wrong_rate=wrong_rate,
         alpha=_alpha(wrong_rate, laws),
         worth=_worth(stack, laws, wrong_rate, num_items, num_labels),
         **facts,
     )
+
+
+def exact_share(number: int, of: int) -> Predicted:
+    """Return a share with its exact interval, by Clopper and Pearson's method of the binomial."""
+    from scipy.stats import binomtest
+
+    ends = binomtest(number, of).proportion_ci(LEVEL, method="exact")
+    return Predicted(number / of, float(ends.low), float(ends.high))
 
 
 def _within(share: float | None) -> float:
@@ -158,7 +170,7 @@ def _alpha(wrong: Predicted, laws: Matrix) -> Predicted:
     The clean share is that of uniform noise with as many wrong labels, or the share of right labels
     in the class with the fewest, if that is lower.
     """
-    fewest = float(np.diag(laws).min())
+    fewest = float(np.diag(laws).min()) if wrong.value else 1.0
     value = _alpha_of(min(clean_share(wrong.value or 0.0, len(laws)), fewest))
     low = _alpha_of(clean_share(wrong.low or 0.0, len(laws)))
     high = _alpha_of(clean_share(1.0 if wrong.high is None else wrong.high, len(laws)))
@@ -168,7 +180,7 @@ def _alpha(wrong: Predicted, laws: Matrix) -> Predicted:
 
 
 def _alpha_of(clean: float) -> float | None:
-    return None if clean <= 0 else max(0.0, (1 - clean) / clean)
+    return None if clean <= 0 else max(0.0, round((1 - clean) / clean, 9))
 
 
 def clean_share(wrong: float, num_classes: int) -> float:
