@@ -137,22 +137,55 @@ class _Pooled(Objective):
             self.posterior.copy_(as_tensor(self._pool(basis, walks)))
 
     def _pool(self, basis: Basis, walks: list[Walk]) -> NDArray[np.float64]:
-        from dilute.methods.graph import pooled_classes
-        from dilute.methods.pooling import pooled
+        from dilute.methods.pooling import pooled, posterior
 
         if self._scores is not None:
             return pooled(self._scores, self._seed, walks, basis.features)
-        counts = self._observed.counts()
-        posterior = np.eye(counts.shape[1])[pooled_classes(walks[-1], counts, self._seed)]
-        for _ in range(_M_STEPS):
-            scores = law_log_likelihood(counts, counted_law(posterior, counts))
-            posterior = pooled(scores, self._seed, walks, basis.features)
-        return posterior
+        prior, scores = _without_law(self._observed.counts(), self._seed, walks, basis)
+        return posterior(prior, scores)
 
     def forward(self, model: nn.Module, batch: TensorBatch) -> Tensor:
         """Return the mean cross-entropy against the pooled posteriors."""
         losses = cross_entropy(model(batch.inputs), self.posterior[batch.images])
         return weighted_mean(losses, batch)
+
+
+def _without_law(
+    counts: NDArray[np.int64], seed: int, walks: list[Walk], basis: Basis
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return float64 `[N, K]` twice: log-priors by other images, and log-likelihoods of own labels.
+
+    The law of labels is estimated from the posteriors in turn with these.
+    """
+    from dilute.methods.graph import pooled_classes
+    from dilute.methods.pooling import log_prior, posterior
+
+    classes = np.eye(counts.shape[1])[pooled_classes(walks[-1], counts, seed)]
+    for _ in range(_M_STEPS):
+        scores = law_log_likelihood(counts, counted_law(classes, counts))
+        prior = log_prior(scores, seed, walks, basis.features)
+        classes = posterior(prior, scores)
+    return prior, scores
+
+
+def predicted_labels(observed: Observed, seed: int) -> NDArray[np.float64]:
+    """Return float64 `[N, K]`: the probabilities of a label of each image, by other images alone.
+
+    Arguments:
+        observed: images of one source, each with one label.
+        seed: of folds and filters.
+    """
+    from threadpoolctl import threadpool_limits
+
+    from dilute.methods.graph import basis_of
+    from dilute.methods.pooling import posterior
+
+    method, counts = Patches(), observed.counts()
+    with threadpool_limits(torch.get_num_threads()):
+        basis = basis_of(observed, method.features, method.dimensions, method.neighbours, seed)
+        prior, scores = _without_law(counts, seed, [basis.walk], basis)
+    law = counted_law(posterior(prior, scores), counts)
+    return np.asarray(posterior(prior, np.zeros_like(scores)) @ law)
 
 
 METHODS = {"neighbours": Neighbours, "patches": Patches, "rounds": Rounds}

@@ -28,7 +28,35 @@ def pooled(
 ) -> NDArray[np.float64]:
     """Return float64 `[N, K]`: each image's class probabilities.
 
-    The labels of other images give a prior, which its own labels update by Bayes.
+    The labels of other images give a prior, which its own labels update by Bayes. Arguments are
+    those of `log_prior`.
+    """
+    return posterior(log_prior(scores, seed, walks, features), scores)
+
+
+def posterior(prior: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return float64 `[N, K]`: each image's class probabilities, by Bayes.
+
+    Arguments:
+        prior: float64 `[N, K]`, of `log_prior`.
+        scores: float64 `[N, K]`, the log-likelihood of each image's labels by class.
+    """
+    return np.asarray(softmax(prior + _relative(scores), axis=1))
+
+
+def _relative(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.maximum(scores - scores.max(axis=1, keepdims=True), -100.0)
+
+
+def log_prior(
+    scores: NDArray[np.float64],
+    seed: int,
+    walks: Sequence[Walk],
+    features: NDArray[np.float32] | None = None,
+) -> NDArray[np.float64]:
+    """Return float64 `[N, K]`: what the labels of other images say of each image's class.
+
+    It is right up to a number per image.
 
     Arguments:
         scores: float64 `[N, K]`, the log-likelihood of each image's labels by class.
@@ -41,7 +69,7 @@ def pooled(
     image's own labels chooses hops, regularisation, and the weights with which experts are
     joined.
     """
-    relative = np.maximum(scores - scores.max(axis=1, keepdims=True), -100.0)
+    relative = _relative(scores)
     experts = [_best(_walking(walk, relative, seed), relative) for walk in walks]
     if features is not None:
         experts.append(_best(_regressing(features, relative, seed), relative))
@@ -55,7 +83,7 @@ def pooled(
             options={"xatol": 0.05, "fatol": 1e-6, "maxfev": 60 * len(experts)},
         )
         start = found.x
-    return np.asarray(softmax(_joined(start, predictions) + relative, axis=1))
+    return np.asarray(_joined(start, predictions))
 
 
 def _joined(weights: NDArray[np.float64], predictions: Sequence[NDArray[Any]]) -> NDArray[Any]:
