@@ -15,7 +15,7 @@ from dilute.data.encoded import EncodedImages, Places
 from dilute.data.images import decode_all, in_same_colours
 from dilute.data.labelled import Splits
 from dilute.data.reading import AS_THEY_ARE, Reading
-from dilute.errors import DataError, printable, reason_of
+from dilute.errors import DataError, reason_of
 
 _IMAGES = ".bmp .gif .jfif .jpe .jpeg .jpg .pbm .pgm .png .ppm .tif .tiff .webp"
 IMAGE_SUFFIXES = frozenset(_IMAGES.split())
@@ -59,7 +59,8 @@ def load(path: Path | str, reading: Reading = AS_THEY_ARE, kind: str = "folder")
 
     def assembled(as_kind: str, inputs: Sequence[NDArray[np.uint8] | EncodedImages]) -> Splits:
         pairs = [(images, part.labels) for images, part in zip(inputs, found, strict=True)]
-        return parts.assemble(as_kind, str(root), pairs, names)
+        row_names = [_row_names(part, root) for part in found]
+        return parts.assemble(as_kind, str(root), pairs, names, row_names)
 
     def build() -> Splits:
         return assembled(
@@ -69,17 +70,6 @@ def load(path: Path | str, reading: Reading = AS_THEY_ARE, kind: str = "folder")
     if reading.streams(sum(len(part.files) for part in found)):
         return assembled(f"streamed-{kind}", [_encoded(part, reading) for part in found])
     return cache.cached(_key(root, found, reading.resize), str(root), build)
-
-
-def file_names(path: Path | str) -> list[str]:
-    """Return the paths of a folder's training images, in the order of the rows of `Splits.whole`.
-
-    Errors: `DataError` as for `load`.
-    """
-    root = Path(path).expanduser()
-    return [
-        printable(str(file.relative_to(root))) for file in _list_part(_part_folders(root)[0]).files
-    ]
 
 
 def _part_folders(root: Path) -> tuple[Path, Path | None]:
@@ -163,6 +153,10 @@ def _relabelled(test: _Listing, class_names: tuple[str, ...]) -> _Listing:
         )
     positions = np.array([class_names.index(name) for name in test.class_names], dtype=np.int64)
     return _Listing(test.root, class_names, test.files, positions[test.labels])
+
+
+def _row_names(part: _Listing, root: Path) -> NDArray[np.str_]:
+    return np.array([path.relative_to(root).as_posix() for path in part.files])
 
 
 def _decode(part: _Listing, resize: int | None) -> NDArray[np.uint8]:

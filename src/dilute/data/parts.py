@@ -53,6 +53,7 @@ def assemble(
     origin: str,
     found: Sequence[Pair],
     class_names: tuple[str, ...] | None = None,
+    row_names: Sequence[NDArray[np.str_]] | None = None,
 ) -> Splits:
     """Return the user's own data as `Splits`, with a test part split off if there is none.
 
@@ -64,19 +65,21 @@ def assemble(
         found: the training part, and the test part if there is one.
         class_names: names of the classes 0 to K−1 if the source has them; else from the label
             values.
+        row_names: str `[N]` for each part, as in `LabelledSet`.
 
     Errors: `DataError`, beginning with `origin`, for whatever `LabelledSet` and `Splits` refuse.
     """
     try:
         (inputs, values), *rest = found
         labels, test_labels, names = encode(values, rest[0][1] if rest else None, class_names)
-        train_set = LabelledSet(inputs, labels, names)
+        rows = row_names or (None, None)
+        train_set = LabelledSet(inputs, labels, names, row_names=rows[0])
         cut_rows = None
         if test_labels is None:
             cut_rows, _ = split_indices(train_set.labels)
             train_set, test_set = split_set(train_set)
         else:
-            test_set = LabelledSet(rest[0][0], test_labels, names)
+            test_set = LabelledSet(rest[0][0], test_labels, names, row_names=rows[1])
         name = content_name(kind, train_set, test_set)
         return Splits(name, train_set, test_set, origin, cut_rows)
     except DataError as error:

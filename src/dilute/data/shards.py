@@ -21,7 +21,7 @@ from dilute.data.encoded import EncodedImages, Places
 from dilute.data.folder import IMAGE_SUFFIXES
 from dilute.data.labelled import Splits
 from dilute.data.reading import Reading
-from dilute.errors import DataError, StoreError, reason_of
+from dilute.errors import DataError, StoreError, printable, reason_of
 from dilute.files import write_file
 
 _log = logging.getLogger("dilute.data")
@@ -69,7 +69,9 @@ def load(path: Path | str, reading: Reading) -> Splits:
     root, train_files, test_files = _find(Path(path).expanduser())
     reading.streams(0)  # refuses what cannot be, before all shards are read
     found = [_part(root, files, reading) for files in (train_files, test_files) if files]
-    return parts.assemble("streamed-shards", str(path), found)
+    pairs = [(images, labels) for images, labels, _ in found]
+    row_names = [keys for *_, keys in found]
+    return parts.assemble("streamed-shards", str(path), pairs, row_names=row_names)
 
 
 def _find(place: Path) -> tuple[Path, list[Path], list[Path]]:
@@ -90,7 +92,8 @@ def _find(place: Path) -> tuple[Path, list[Path], list[Path]]:
 
 def _part(
     root: Path, files: list[Path], reading: Reading
-) -> tuple[EncodedImages, NDArray[np.int64]]:
+) -> tuple[EncodedImages, NDArray[np.int64], NDArray[np.str_]]:
+    """Return images, labels and keys of a part."""
     indices = [_index(path) for path in files]
     places = Places(
         str(root),
@@ -100,7 +103,12 @@ def _part(
         np.concatenate([index.sizes for index in indices]),
         np.concatenate([index.members for index in indices]),
     )
-    return reading.encoded(places), np.concatenate([index.labels for index in indices])
+    labels = np.concatenate([index.labels for index in indices])
+    keys = [
+        np.array([printable(_split(os.fsdecode(member))[0]) for member in index.members])
+        for index in indices
+    ]
+    return reading.encoded(places), labels, np.concatenate(keys)
 
 
 def _index(path: Path) -> _Index:
