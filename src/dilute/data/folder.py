@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute.data import cache, parts
+from dilute.data.class_order import in_class_order
 from dilute.data.encoded import EncodedImages, Places
 from dilute.data.images import decode_all, in_same_colours
 from dilute.data.labelled import Splits
+from dilute.data.part_names import find_parts, say_unused
 from dilute.data.reading import AS_THEY_ARE, Reading
 from dilute.errors import DataError, reason_of
 
@@ -23,7 +25,6 @@ IMAGE_SUFFIXES = frozenset(_IMAGES.split())
 _CLUTTER = ".csv .html .json .jsonl .md .tsv .txt .xml .yaml .yml"
 _CLUTTER_SUFFIXES = frozenset(_CLUTTER.split())
 _CLUTTER_NAMES = frozenset({"thumbs.db", "desktop.ini", "license", "readme"})
-_TEST_NAMES = ("test", "val", "valid", "validation")
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class _Listing:
 def load(path: Path | str, reading: Reading = AS_THEY_ARE, kind: str = "folder") -> Splits:
     """Return the images of a folder of class folders, labelled by them.
 
-    The class folders (sorted by name) lie in DIR, or in `DIR/train` and `DIR/test` (or `DIR/val`).
-    Without a test part a seeded fifth of each class becomes the test set.
+    The class folders lie in DIR, or in `DIR/train` and `DIR/test` (or `DIR/val`, or another name of
+    `part_names`). Without a test part a seeded fifth of each class becomes the test set.
 
     Arguments:
         path: the folder.
@@ -74,16 +75,18 @@ def load(path: Path | str, reading: Reading = AS_THEY_ARE, kind: str = "folder")
 
 def _part_folders(root: Path) -> tuple[Path, Path | None]:
     """Return the folders of training and test part; `root` itself if it is not divided."""
-    folders = {path.name: path for path in _entries(root) if path.is_dir()}
-    train = folders.get("train")
+    folders = {path.name for path in _entries(root) if path.is_dir()}
+    train, tests = find_parts(folders)
     # A class may be called "train", too: as a part it holds folders, as a class it holds images.
-    if train is None or not any(path.is_dir() for path in _entries(train)):
+    if train is None or not any(path.is_dir() for path in _entries(root / train)):
         return root, None
-    return train, next((folders[name] for name in _TEST_NAMES if name in folders), None)
+    say_unused(root, folders - {train, *tests[:1]})
+    return root / train, root / tests[0] if tests else None
 
 
 def _list_part(root: Path) -> _Listing:
-    class_folders = [path for path in _entries(root) if _is_class(path)]
+    classes = {path.name: path for path in _entries(root) if _is_class(path)}
+    class_folders = [classes[name] for name in in_class_order(classes)]
     if not class_folders:
         raise DataError(
             f"{root} has no class folders; there must be one folder of images per class"
@@ -115,7 +118,7 @@ def _entries(folder: Path) -> list[Path]:
 
 def _is_class(path: Path) -> bool:
     if path.is_dir():
-        return True
+        return not _leads_up(path)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         raise DataError(
             f"{path} lies beside the class folders; move it into the folder of its class"
@@ -124,16 +127,40 @@ def _is_class(path: Path) -> bool:
     return False
 
 
+def _leads_up(path: Path) -> bool:
+    """Return whether a path is a link to a folder that holds it, which leads in circles."""
+    if not path.is_symlink():
+        return False
+    target = path.resolve()
+    return path.parent.resolve().is_relative_to(target)
+
+
 def _images_below(folder: Path) -> list[Path]:
-    images: list[Path] = []
-    for path in _entries(folder):
-        if path.is_dir():
-            images += _images_below(path)
-        elif path.suffix.lower() in IMAGE_SUFFIXES:
-            images.append(path)
-        else:
-            _check_clutter(path)
-    return images
+    """Return the image files below `folder`, each once, however many links lead to it."""
+    images: dict[Path, Path] = {}
+    seen: set[Path] = set()
+    repeated: list[Path] = []
+
+    def visit(folder: Path, real: Path) -> None:
+        seen.add(real)
+        for path in _entries(folder):
+            # Only a link needs to be resolved, as the real folder is known: that takes long.
+            target = path.resolve() if path.is_symlink() else real / path.name
+            if target in seen or target in images or _leads_up(path):
+                repeated.append(path)
+            elif path.is_dir():
+                visit(path, target)
+            elif path.suffix.lower() in IMAGE_SUFFIXES:
+                images[target] = path
+            else:
+                _check_clutter(path)
+
+    visit(folder, folder.resolve())
+    say_unused(
+        f"{folder} (links to what is there already)",
+        (path.relative_to(folder) for path in repeated),
+    )
+    return list(images.values())
 
 
 def _check_clutter(path: Path) -> None:

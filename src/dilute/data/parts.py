@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute import seeds
+from dilute.data.class_order import in_class_order
 from dilute.data.encoded import EncodedImages
 from dilute.data.labelled import LabelledSet, Splits
 from dilute.errors import DataError
@@ -99,10 +100,11 @@ def encode(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64] | None, tuple[str, ...]]:
     """Return labels 0 to K−1 of training and test, and the class names, from raw label values.
 
-    Without `class_names` the sorted distinct training values become the classes and their names.
+    Without `class_names` the distinct training values become the classes and their names, in the
+    order of `in_class_order`.
 
-    Errors: `DataError` for values that cannot be labels, negative ones, or a test class that
-        training lacks.
+    Errors: `DataError` for values that cannot be labels, negative ones, all equal ones, or a test
+        class that training lacks.
     """
     train = _plain(train)
     test = None if test is None else _plain(test)
@@ -111,15 +113,21 @@ def encode(
         if test is not None:
             _check_range(test, len(class_names))
         return train, test, class_names
-    classes, train_labels = np.unique(train, return_inverse=True)
+    classes, found = np.unique(train, return_inverse=True)
     if len(classes) > _MOST_CLASSES:
         raise DataError(
             f"{len(classes)} different labels; at most {_MOST_CLASSES} classes are allowed: are "
             "these labels?"
         )
-    names = tuple(str(value) for value in classes)
+    if len(classes) == 1:
+        raise DataError(
+            f"all {len(train)} labels are {classes[0]}; a classifier needs at least two classes"
+        )
+    names = tuple(in_class_order(map(str, classes)))
+    places = {name: place for place, name in enumerate(names)}
+    numbers = np.array([places[str(value)] for value in classes], dtype=np.int64)
     if test is None:
-        return train_labels.astype(np.int64), None, names
+        return numbers[found], None, names
     if (test.dtype.kind == "U") != (train.dtype.kind == "U"):
         raise DataError(
             f"training labels are {train.dtype} but test labels are {test.dtype}; both must be of "
@@ -128,10 +136,11 @@ def encode(
     unseen = np.setdiff1d(test, classes)
     if len(unseen):
         raise DataError(
-            f"classes that only the test set has: {', '.join(map(str, unseen[:5]))}; "
+            f"classes that only the test set has: {', '.join(map(str, unseen[:5]))} "
+            f"({int(np.isin(test, unseen).sum())} of its {len(test)} examples); "
             "every test class needs training examples"
         )
-    return train_labels.astype(np.int64), np.searchsorted(classes, test).astype(np.int64), names
+    return numbers[found], numbers[np.searchsorted(classes, test)], names
 
 
 def _plain(values: NDArray[Any]) -> NDArray[Any]:
