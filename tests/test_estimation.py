@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,22 +16,24 @@ from dilute.data import Annotations, LabelledSet
 from dilute.errors import DataError, EstimateError
 from dilute.estimation import (
     check_comparable,
+    cleaned,
     cross_validated,
     document,
     estimate_from_annotators,
     estimate_from_labels,
     estimate_from_trusted,
     read_annotations,
+    read_estimate,
     read_trusted,
     write_estimate,
     write_trusted,
 )
-from dilute.estimation.annotators import dawid_skene
+from dilute.estimation.annotators import dawid_skene, quality
 from dilute.estimation.confident import class_probabilities
+from dilute.estimation.noise_estimate import exact_share
 from dilute.estimation.trusted import posterior_of_trusted
 from dilute.laws import labels_information
-from dilute.noise import Pair, Uniform, alpha_from_rate, label_laws
-from dilute.noise import read_matrix as read_noise
+from dilute.noise import Pair, Uniform, alpha_from_rate, label_laws, read_matrix
 
 pytestmark = pytest.mark.numerical
 
@@ -104,7 +108,8 @@ def test_labels_at_random_have_no_alpha_and_no_worth():
     found = estimate_from_trusted(features(given), rows, truth[rows])
     assert found.alpha.high is None
     assert found.worth.value < 40
-    assert document(found)["noise"]["alpha"] > 10
+    alpha = document(found)["alpha"]["value"]
+    assert alpha is None or alpha > 10
 
 
 # Several labels per item
@@ -129,13 +134,17 @@ def test_a_bad_annotator_is_found_out():
     good = label_laws(0.1 / 0.9, Uniform().matrix(10, 1))
     table = table_of(truth, good, per_item=4, num_annotators=10)
     labels = np.where(table.annotators == 9, (truth[table.items] + 1) % 10, table.labels)
-    posterior, laws, _ = dawid_skene(
-        Annotations(table.items, table.annotators, labels, 4000, 10, 10)
-    )
-    assert (posterior.argmax(axis=1) == truth).mean() > 0.985
-    assert 1 - np.diag(laws).mean() == pytest.approx(
+    annotations = Annotations(table.items, table.annotators, labels, 4000, 10, 10)
+    best = dawid_skene(annotations)
+    assert (best.posterior.argmax(axis=1) == truth).mean() > 0.985
+    assert 1 - np.diag(best.law).mean() == pytest.approx(
         (labels != truth[table.items]).mean(), abs=0.01
     )
+    found = quality(annotations, best)
+    assert [one.quality for one in found[:9]] == pytest.approx([0.91] * 9, abs=0.03)
+    assert found[9].quality < 0.15
+    assert np.allclose(best.annotator_laws.sum(axis=2), 1)
+    assert best.annotator_laws[9][3].argmax() == 4
 
 
 def test_what_labels_cannot_tell_is_not_to_be_trusted():
@@ -272,19 +281,123 @@ def test_an_estimate_is_handed_on(tmp_path):
     found = estimate_from_trusted(features(given), rows, truth[rows], predictions=laws[truth])
     files = write_estimate(found, tmp_path, [f"item-{row}" for row in range(4000)])
     numbers = json.loads((tmp_path / "estimate.json").read_text())
-    alpha, matrix = found.noise()
-    assert numbers["noise"]["alpha"] == pytest.approx(alpha)
-    assert label_laws(alpha, matrix) == pytest.approx(found.laws, abs=1e-9)
-    again = np.array(read_noise(tmp_path / "noise.json"))
-    assert again == pytest.approx(matrix)
+    noise = read_matrix(tmp_path / "noise.json")
+    assert (noise.kind, noise.class_names) == ("added noise", NAMES)
+    alpha = json.loads((tmp_path / "noise.json").read_text())["alpha"]
+    assert alpha == numbers["alpha"]["value"] == found.alpha.value
+    assert label_laws(alpha, np.array(noise.rows)) == pytest.approx(found.laws, abs=1e-5)
+    law = read_matrix(tmp_path / "law.csv")
+    assert (law.kind, law.class_names) == ("law", NAMES)
+    assert np.array(law.rows) == pytest.approx(found.laws, abs=1e-6)
     assert (tmp_path / "matrix.png").read_bytes()[:4] == b"\x89PNG"
-    with (tmp_path / "rows.csv").open() as file:
+    assert set(files) == {"numbers", "law", "noise", "picture", "cleaned"}
+    with (tmp_path / "cleaned.csv").open() as file:
         lines = list(csv.DictReader(file))
-    assert len(lines) == numbers["probably_wrong"]
-    chosen = np.array([int(line["row"]) for line in lines])
-    assert (given[chosen] != truth[chosen]).mean() > 0.95
-    assert lines[0]["name"] == f"item-{chosen[0]}"
-    assert set(files) == {"numbers", "noise", "picture", "rows"}
+    assert [line["row"] for line in lines] == [str(row) for row in range(4000)]
+    assert lines[7]["name"] == "item-7"
+    assert (
+        sum(float(line["probability_wrong"]) > 0.5 for line in lines) == numbers["probably_wrong"]
+    )
+    right = {
+        action: np.mean(
+            [
+                line["label"] == NAMES[truth[int(line["row"])]]
+                for line in lines
+                if line["action"] == action
+            ]
+        )
+        for action in ("keep", "fix")
+    }
+    assert min(right.values()) > 0.95
+    assert all(line["label"] == "" for line in lines if line["action"] == "drop")
+
+
+def test_an_estimate_is_read_back_for_its_own_labels_alone(tmp_path):
+    truth, given, laws = noisy_labels(Pair(), 0.4)
+    labelled, rows = features(given), np.arange(1000)
+    found = estimate_from_trusted(labelled, rows, truth[rows], predictions=laws[truth])
+    write_estimate(found, tmp_path)
+    read = read_estimate(tmp_path, labelled)
+    assert read.law == pytest.approx(found.laws, abs=1e-6)
+    assert read.wrong_rate == found.wrong_rate
+    assert read.annotator_laws is None
+    part = read.cleaned(labelled)
+    assert len(part) == len(labelled) - (cleaned(found.rows).action == "drop").sum()
+    with pytest.raises(EstimateError, match="an estimate of other labels than these"):
+        read_estimate(tmp_path, features((given + 1) % 10))
+    with pytest.raises(EstimateError, match=r"has no estimate\.json; give the folder"):
+        read_estimate(tmp_path / "elsewhere", labelled)
+    lines = (tmp_path / "cleaned.csv").read_text().splitlines()
+    (tmp_path / "cleaned.csv").write_text("\n".join(lines[:-5]))
+    with pytest.raises(EstimateError, match="has 3995 rows, and the data 4000"):
+        read.cleaned(labelled)
+    (tmp_path / "cleaned.csv").write_text("\n".join(lines).replace(",keep,", ",stay,"))
+    with pytest.raises(EstimateError, match="other than keep, fix and drop"):
+        read.cleaned(labelled)
+    (tmp_path / "cleaned.csv").unlink()
+    with pytest.raises(EstimateError, match="estimate again without --no-rows"):
+        read.cleaned(labelled)
+    (tmp_path / "estimate.json").write_text("{")
+    with pytest.raises(EstimateError, match="cannot be read"):
+        read_estimate(tmp_path, labelled)
+
+
+def test_annotators_and_their_laws_are_written_and_read_back(tmp_path):
+    truth, _, laws = noisy_labels(Uniform(), 0.3)
+    table = table_of(truth, laws)
+    table = dataclasses.replace(
+        table, annotator_names=tuple(f"person {k}" for k in range(table.num_annotators))
+    )
+    labelled = dataclasses.replace(features(table.most_frequent()), annotations=table)
+    found = estimate_from_annotators(table, NAMES, labels_hash=labelled.labels_hash)
+    files = write_estimate(found, tmp_path)
+    assert {"annotators", "annotator_laws", "cleaned"} <= set(files)
+    with (tmp_path / "annotators.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert [line["annotator"] for line in lines] == list(table.names)
+    assert sum(int(line["labels"]) for line in lines) == len(table)
+    assert read_estimate(tmp_path, labelled).annotator_laws == pytest.approx(found.annotator_laws)
+    agreement = found.rows.agreement
+    assert agreement.min() >= 0
+    assert agreement.max() == 1
+    write_estimate(estimate_from_trusted(labelled, np.arange(40), truth[:40]), tmp_path)
+    assert not (tmp_path / "annotators.csv").exists(), "what an earlier estimate left is gone"
+
+
+@pytest.mark.parametrize(("number", "bound"), [(200, 0.0149), (20, 0.1391)])
+def test_no_wrong_label_among_trusted_ones_is_no_proof(number, bound):
+    """The ends are those of the exact one-sided 95 % bound, 1 - 0.05^(1/n)."""
+    truth = np.arange(600) % 10
+    found = estimate_from_trusted(features(truth), np.arange(number), truth[:number])
+    assert found.wrong_rate.value == 0
+    assert found.wrong_rate.low == 0
+    assert found.wrong_rate.high == pytest.approx(bound, abs=1e-4)
+    assert found.alpha.value == 0
+    assert found.alpha.high == pytest.approx(bound / 0.9 / (1 - bound / 0.9), abs=1e-3)
+    assert found.worth.low < found.worth.value <= 600
+
+
+def test_the_exact_interval_holds_as_often_as_it_says():
+    """Of 400 samples at each of five shares, 90 % or more; a true 85 % would fail nearly surely."""
+    generator = np.random.default_rng(0)
+    for share in (0.01, 0.05, 0.2, 0.5, 0.8):
+        found = [exact_share(int(k), 100) for k in generator.binomial(100, share, 400)]
+        held = np.mean([one.low <= share <= one.high for one in found])
+        assert held > 0.9 - 3 * math.sqrt(0.09 / 400)
+
+
+def test_classes_of_few_items_are_named_and_not_known():
+    truth = np.concatenate([np.arange(400) % 2, np.full(3, 2)])
+    predictions = np.full((403, 3), 0.01) + 0.97 * np.eye(3)[np.minimum(truth, 1)]
+    inputs = np.zeros((403, 4), dtype=np.float32)
+    found = estimate_from_labels(LabelledSet(inputs, truth, ("ant", "bee", "cat")), predictions)
+    assert any("1 of 3 classes have fewer than 10 items" in one for one in found.warnings)
+    assert any("cat" in one for one in found.warnings)
+    assert found.wrong_rate.value < 0.01
+    assert found.alpha.value < 0.05
+    few = LabelledSet(inputs[:12], truth[:12], ("ant", "bee"))
+    with pytest.raises(EstimateError, match="it takes two such classes"):
+        estimate_from_labels(few, predictions[:12, :2])
 
 
 def test_paths_may_be_strings(tmp_path):

@@ -145,7 +145,7 @@ def test_laws_of_annotators_are_their_likelihood(annotated: LabelledSet):
 def test_several_labels_are_compared_first(annotated: LabelledSet, digits: dilute.Splits):
     fitted = dilute.fit(annotated, test=digits.test, recipe=SHORT)
     assert fitted.record.spec["method"] == "patches_known"
-    assert "are wrong, by the estimate" in fitted.reasons["labels"]
+    assert "are wrong, by an estimate from" in fitted.reasons["labels"]
     assert fitted.record.wrong_rate is None, "an estimate is not what is known"
 
 

@@ -39,6 +39,7 @@ def estimate(
     reading: Reading,
     place: options.Place,
     json: bool,
+    given: options.Given,
     data: str | None = None,
     trusted: Path | None = None,
     annotations: Path | None = None,
@@ -63,7 +64,7 @@ def estimate(
         no_rows: with --trusted: do not look for the rows in doubt, which trains models.
 
     Output:
-        out: folder for matrix, rows in doubt, picture and numbers.
+        out: folder for law, rows with what to do with them, annotators, picture and numbers.
     """
     from dilute.errors import EstimateError, SpecError
 
@@ -99,6 +100,10 @@ def estimate(
         table, items, classes = read_annotations(annotations, *known)
         found = estimate_from_annotators(table, classes, seed=seed)
         names = names or items
+    elif labelled is not None and labelled.annotations is not None and trusted is None:
+        hashed = labelled.labels_hash
+        table, classes = labelled.annotations, labelled.class_names
+        found = estimate_from_annotators(table, classes, seed=seed, labels_hash=hashed)
     else:
         assert labelled is not None
         if trusted is not None:
@@ -117,7 +122,8 @@ def estimate(
     if labelled is not None and truth is not None:
         files["trusted"] = str(out / "trusted.npz")
         write_trusted(labelled, *truth, out / "trusted.npz")
-    commands = _commands(found, data, model, files)
+    same = given.words([options.reading])
+    commands = _commands(found, data, model, files, same)
     if json:
         console.print_json({**document(found), "files": files, "commands": commands})
     else:
@@ -125,14 +131,22 @@ def estimate(
 
 
 def _commands(
-    found: NoiseEstimate, data: str | None, model: str, files: dict[str, str]
+    found: NoiseEstimate, data: str | None, model: str, files: dict[str, str], same: list[str]
 ) -> dict[str, str]:
-    """Return what may be asked next: a plan with this noise, and how to train on these data."""
-    alpha, _ = found.noise()
-    clean = f"npz:{files['trusted']}" if "trusted" in files else "CLEAN_DATA"
-    target = ["--target", "0.9", "--alpha", f"{alpha:.3g}", "--have", str(found.num_labels)]
-    noise = ["--noise", "confusion", "--confusion", files["noise"]]
-    commands = {"plan": shlex.join(["dilute", "plan", clean, "--model", model, *target, *noise])}
+    """Return what may be asked next: a model from these labels, and a plan with this noise.
+
+    Arguments:
+        same: the options that say how the data were read.
+    """
+    commands = {}
     if data is not None:
-        commands["advise"] = shlex.join(["dilute", "advise", data, "--model", model])
+        folder = str(Path(files["law"]).parent)
+        words = ["dilute", "fit", data, *same, "--estimate", folder, "--out", "model"]
+        commands["fit"] = shlex.join(words)
+    if found.alpha.value:
+        clean = f"npz:{files['trusted']}" if "trusted" in files else "CLEAN_DATA"
+        target = ["--target", "0.9", "--have", str(found.num_labels)]
+        noise = ["--alpha", f"{found.alpha.value:.4g}", "--noise", "confusion"]
+        words = ["dilute", "plan", clean, "--model", model, *target, *noise]
+        commands["plan"] = shlex.join([*words, "--confusion", files["noise"]])
     return commands

@@ -29,6 +29,8 @@ def fit(
     store: str,
     json: bool,
     out: Path = Path("model"),
+    estimate: Path | None = None,
+    cleaned: bool = False,
     test: str | None = None,
     force: bool = False,
 ) -> None:
@@ -39,6 +41,10 @@ def fit(
     model. The same again is answered from the store, an interrupted run goes on where it was.
 
     Example: `dilute fit folder:my-images --out model`
+
+    Training:
+        estimate: folder of dilute estimate on these data, whose law of labels is taken as known.
+        cleaned: with --estimate: train on the rows and labels that it has cleaned instead.
 
     Evaluation:
         test: data whose labels are right, to measure accuracy on; they choose nothing.
@@ -69,6 +75,8 @@ def fit(
         found = dilute.fit(
             labelled,
             recipe=recipe,
+            estimate=estimate,
+            cleaned=cleaned,
             test=own_test,
             test_is_clean=is_clean,
             store=store,

@@ -143,6 +143,15 @@ class LabelledSet:
             digest.update(self.annotations.content_hash.encode())
         return digest.hexdigest()
 
+    @cached_property
+    def labels_hash(self) -> str:
+        """Hex SHA-256 of labels, annotations and class names, whatever the inputs are."""
+        digest = hashlib.sha256(repr((len(self), self.class_names)).encode())
+        digest.update(self.labels.astype("<i8").tobytes())
+        if self.annotations is not None:
+            digest.update(self.annotations.content_hash.encode())
+        return digest.hexdigest()
+
     def statistics(
         self, rows: NDArray[np.int64] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import numpy as np
 from scipy import sparse
 from scipy.special import softmax
@@ -18,6 +21,7 @@ _PRIOR_LABELS = 20.0
 _NUM_DRAWS = 40
 _ROUNDS_OF_DRAWS = 15
 _LEAST = 1e-3
+_FEW_LABELS = 5
 
 
 def check_comparable(annotations: Annotations) -> None:
@@ -39,13 +43,51 @@ def check_comparable(annotations: Annotations) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Annotator:
+    """How good an annotator is.
+
+    Attributes:
+        num_labels: how many labels the annotator gave.
+        agreement: share of them that equal the item's likeliest class; None without labels.
+        quality: the probability that a label of the annotator is right, by the annotator's law; of
+            few labels it is mostly that of all annotators.
+    """
+
+    name: str
+    num_labels: int
+    agreement: float | None
+    quality: float
+
+    @property
+    def has_few(self) -> bool:
+        """Whether there are too few labels to tell the annotator from the others."""
+        return self.num_labels < _FEW_LABELS
+
+
+class DawidSkene(NamedTuple):
+    """What the labels of several annotators say.
+
+    Fields:
+        posterior: float64 `[N, K]`, each item's class probabilities.
+        law: float64 `[K, K]`, by true class the distribution of a label.
+        shares: float64 `[K]`, shares of the true classes.
+        annotator_laws: float64 `[A, K, K]`, the law of each annotator's labels.
+    """
+
+    posterior: Array
+    law: Matrix
+    shares: Array
+    annotator_laws: Array
+
+
 def dawid_skene(
     annotations: Annotations,
     weights: Array | None = None,
     start: Array | None = None,
     rounds: int = _ROUNDS,
-) -> tuple[Array, Matrix, Array]:
-    """Return each item's class probabilities, the noise matrix of all labels, and class shares.
+) -> DawidSkene:
+    """Return each item's class probabilities, the laws of labels, and class shares.
 
     EM takes turns: classes from labels and each annotator's own matrix, and matrices from classes.
     In each row of an annotator's matrix, that of all annotators counts as twenty labels.
@@ -55,10 +97,6 @@ def dawid_skene(
         weights: `[N]`, how much each item counts, ≥ 0; 1 if None.
         start: `[N, K]`, class probabilities to start from; the shares of the item's labels if None.
         rounds: of EM at most.
-
-    Returns:
-        float64 `[N, K]`, class probabilities; `[K, K]`, by true class the distribution of a label;
-        `[K]`, shares of the true classes.
 
     Source: Dawid and Skene 1979, *Maximum likelihood estimation of observer error-rates using the
     EM algorithm*.
@@ -88,7 +126,7 @@ def dawid_skene(
         posterior = found
         if change < _TOLERANCE:
             break
-    return posterior, pooled.T, shares
+    return DawidSkene(posterior, pooled.T, shares, own.transpose(0, 2, 1))
 
 
 def _shares_of_labels(annotations: Annotations) -> Array:
@@ -98,19 +136,32 @@ def _shares_of_labels(annotations: Annotations) -> Array:
 
 def posterior_of_annotators(
     annotations: Annotations, seed: int = 0
-) -> tuple[list[Matrix], list[Array], Matrix, Array]:
+) -> tuple[list[Matrix], list[Array], DawidSkene]:
     """Return draws and the best value of the noise matrix, from a Bayesian bootstrap over items.
 
     Returns:
         draws of the matrix, float64 `[K, K]` each; draws of the class shares, `[K]` each; the best
-        matrix; class probabilities of each item, `[N, K]`.
+        value of everything.
     """
-    posterior, laws, _ = dawid_skene(annotations)
+    best = dawid_skene(annotations)
     generator = np.random.default_rng(seeds.word(seed, "annotators"))
     draws, shares = [], []
     for _ in range(_NUM_DRAWS):
         weights = generator.standard_exponential(annotations.num_items)
-        _, drawn, drawn_shares = dawid_skene(annotations, weights, posterior, _ROUNDS_OF_DRAWS)
-        draws.append(drawn)
-        shares.append(drawn_shares)
-    return draws, shares, laws, posterior
+        drawn = dawid_skene(annotations, weights, best.posterior, _ROUNDS_OF_DRAWS)
+        draws.append(drawn.law)
+        shares.append(drawn.shares)
+    return draws, shares, best
+
+
+def quality(annotations: Annotations, found: DawidSkene) -> list[Annotator]:
+    """Return how good each annotator is, in the order of their numbers."""
+    consensus = found.posterior.argmax(axis=1)
+    agrees = (consensus[annotations.items] == annotations.labels).astype(np.float64)
+    times = np.bincount(annotations.annotators, minlength=annotations.num_annotators)
+    agreed = np.bincount(annotations.annotators, agrees, minlength=annotations.num_annotators)
+    right = np.einsum("k,akk->a", found.shares, found.annotator_laws)
+    return [
+        Annotator(name, int(number), float(both / number) if number else None, float(share))
+        for name, number, both, share in zip(annotations.names, times, agreed, right, strict=True)
+    ]

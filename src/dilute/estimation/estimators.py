@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from dilute.data import Annotations, LabelledSet
-from dilute.estimation.annotators import check_comparable, posterior_of_annotators
+from dilute.errors import EstimateError
+from dilute.estimation.annotators import check_comparable, posterior_of_annotators, quality
 from dilute.estimation.confident import class_probabilities, confident_learning, row_posterior
-from dilute.estimation.noise_estimate import Array, NoiseEstimate, estimate_from, likeliest
+from dilute.estimation.noise_estimate import (
+    Array,
+    NoiseEstimate,
+    estimate_from,
+    exact_share,
+    likeliest,
+)
 from dilute.estimation.trusted import posterior_of_trusted
 
 _ASSUMES = (
@@ -19,6 +28,10 @@ _ASSUMES = (
 _LEAST_SURE = 0.7
 _MOST_WRONG = 0.4
 _LEAST_CERTAINTY = 0.65
+# With fewer, a class's row of the law is not known.
+_FEWEST_ITEMS = 10
+_FEWEST_TRUSTED = 3
+_SHOWN = 5
 
 
 def estimate_from_trusted(
@@ -40,9 +53,8 @@ def estimate_from_trusted(
 
     Errors: `EstimateError` for fewer than 20 trusted labels.
     """
-    draws, shares, laws = posterior_of_trusted(
-        labelled.labels[rows], truth, labelled.num_classes, seed
-    )
+    given = labelled.labels[rows]
+    draws, shares, laws = posterior_of_trusted(given, truth, labelled.num_classes, seed)
     found = None
     if predictions is not None:
         posterior = row_posterior(predictions, labelled.labels, laws)
@@ -52,17 +64,24 @@ def estimate_from_trusted(
         draws,
         shares,
         laws,
+        wrong_rate=exact_share(int((given != truth).sum()), len(rows)),
         source="trusted labels",
         class_names=labelled.class_names,
         num_items=len(labelled),
         num_labels=len(labelled),
         num_evidence=len(rows),
+        warnings=_few_of(truth, labelled.class_names, _FEWEST_TRUSTED, "trusted labels"),
         rows=found,
+        labels_hash=labelled.labels_hash,
     )
 
 
 def estimate_from_annotators(
-    annotations: Annotations, class_names: tuple[str, ...], *, seed: int = 0
+    annotations: Annotations,
+    class_names: tuple[str, ...],
+    *,
+    seed: int = 0,
+    labels_hash: str = "",
 ) -> NoiseEstimate:
     """Return the noise of the labels in a table of annotations, by Dawid and Skene's model.
 
@@ -70,11 +89,13 @@ def estimate_from_annotators(
         annotations: the table.
         class_names: K names.
         seed: of the bootstrap behind the intervals.
+        labels_hash: that of the `LabelledSet` that the annotations are of, if there is one.
 
     Errors: `EstimateError` if no annotator has two labels, or fewer than 10 items have two.
     """
     check_comparable(annotations)
-    draws, shares, laws, posterior = posterior_of_annotators(annotations, seed)
+    draws, shares, best = posterior_of_annotators(annotations, seed)
+    posterior = best.posterior
     counts = annotations.counts()
     is_labelled = counts.sum(axis=1) > 0
     certainty = float(posterior[is_labelled].max(axis=1).mean())
@@ -87,10 +108,19 @@ def estimate_from_annotators(
             f"average, and below {_LEAST_CERTAINTY:.0%} the noise comes out wrong "
             "(docs/estimate.md); get more labels per item, or trusted labels",
         )
+    annotators = quality(annotations, best)
+    few = [one.name for one in annotators if one.has_few]
+    if few:
+        warnings.append(
+            f"{len(few)} of {len(annotators)} annotators gave so few labels that they count as the "
+            f"others do: {_listed(few)}"
+        )
+    likely = posterior[is_labelled].argmax(axis=1)
+    warnings += _few_of(likely, class_names, _FEWEST_ITEMS, "items")
     return estimate_from(
         draws,
         shares,
-        laws,
+        best.law,
         source="several labels per item",
         class_names=class_names,
         num_items=int(is_labelled.sum()),
@@ -98,7 +128,10 @@ def estimate_from_annotators(
         num_evidence=len(annotations.labels),
         warnings=tuple(warnings),
         is_doubtful=is_doubtful,
-        rows=likeliest(posterior, counts.argmax(axis=1)),
+        rows=likeliest(posterior, counts.argmax(axis=1), counts),
+        annotators=tuple(annotators),
+        annotator_laws=best.annotator_laws,
+        labels_hash=labels_hash,
     )
 
 
@@ -112,12 +145,20 @@ def estimate_from_labels(
         predictions: float64 `[N, K]` of `cross_validated`.
         seed: of the bootstrap behind the intervals, which leave out the errors of the model.
     """
-    draws, shares, laws = confident_learning(labelled.labels, predictions, seed)
+    labels, num_classes = labelled.labels, labelled.num_classes
+    is_known = np.bincount(labels, minlength=num_classes) >= _FEWEST_ITEMS
+    if is_known.sum() < 2:
+        raise EstimateError(
+            f"{int(is_known.sum())} of {num_classes} classes have {_FEWEST_ITEMS} items or more; "
+            "it takes two such classes to estimate from the labels alone; get trusted labels"
+        )
+    draws, shares, laws = _of_classes(labels, predictions, is_known, seed)
     sure = float(class_probabilities(predictions, laws).max(axis=1).mean())
     wrong = 1 - float(np.mean(shares, axis=0) @ np.diag(laws))
     warnings = [
         "the interval leaves out what the model gets wrong, which counts as wrong labels here",
         _ASSUMES,
+        *_few_of(labels, labelled.class_names, _FEWEST_ITEMS, "items"),
     ]
     is_doubtful = sure < _LEAST_SURE or wrong > _MOST_WRONG
     if is_doubtful:
@@ -138,5 +179,57 @@ def estimate_from_labels(
         num_evidence=len(labelled),
         warnings=tuple(warnings),
         is_doubtful=is_doubtful,
-        rows=likeliest(row_posterior(predictions, labelled.labels, laws), labelled.labels),
+        rows=likeliest(row_posterior(predictions, labels, laws), labels),
+        labels_hash=labelled.labels_hash,
     )
+
+
+def _of_classes(
+    labels: NDArray[np.int64], predictions: Array, is_known: NDArray[np.bool_], seed: int
+) -> tuple[list[Array], list[Array], Array]:
+    """Return confident learning's draws and laws, from classes of enough items alone.
+
+    Of the other classes nothing is known: their rows are as noisy as the known ones are on average,
+    and what is wrong in them is any other class.
+    """
+    known = np.flatnonzero(is_known)
+    rows = is_known[labels]
+    among = predictions[np.ix_(rows, is_known)]
+    among = among / among.sum(axis=1, keepdims=True)
+    numbers = np.cumsum(is_known) - 1
+    draws, shares, laws = confident_learning(numbers[labels[rows]], among, seed)
+    share = float(rows.mean())
+    of_rest = np.bincount(labels[~rows], minlength=len(is_known)) / len(labels)
+
+    def whole(law: Array, part: Array) -> tuple[Array, Array]:
+        size = len(is_known)
+        right = float(part @ np.diag(law))
+        full = np.full((size, size), (1 - right) / (size - 1))
+        np.fill_diagonal(full, right)
+        full[known] = 0
+        full[np.ix_(known, known)] = law
+        all_shares = of_rest.copy()
+        all_shares[known] = share * part
+        return full, all_shares
+
+    found = [whole(law, part) for law, part in zip(draws, shares, strict=True)]
+    best, _ = whole(laws, np.mean(shares, axis=0))
+    return [law for law, _ in found], [part for _, part in found], best
+
+
+def _few_of(
+    labels: NDArray[np.int64], class_names: tuple[str, ...], fewest: int, what: str
+) -> tuple[str, ...]:
+    """Return the warning that some classes have too few items, which it names; or nothing."""
+    counts = np.bincount(labels, minlength=len(class_names))
+    few = [name for name, count in zip(class_names, counts, strict=True) if count < fewest]
+    if not few:
+        return ()
+    return (
+        f"{len(few)} of {len(class_names)} classes have fewer than {fewest} {what}, and their row "
+        f"of the law is not known: {_listed(few)}; it is filled in as noise alike for all classes",
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")

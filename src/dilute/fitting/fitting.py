@@ -31,6 +31,8 @@ def fit(
     model: AnyModel | None = None,
     method: str | Method | None = None,
     recipe: Recipe | None = None,
+    estimate: Path | str | None = None,
+    cleaned: bool = False,
     test: LabelledSet | None = None,
     test_is_clean: bool = True,
     heldout: LabelledSet | None = None,
@@ -59,6 +61,9 @@ def fit(
             noise.
         recipe: batches, optimiser, schedule and budget. For labels as given, a budget that it does
             not say is 20 passes, and 1,000 steps at least.
+        estimate: folder of `dilute estimate` on these labels. Its law is taken to be known, or
+            those of the annotators. Without it, several labels for an item are compared first.
+        cleaned: take the rows and labels that the estimate has cleaned instead of its law.
         test: labels to measure on; they choose nothing.
         test_is_clean: whether the test labels are right, so that what is measured is an accuracy;
             else it is agreement with given labels.
@@ -84,7 +89,7 @@ def fit(
         raise SpecError(
             f"{' and '.join(given)} cannot be given beside a held-out set; leave one of them out"
         )
-    noisy, reasons = _noisy_set(data)
+    noisy, reasons = _noisy_set(data, estimate, cleaned=cleaned)
     clean = noisy.clean
     if model is None:
         model, reasons["model"] = choose_model(clean)
@@ -129,15 +134,22 @@ def fit(
     return replace(store.run(material, execution, force=force), reasons=reasons)
 
 
-def _noisy_set(data: LabelledSet | NoisySet) -> tuple[NoisySet, dict[str, str]]:
+def _noisy_set(
+    data: LabelledSet | NoisySet, estimate: Path | str | None, *, cleaned: bool
+) -> tuple[NoisySet, dict[str, str]]:
     """Return the noisy set to train on, and what is known of its labels, in words."""
     if isinstance(data, LabelledSet):
-        noisy, known = with_knowledge(data)
+        noisy, known = with_knowledge(data, estimate, cleaned=cleaned)
         return noisy, {"labels": known}
     if not isinstance(data, NoisySet):
         raise SpecError(
             f"data is of type {type(data).__name__}; give inputs with labels, as "
             "LabelledSet(images, labels), or a noisy set, as DilutedSet(data.train, alpha=20)"
+        )
+    if estimate is not None or cleaned:
+        raise SpecError(
+            "an estimate is of labels as given; give inputs with labels, as "
+            "LabelledSet(images, labels), or a GivenSet with its law"
         )
     return data, {}
 
