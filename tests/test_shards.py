@@ -212,6 +212,18 @@ def test_labels_and_keys_of_shards_are_checked(shards: Path) -> None:
         load(f"shards:{shards}", Reading(resize=SIDE))
 
 
+def test_dots_in_keys_are_explained(shards: Path) -> None:
+    with tarfile.open(shards / "train-1.tar", "w") as archive:
+        for name in ("data.set/7.v1.0.jpg", "data.set/7.v1.0.cls"):
+            archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+    rule = r"train-1\.tar holds no images by WebDataset's rule, which splits names at the first dot"
+    member = r"data\.set/7\.v1\.0\.jpg has the key data\.set/7 and the kind v1\.0\.jpg"
+    with pytest.raises(
+        DataError, match=f"{rule}: its member {member}; .*as in data.set/7_v1_0.jpg"
+    ):
+        load(f"shards:{shards}", Reading(resize=SIDE))
+
+
 def test_a_shard_that_shrinks_while_it_is_read_is_named(shards: Path) -> None:
     train = load(f"shards:{shards}", Reading(resize=SIDE, on_corrupt="skip")).train
     os.truncate(shards / "train-3.tar", 600)

@@ -68,6 +68,20 @@ def test_one_order_whatever_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyP
             assert source[start:].any()
 
 
+def test_rows_of_the_original_files_have_their_index_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_torchvision(tmp_path / "original", monkeypatch, IMAGES)
+    write_parquet(tmp_path / "copy" / "cifar10", {"train": np.arange(30)})
+    assert data.load("cifar10", Reading(tmp_path / "copy")).train.row_names is None
+    for _ in range(2):  # the second time from the cache
+        train = data.load("cifar10", Reading(tmp_path / "original")).train
+        assert train.row_names is not None
+        indices = train.row_names.astype(int)
+        assert sorted(indices) == list(range(30))
+        assert np.array_equal(train.inputs, IMAGES.transpose(0, 3, 1, 2)[indices])
+
+
 def test_equal_images_are_ordered_by_label() -> None:
     images = np.zeros((3, 3, 32, 32), np.uint8)
     assert cifar.canonical_order(images, np.array([2, 0, 1])).tolist() == [1, 2, 0]

@@ -74,7 +74,7 @@ def estimate(
         )
     if no_rows and trusted is None:
         raise EstimateError("--no-rows leaves nothing to estimate from; give --trusted, too")
-    from dilute.data import load, row_names
+    from dilute.data import load
     from dilute.estimation import (
         cross_validated,
         document,
@@ -91,7 +91,9 @@ def estimate(
     device = place.use()
     make_folder(out)
     labelled = load(data, reading).whole() if data is not None else None
-    names = row_names(data) if data is not None else None
+    names = None
+    if labelled is not None and labelled.row_names is not None:
+        names = labelled.row_names.tolist()
     truth = None
     if annotations is not None:
         known = (len(labelled), labelled.class_names) if labelled is not None else (None, None)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dilute.data.annotations import Annotations
+from dilute.data.checks import check_alike
 from dilute.data.classes import with_classes
 from dilute.data.corrupt import check_images
 from dilute.data.encoded import EncodedImages, OnCorrupt
 from dilute.data.folder import IMAGE_SUFFIXES
 from dilute.data.home import data_folder
-from dilute.data.labelled import LabelledSet, Splits, check_alike
-from dilute.data.loading import fetch, load, load_pool, reading_for, row_names
+from dilute.data.labelled import LabelledSet, Splits
+from dilute.data.loading import fetch, load, load_pool, reading_for
 from dilute.data.reading import AS_THEY_ARE, Reading
 from dilute.data.sheet import contact_sheet, describe
 from dilute.data.sources import OWN, SETS, absolute, can_resize, can_stream, known
@@ -40,7 +41,6 @@ __all__ = [
     "load",
     "load_pool",
     "reading_for",
-    "row_names",
     "white_noise_name",
     "white_noise_size",
     "with_classes",

@@ -66,6 +66,21 @@ class Annotations:
             self.annotator_names,
         )
 
+    def followed_by(self, other: Annotations) -> Annotations:
+        """Return the labels of these items and, after them, those of `other`.
+
+        Both must be by the same annotators, of the same classes.
+        """
+        return Annotations(
+            np.concatenate([self.items, other.items + self.num_items]),
+            np.concatenate([self.annotators, other.annotators]),
+            np.concatenate([self.labels, other.labels]),
+            self.num_items + other.num_items,
+            self.num_annotators,
+            self.num_classes,
+            self.annotator_names,
+        )
+
     @property
     def content_hash(self) -> str:
         """Hex SHA-256 of who gave which label to which item, in whatever order rows are."""

@@ -27,7 +27,8 @@ from dilute.files import write_error
 log = logging.getLogger("dilute.data")
 
 # Part of every key: raise it when decoding, splitting or the layout of the cache changes.
-_VERSION = 3
+_VERSION = 4
+_FIELDS = ("inputs", "labels", "row_names")
 _BLOCK_BYTES = 16 * 2**20
 # Reading all of a cache that is larger than this would cost more than it protects: blocks of it are
 # then checked at even distances.
@@ -103,7 +104,8 @@ def _write(folder: Path, splits: Splits) -> None:
                 continue
             files = {
                 field: _write_file(temporary / f"{name}-{field}.npy", getattr(part, field))
-                for field in ("inputs", "labels")
+                for field in _FIELDS
+                if getattr(part, field) is not None
             }
             about["parts"][name] = {
                 "class_names": part.class_names,
@@ -128,11 +130,11 @@ def _read(folder: Path, origin: str) -> Splits:
     about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
     parts: dict[str, LabelledSet] = {}
     for name, part in about["parts"].items():
-        arrays = {
+        arrays: dict[str, Any] = {
             field: _map_file(folder / f"{name}-{field}.npy", expected)
             for field, expected in part["files"].items()
         }
-        labelled = LabelledSet(arrays["inputs"], arrays["labels"], tuple(part["class_names"]))
+        labelled = LabelledSet(class_names=tuple(part["class_names"]), **arrays)
         # Preset, since reading a large set again to hash it would undo what the cache is for.
         labelled.__dict__["content_hash"] = str(part["content_hash"])
         parts[name] = labelled

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dilute.data.encoded import EncodedImages
 from dilute.errors import DataError
+
+if TYPE_CHECKING:
+    from dilute.data.labelled import LabelledSet
 
 
 def check_inputs(inputs: NDArray[Any] | EncodedImages) -> None:
@@ -55,3 +58,30 @@ def checked_labels(labels: NDArray[Any], num_classes: int) -> NDArray[np.int64]:
             f"{num_classes - 1}"
         )
     return labels.astype(np.int64, copy=False)
+
+
+def check_alike(train: LabelledSet, other: LabelledSet, what: str) -> None:
+    """Check that a test or held-out set has the training set's classes and kind of input.
+
+    Arguments:
+        what: how the error calls `other`.
+
+    Errors: `DataError` if they differ.
+    """
+    if other.class_names != train.class_names:
+        unseen = sorted(set(other.class_names) - set(train.class_names))
+        raise DataError(
+            f"{what}'s classes are not the training set's"
+            + (f" (only there: {', '.join(unseen[:5])})" if unseen else "")
+            + "; both must have the same classes in the same order"
+        )
+    if other.inputs.dtype != train.inputs.dtype:
+        raise DataError(
+            f"{what}'s inputs are {other.inputs.dtype}, training inputs {train.inputs.dtype}; they "
+            "must agree"
+        )
+    if other.input_shape != train.input_shape:
+        raise DataError(
+            f"{what}'s inputs have shape {other.input_shape}, training inputs {train.input_shape}; "
+            "they must agree"
+        )

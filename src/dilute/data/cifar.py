@@ -15,8 +15,8 @@ from dilute.data import cache, parquet, parts
 from dilute.data.labelled import LabelledSet, Splits
 from dilute.errors import DataError
 
-_Part: TypeAlias = "tuple[NDArray[np.uint8], NDArray[Any]]"
-"""Images `[N, 3, 32, 32]` and raw label values `[N]`."""
+_Part: TypeAlias = "tuple[NDArray[np.uint8], NDArray[Any], bool]"
+"""Images `[N, 3, 32, 32]`, raw label values `[N]`, and whether these are the public original."""
 _CIFAR10_NAMES = "airplane automobile bird cat deer dog frog horse ship truck"
 _CIFAR100_NAMES = """
 apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus
@@ -48,7 +48,8 @@ def load(name: str, folder: Path) -> Splits | None:
     """Return CIFAR (`cifar10` or `cifar100`) from a data folder, or None if it is not there.
 
     Looked for as Parquet in `<name>/` and as torchvision's `cifar-10-batches-py/` or
-    `cifar-100-python/`. Examples are in canonical order. A set that is not whole (fewer images, no
+    `cifar-100-python/`. Examples are in canonical order; from torchvision's folders, which are the
+    public original, the index there is the name of a row. A set that is not whole (fewer images, no
     test part) is named `<name>@<hash of content>`, for it is not what the plain name stands for.
 
     Errors: `DataError` for files that are corrupt or not CIFAR.
@@ -87,7 +88,7 @@ def _read_parquet(name: str, files: list[Path]) -> _Part:
     images, labels, names = parquet.decode_rows(parquet.rows_of_files(files))
     if names not in (None, _CLASSES[name]):
         raise DataError(f"{files[0]} is not {name}: its class names are others")
-    return images, labels
+    return images, labels, False
 
 
 def _read_torchvision(name: str, folder: Path, train: bool) -> _Part:
@@ -101,19 +102,21 @@ def _read_torchvision(name: str, folder: Path, train: bool) -> _Part:
         raise DataError(
             f"{folder / subfolder} is incomplete or corrupt; delete it and fetch {name} again"
         ) from error
-    return np.ascontiguousarray(found.data.transpose(0, 3, 1, 2)), np.asarray(found.targets)
+    images = np.ascontiguousarray(found.data.transpose(0, 3, 1, 2))
+    return images, np.asarray(found.targets), True
 
 
 def _assemble(name: str, place: Path, found: list[_Part]) -> Splits:
     sets = []
-    for images, values in found:
+    for images, values, is_original in found:
         if images.shape[1:] != (3, 32, 32):
             raise DataError(
                 f"{place} is not {name}: images have shape {images.shape[1:]}, not (3, 32, 32)"
             )
         labels, _, names = parts.encode(values, None, _CLASSES[name])
         order = canonical_order(images, labels)
-        sets.append(LabelledSet(images[order], labels[order], names))
+        indices = order.astype(np.str_) if is_original else None
+        sets.append(LabelledSet(images[order], labels[order], names, row_names=indices))
     if name == "cifar10":
         for part, size, known in zip(sets, FULL_SIZES, CIFAR10_HASHES, strict=False):
             if len(part) == size and part.content_hash != known:

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute.data import cache, parts
+from dilute.data.class_order import in_class_order
 from dilute.data.encoded import EncodedImages, Places
 from dilute.data.images import decode_all, in_same_colours
 from dilute.data.labelled import Splits
+from dilute.data.part_names import find_parts, say_unused
 from dilute.data.reading import AS_THEY_ARE, Reading
-from dilute.errors import DataError, printable, reason_of
+from dilute.errors import DataError, reason_of
 
 _IMAGES = ".bmp .gif .jfif .jpe .jpeg .jpg .pbm .pgm .png .ppm .tif .tiff .webp"
 IMAGE_SUFFIXES = frozenset(_IMAGES.split())
@@ -23,7 +25,6 @@ IMAGE_SUFFIXES = frozenset(_IMAGES.split())
 _CLUTTER = ".csv .html .json .jsonl .md .tsv .txt .xml .yaml .yml"
 _CLUTTER_SUFFIXES = frozenset(_CLUTTER.split())
 _CLUTTER_NAMES = frozenset({"thumbs.db", "desktop.ini", "license", "readme"})
-_TEST_NAMES = ("test", "val", "valid", "validation")
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class _Listing:
 def load(path: Path | str, reading: Reading = AS_THEY_ARE, kind: str = "folder") -> Splits:
     """Return the images of a folder of class folders, labelled by them.
 
-    The class folders (sorted by name) lie in DIR, or in `DIR/train` and `DIR/test` (or `DIR/val`).
-    Without a test part a seeded fifth of each class becomes the test set.
+    The class folders lie in DIR, or in `DIR/train` and `DIR/test` (or `DIR/val`, or another name of
+    `part_names`). Without a test part a seeded fifth of each class becomes the test set.
 
     Arguments:
         path: the folder.
@@ -59,7 +60,8 @@ def load(path: Path | str, reading: Reading = AS_THEY_ARE, kind: str = "folder")
 
     def assembled(as_kind: str, inputs: Sequence[NDArray[np.uint8] | EncodedImages]) -> Splits:
         pairs = [(images, part.labels) for images, part in zip(inputs, found, strict=True)]
-        return parts.assemble(as_kind, str(root), pairs, names)
+        row_names = [_row_names(part, root) for part in found]
+        return parts.assemble(as_kind, str(root), pairs, names, row_names)
 
     def build() -> Splits:
         return assembled(
@@ -71,29 +73,20 @@ def load(path: Path | str, reading: Reading = AS_THEY_ARE, kind: str = "folder")
     return cache.cached(_key(root, found, reading.resize), str(root), build)
 
 
-def file_names(path: Path | str) -> list[str]:
-    """Return the paths of a folder's training images, in the order of the rows of `Splits.whole`.
-
-    Errors: `DataError` as for `load`.
-    """
-    root = Path(path).expanduser()
-    return [
-        printable(str(file.relative_to(root))) for file in _list_part(_part_folders(root)[0]).files
-    ]
-
-
 def _part_folders(root: Path) -> tuple[Path, Path | None]:
     """Return the folders of training and test part; `root` itself if it is not divided."""
-    folders = {path.name: path for path in _entries(root) if path.is_dir()}
-    train = folders.get("train")
+    folders = {path.name for path in _entries(root) if path.is_dir()}
+    train, tests = find_parts(folders)
     # A class may be called "train", too: as a part it holds folders, as a class it holds images.
-    if train is None or not any(path.is_dir() for path in _entries(train)):
+    if train is None or not any(path.is_dir() for path in _entries(root / train)):
         return root, None
-    return train, next((folders[name] for name in _TEST_NAMES if name in folders), None)
+    say_unused(root, folders - {train, *tests[:1]})
+    return root / train, root / tests[0] if tests else None
 
 
 def _list_part(root: Path) -> _Listing:
-    class_folders = [path for path in _entries(root) if _is_class(path)]
+    classes = {path.name: path for path in _entries(root) if _is_class(path)}
+    class_folders = [classes[name] for name in in_class_order(classes)]
     if not class_folders:
         raise DataError(
             f"{root} has no class folders; there must be one folder of images per class"
@@ -125,7 +118,7 @@ def _entries(folder: Path) -> list[Path]:
 
 def _is_class(path: Path) -> bool:
     if path.is_dir():
-        return True
+        return not _leads_up(path)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         raise DataError(
             f"{path} lies beside the class folders; move it into the folder of its class"
@@ -134,16 +127,40 @@ def _is_class(path: Path) -> bool:
     return False
 
 
+def _leads_up(path: Path) -> bool:
+    """Return whether a path is a link to a folder that holds it, which leads in circles."""
+    if not path.is_symlink():
+        return False
+    target = path.resolve()
+    return path.parent.resolve().is_relative_to(target)
+
+
 def _images_below(folder: Path) -> list[Path]:
-    images: list[Path] = []
-    for path in _entries(folder):
-        if path.is_dir():
-            images += _images_below(path)
-        elif path.suffix.lower() in IMAGE_SUFFIXES:
-            images.append(path)
-        else:
-            _check_clutter(path)
-    return images
+    """Return the image files below `folder`, each once, however many links lead to it."""
+    images: dict[Path, Path] = {}
+    seen: set[Path] = set()
+    repeated: list[Path] = []
+
+    def visit(folder: Path, real: Path) -> None:
+        seen.add(real)
+        for path in _entries(folder):
+            # Only a link needs to be resolved, as the real folder is known: that takes long.
+            target = path.resolve() if path.is_symlink() else real / path.name
+            if target in seen or target in images or _leads_up(path):
+                repeated.append(path)
+            elif path.is_dir():
+                visit(path, target)
+            elif path.suffix.lower() in IMAGE_SUFFIXES:
+                images[target] = path
+            else:
+                _check_clutter(path)
+
+    visit(folder, folder.resolve())
+    say_unused(
+        f"{folder} (links to what is there already)",
+        (path.relative_to(folder) for path in repeated),
+    )
+    return list(images.values())
 
 
 def _check_clutter(path: Path) -> None:
@@ -163,6 +180,10 @@ def _relabelled(test: _Listing, class_names: tuple[str, ...]) -> _Listing:
         )
     positions = np.array([class_names.index(name) for name in test.class_names], dtype=np.int64)
     return _Listing(test.root, class_names, test.files, positions[test.labels])
+
+
+def _row_names(part: _Listing, root: Path) -> NDArray[np.str_]:
+    return np.array([path.relative_to(root).as_posix() for path in part.files])
 
 
 def _decode(part: _Listing, resize: int | None) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from dilute.data import cache, parquet
 from dilute.data.labelled import Splits
+from dilute.data.part_names import find_parts, say_unused
 from dilute.errors import DataError
 
 _NAME = re.compile(r"[\w.-]+/[\w.-]+(/[\w.-]+)?")
@@ -21,7 +22,8 @@ def load(name: str, resize: int | None = None) -> Splits:
     """Return images and labels of a data set on the Hub, downloaded once into the Hub's own cache.
 
     Its split `train` becomes training, `test` (or `validation`, if test has no labels) the test
-    set; without either, a seeded fifth. No code from the Hub is run.
+    set, under any of the names in `part_names`; without either, a seeded fifth. No code from the
+    Hub is run.
 
     Arguments:
         name: `OWNER/NAME`, with `/CONFIGURATION` if the data set has several.
@@ -54,20 +56,19 @@ def read(
     # The Hub's client raises errors of four libraries, and of no common kind.
     except Exception as error:
         raise DataError(_why_not(origin, error)) from error
-    if "train" not in found:
+    train, tests = find_parts(found)
+    if train is None:
         raise DataError(f"{origin} has the splits {', '.join(found)}; one must be called 'train'")
-    test = next(
-        (name for name in parquet.TEST_NAMES if name in found and _has_labels(found[name], origin)),
-        None,
-    )
+    test = next((name for name in tests if _has_labels(found[name], origin)), None)
+    say_unused(origin, {*found} - {train, test})
 
     def build() -> Splits:
-        train_rows = _rows(found["train"], f"{origin} train")
+        train_rows = _rows(found[train], f"{origin} {train}")
         test_rows = None if test is None else _rows(found[test], f"{origin} {test}")
         return parquet.read_parts("hub", origin, train_rows, test_rows, resize)
 
     # A fingerprint stands for the files that the split was made from.
-    marks = [found[split]._fingerprint for split in ("train", test) if split is not None]
+    marks = [found[split]._fingerprint for split in (train, test) if split is not None]
     return cache.cached(cache.hash_words("hub", *marks, resize), origin, build)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dilute import seeds
 from dilute.data.annotations import Annotations
 from dilute.data.augmentation import crop_flip_all
-from dilute.data.checks import check_inputs, checked_labels
+from dilute.data.checks import check_alike, check_inputs, checked_labels
 from dilute.data.encoded import EncodedImages, joined
 from dilute.errors import DataError, printable
 
@@ -286,32 +286,23 @@ class Splits:
         else:
             both = np.concatenate([np.asarray(first), np.asarray(second)])
         labels = np.concatenate([self.train.labels, self.test.labels])
-        whole = LabelledSet(both, labels, self.train.class_names).take(order)
-        return replace(whole, name=f"{self.name}:whole")
-
-
-def check_alike(train: LabelledSet, other: LabelledSet, what: str) -> None:
-    """Check that a test or held-out set has the training set's classes and kind of input.
-
-    Arguments:
-        what: how the error calls `other`.
-
-    Errors: `DataError` if they differ.
-    """
-    if other.class_names != train.class_names:
-        unseen = sorted(set(other.class_names) - set(train.class_names))
-        raise DataError(
-            f"{what}'s classes are not the training set's"
-            + (f" (only there: {', '.join(unseen[:5])})" if unseen else "")
-            + "; both must have the same classes in the same order"
+        whole = LabelledSet(
+            both,
+            labels,
+            self.train.class_names,
+            row_names=_joined_names(self.train, self.test),
+            annotations=_joined_annotations(self.train, self.test),
         )
-    if other.inputs.dtype != train.inputs.dtype:
-        raise DataError(
-            f"{what}'s inputs are {other.inputs.dtype}, training inputs {train.inputs.dtype}; they "
-            "must agree"
-        )
-    if other.input_shape != train.input_shape:
-        raise DataError(
-            f"{what}'s inputs have shape {other.input_shape}, training inputs {train.input_shape}; "
-            "they must agree"
-        )
+        return replace(whole.take(order), name=f"{self.name}:whole")
+
+
+def _joined_names(one: LabelledSet, other: LabelledSet) -> NDArray[np.str_] | None:
+    if one.row_names is None or other.row_names is None:
+        return None
+    return np.concatenate([one.row_names, other.row_names])
+
+
+def _joined_annotations(one: LabelledSet, other: LabelledSet) -> Annotations | None:
+    if one.annotations is None or other.annotations is None:
+        return None
+    return one.annotations.followed_by(other.annotations)

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from dilute.data import folder
 from dilute.data.download import download
 from dilute.data.home import data_folder
 from dilute.data.labelled import LabelledSet, Splits
@@ -150,15 +149,6 @@ def reading_for(name: str, reading: Reading, others: Iterable[str]) -> Reading:
     if not can_stream(name) and any(map(can_stream, others)):
         reading = replace(reading, stream=None, on_corrupt="fail")
     return reading
-
-
-def row_names(name: str) -> list[str] | None:
-    """Return the file behind each row of `load(name).whole()` for a `folder:`.
-
-    Other data, whose rows have numbers alone, give None.
-    """
-    form, _, argument = name.partition(":")
-    return folder.file_names(argument) if form == "folder" else None
 
 
 def fetch(name: str, reading: Reading = AS_THEY_ARE) -> str:

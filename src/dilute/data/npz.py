@@ -16,17 +16,12 @@ from numpy.typing import NDArray
 from dilute.data import parts
 from dilute.data.labelled import Splits
 from dilute.data.limits import check_size
+from dilute.data.part_names import find_parts, part_of_key, say_unused
 from dilute.errors import DataError, reason_of
 
-# Pairs of keys for inputs and labels: of training and test, and of a set in one piece.
-_TWO_PARTS = (
-    ("x_train", "y_train", "x_test", "y_test"),
-    ("X_train", "y_train", "X_test", "y_test"),
-    ("train_images", "train_labels", "test_images", "test_labels"),
-)
-_ONE_PART = (
+# Keys of inputs and labels; case does not count, and the name of a part stands before or after.
+_PAIRS = (
     ("x", "y"),
-    ("X", "y"),
     ("images", "labels"),
     ("features", "labels"),
     ("inputs", "labels"),
@@ -67,8 +62,9 @@ def load_new(path: Path | str) -> tuple[NDArray[Any], NDArray[Any] | None]:
     file = Path(path).expanduser()
     with _opened(file) as archive:
         present = _present(archive)
-        alone = {inputs for inputs, labels in _ONE_PART if inputs in present}
-        if alone and not any({*pair} <= present for pair in _ONE_PART):
+        words = {key.lower() for key in present}
+        alone = {key for key in present if key.lower() in {inputs for inputs, _ in _PAIRS}}
+        if alone and not any({*pair} <= words for pair in _PAIRS):
             (key,), labels = sorted(alone)[:1], None
         else:
             key, of_labels = _find_keys(file, archive)[-2:]
@@ -91,15 +87,24 @@ def _present(archive: zipfile.ZipFile) -> set[str]:
 
 
 def _find_keys(file: Path, archive: zipfile.ZipFile) -> tuple[str, ...]:
+    """Return the keys of inputs and labels: of training, and of the test part if there is one."""
     present = _present(archive)
-    for keys in _TWO_PARTS:
-        if {*keys} <= present:
-            return keys
-        if {*keys[:2]} <= present:
-            return keys[:2]
-    for pair in _ONE_PART:
-        if {*pair} <= present:
-            return pair
+    by_part: dict[str, dict[str, str]] = {}
+    for key in sorted(present):
+        part, word = part_of_key(key)
+        by_part.setdefault(part, {})[word] = key
+    pairs = {
+        part: (keys[one], keys[other])
+        for part, keys in by_part.items()
+        for one, other in reversed(_PAIRS)
+        if {one, other} <= {*keys}
+    }
+    train, tests = find_parts(pairs)
+    chosen = [train, *tests[:1]] if train else [""]
+    if chosen[0] in pairs:
+        found = tuple(key for part in chosen for key in pairs[part])
+        say_unused(file, present.difference(found))
+        return found
     raise DataError(
         f"{file} holds {', '.join(sorted(present)[:10]) or 'nothing'}; it must hold x_train and "
         "y_train (with x_test and y_test if there is a test set), x and y, or images and labels"

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dilute.data import cache, parts
 from dilute.data.images import Encoded, decode_all, in_same_colours
 from dilute.data.labelled import Splits
+from dilute.data.part_names import find_parts, part_of_file, say_unused
 from dilute.errors import DataError, reason_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 IMAGE_COLUMNS = ("image", "img", "images", "picture", "photo", "jpg", "png")
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target", "y", "category")
-TEST_NAMES = ("test", "validation", "valid", "val", "dev")
 _ROWS_AT_ONCE = 1024
 
 
@@ -87,17 +87,25 @@ def find_files(place: Path) -> tuple[list[Path], list[Path]]:
         found = sorted(path for path in place.rglob("*.parquet") if path.is_file())
     except OSError as error:
         raise DataError(f"cannot read {place}: {reason_of(error)}") from error
-    train = [path for path in found if path.name.startswith("train")]
-    if not train:
+    by_part: dict[str, list[Path]] = {}
+    for path in found:
+        by_part.setdefault(_part_of(path.relative_to(place)), []).append(path)
+    train, tests = find_parts(by_part)
+    if train is None:
         names = ", ".join(path.name for path in found[:5]) or "no Parquet files"
         raise DataError(
             f"{place} holds {names}; there must be train*.parquet (and test*.parquet if any)"
         )
-    for name in TEST_NAMES:
-        test = [path for path in found if path.name.startswith(name)]
-        if test:
-            return train, test
-    return train, []
+    used = by_part[train], by_part[tests[0]] if tests else []
+    unused = {*found}.difference(*used)
+    say_unused(place, (path.relative_to(place) for path in unused))
+    return used
+
+
+def _part_of(path: Path) -> str:
+    """Return the part that a file's name begins with, or that a folder of it is; "" if neither."""
+    folders = (name for name in reversed(path.parts[:-1]) if part_of_file(name) == name.lower())
+    return part_of_file(path.name) or next(folders, "").lower()
 
 
 def read_parts(

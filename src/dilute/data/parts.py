@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute import seeds
+from dilute.data.class_order import in_class_order
 from dilute.data.encoded import EncodedImages
 from dilute.data.labelled import LabelledSet, Splits
 from dilute.errors import DataError
@@ -53,6 +54,7 @@ def assemble(
     origin: str,
     found: Sequence[Pair],
     class_names: tuple[str, ...] | None = None,
+    row_names: Sequence[NDArray[np.str_]] | None = None,
 ) -> Splits:
     """Return the user's own data as `Splits`, with a test part split off if there is none.
 
@@ -64,19 +66,21 @@ def assemble(
         found: the training part, and the test part if there is one.
         class_names: names of the classes 0 to K−1 if the source has them; else from the label
             values.
+        row_names: str `[N]` for each part, as in `LabelledSet`.
 
     Errors: `DataError`, beginning with `origin`, for whatever `LabelledSet` and `Splits` refuse.
     """
     try:
         (inputs, values), *rest = found
         labels, test_labels, names = encode(values, rest[0][1] if rest else None, class_names)
-        train_set = LabelledSet(inputs, labels, names)
+        rows = row_names or (None, None)
+        train_set = LabelledSet(inputs, labels, names, row_names=rows[0])
         cut_rows = None
         if test_labels is None:
             cut_rows, _ = split_indices(train_set.labels)
             train_set, test_set = split_set(train_set)
         else:
-            test_set = LabelledSet(rest[0][0], test_labels, names)
+            test_set = LabelledSet(rest[0][0], test_labels, names, row_names=rows[1])
         name = content_name(kind, train_set, test_set)
         return Splits(name, train_set, test_set, origin, cut_rows)
     except DataError as error:
@@ -96,10 +100,11 @@ def encode(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64] | None, tuple[str, ...]]:
     """Return labels 0 to K−1 of training and test, and the class names, from raw label values.
 
-    Without `class_names` the sorted distinct training values become the classes and their names.
+    Without `class_names` the distinct training values become the classes and their names, in the
+    order of `in_class_order`.
 
-    Errors: `DataError` for values that cannot be labels, negative ones, or a test class that
-        training lacks.
+    Errors: `DataError` for values that cannot be labels, negative ones, all equal ones, or a test
+        class that training lacks.
     """
     train = _plain(train)
     test = None if test is None else _plain(test)
@@ -108,15 +113,21 @@ def encode(
         if test is not None:
             _check_range(test, len(class_names))
         return train, test, class_names
-    classes, train_labels = np.unique(train, return_inverse=True)
+    classes, found = np.unique(train, return_inverse=True)
     if len(classes) > _MOST_CLASSES:
         raise DataError(
             f"{len(classes)} different labels; at most {_MOST_CLASSES} classes are allowed: are "
             "these labels?"
         )
-    names = tuple(str(value) for value in classes)
+    if len(classes) == 1:
+        raise DataError(
+            f"all {len(train)} labels are {classes[0]}; a classifier needs at least two classes"
+        )
+    names = tuple(in_class_order(map(str, classes)))
+    places = {name: place for place, name in enumerate(names)}
+    numbers = np.array([places[str(value)] for value in classes], dtype=np.int64)
     if test is None:
-        return train_labels.astype(np.int64), None, names
+        return numbers[found], None, names
     if (test.dtype.kind == "U") != (train.dtype.kind == "U"):
         raise DataError(
             f"training labels are {train.dtype} but test labels are {test.dtype}; both must be of "
@@ -125,10 +136,11 @@ def encode(
     unseen = np.setdiff1d(test, classes)
     if len(unseen):
         raise DataError(
-            f"classes that only the test set has: {', '.join(map(str, unseen[:5]))}; "
+            f"classes that only the test set has: {', '.join(map(str, unseen[:5]))} "
+            f"({int(np.isin(test, unseen).sum())} of its {len(test)} examples); "
             "every test class needs training examples"
         )
-    return train_labels.astype(np.int64), np.searchsorted(classes, test).astype(np.int64), names
+    return numbers[found], numbers[np.searchsorted(classes, test)], names
 
 
 def _plain(values: NDArray[Any]) -> NDArray[Any]:

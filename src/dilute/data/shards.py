@@ -20,12 +20,12 @@ from dilute.data import cache, home, parts
 from dilute.data.encoded import EncodedImages, Places
 from dilute.data.folder import IMAGE_SUFFIXES
 from dilute.data.labelled import Splits
+from dilute.data.part_names import find_parts, part_of_file, say_unused
 from dilute.data.reading import Reading
-from dilute.errors import DataError, StoreError, reason_of
+from dilute.errors import DataError, StoreError, printable, reason_of
 from dilute.files import write_file
 
 _log = logging.getLogger("dilute.data")
-_TEST_NAMES = ("test", "val", "dev")
 _TAR_BLOCK = 512
 # Writers fill a tar file up to whole records: of 20 blocks, nearly all of them, or of powers of
 # two, up to 1 MiB.
@@ -49,9 +49,10 @@ class _Index:
 def load(path: Path | str, reading: Reading) -> Splits:
     """Return the images of a folder of shards, or of a pattern such as `DIR/train-*.tar`.
 
-    In a folder, shards whose name begins with `test`, `val` or `dev` are the test set; without any,
-    a seeded fifth of each class becomes it. A shard is an uncompressed tar file in which an image
-    `KEY.jpg` (or `.png`, …) and `KEY.cls`, its class number as text, stand next to each other.
+    In a folder, shards whose name begins with `test`, `val` or another of `part_names` are the test
+    set; without any, a seeded fifth of each class becomes it. A shard is an uncompressed tar file
+    in which an image `KEY.jpg` (or `.png`, …) and `KEY.cls`, its class number as text, stand next
+    to each other.
 
     Arguments:
         path: a folder, or a pattern of file names.
@@ -69,15 +70,22 @@ def load(path: Path | str, reading: Reading) -> Splits:
     root, train_files, test_files = _find(Path(path).expanduser())
     reading.streams(0)  # refuses what cannot be, before all shards are read
     found = [_part(root, files, reading) for files in (train_files, test_files) if files]
-    return parts.assemble("streamed-shards", str(path), found)
+    pairs = [(images, labels) for images, labels, _ in found]
+    row_names = [keys for *_, keys in found]
+    return parts.assemble("streamed-shards", str(path), pairs, row_names=row_names)
 
 
 def _find(place: Path) -> tuple[Path, list[Path], list[Path]]:
     """Return the folder, the training shards and the test shards."""
     if place.is_dir():
         found = sorted(place.glob("*.tar"))
-        test = [path for path in found if path.name.startswith(_TEST_NAMES)]
-        root, train = place, [path for path in found if path not in set(test)]
+        by_part: dict[str, list[Path]] = {}
+        for path in found:
+            by_part.setdefault(part_of_file(path.name) or "", []).append(path)
+        called, tests = find_parts(by_part)
+        root, train = place, by_part.get(called or "", [])
+        test = by_part[tests[0]] if tests else []
+        say_unused(place, (path.name for path in {*found}.difference(train, test)))
     else:
         root, train, test = place.parent, sorted(place.parent.glob(place.name)), []
     if not train:
@@ -90,7 +98,8 @@ def _find(place: Path) -> tuple[Path, list[Path], list[Path]]:
 
 def _part(
     root: Path, files: list[Path], reading: Reading
-) -> tuple[EncodedImages, NDArray[np.int64]]:
+) -> tuple[EncodedImages, NDArray[np.int64], NDArray[np.str_]]:
+    """Return images, labels and keys of a part."""
     indices = [_index(path) for path in files]
     places = Places(
         str(root),
@@ -100,7 +109,12 @@ def _part(
         np.concatenate([index.sizes for index in indices]),
         np.concatenate([index.members for index in indices]),
     )
-    return reading.encoded(places), np.concatenate([index.labels for index in indices])
+    labels = np.concatenate([index.labels for index in indices])
+    keys = [
+        np.array([printable(_split(os.fsdecode(member))[0]) for member in index.members])
+        for index in indices
+    ]
+    return reading.encoded(places), labels, np.concatenate(keys)
 
 
 def _index(path: Path) -> _Index:
@@ -133,16 +147,18 @@ def _index(path: Path) -> _Index:
 def _read_index(path: Path, file_size: int) -> _Index:
     images: dict[str, tuple[int, int, bytes]] = {}
     labels: dict[str, int] = {}
-    last = None
+    last = dotted = None
     try:
         with tarfile.open(path, "r:") as archive:
             for member in archive:
                 last = member.name
                 if archive.offset > file_size:
                     raise DataError(_cut_off(path, f"in its member {member.name}"))
-                key, kind = _split(member.name)
                 if not member.isfile():
                     continue
+                key, kind = _split(member.name)
+                if "." in kind and Path(kind).suffix in IMAGE_SUFFIXES:
+                    dotted = dotted or member.name
                 if f".{kind}" in IMAGE_SUFFIXES:
                     if key in images:
                         raise DataError(f"{path} holds two images called {key}; keys must differ")
@@ -159,7 +175,7 @@ def _read_index(path: Path, file_size: int) -> _Index:
             f"{path} cannot be read as an uncompressed tar file: {reason_of(error)}"
         ) from error
     if not images:
-        raise DataError(f"{path} holds no images; a shard holds KEY.jpg and KEY.cls for each image")
+        raise DataError(_no_images(path, dotted))
     if lacking := [key for key in images if key not in labels]:
         raise DataError(f"{path}: {len(lacking)} images lack their label (first: {lacking[0]}.cls)")
     offsets, sizes, members = zip(*images.values(), strict=True)
@@ -168,6 +184,20 @@ def _read_index(path: Path, file_size: int) -> _Index:
         np.array(sizes, dtype=np.int64),
         np.array(members, dtype=np.bytes_),
         np.array([labels[key] for key in images], dtype=np.int64),
+    )
+
+
+def _no_images(path: Path, dotted: str | None) -> str:
+    """Return what is wrong with a shard; `dotted` is an image in it that has a dot in its key."""
+    if dotted is None:
+        return f"{path} holds no images; a shard holds KEY.jpg and KEY.cls for each image"
+    key, kind = _split(dotted)
+    suffix = Path(dotted).suffix
+    better = key + dotted[len(key) : -len(suffix)].replace(".", "_") + suffix
+    return (
+        f"{path} holds no images by WebDataset's rule, which splits names at the first dot: its "
+        f"member {dotted} has the key {key} and the kind {kind}; take the dots out of the keys, as "
+        f"in {better}"
     )
 
 
