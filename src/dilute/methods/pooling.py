@@ -45,7 +45,7 @@ def posterior(prior: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArra
 
 
 def _relative(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(softmax(prior + _relative(scores), axis=1), dtype=np.float64)
+    return np.asarray(np.maximum(scores - scores.max(axis=1, keepdims=True), -100.0))
 
 
 def log_prior(
