@@ -117,7 +117,7 @@ def test_labels_and_a_run_on_them(command, tmp_path: Path):
     assert code == 0
     document = json.loads(out)
     assert document["num_noisy"] == 2 * document["num_clean"]
-    code, out, _ = command(*TRAIN, "--labels", path, "--store", tmp_path, "--json")
+    code, out, _ = command(*TRAIN, "--realisation", path, "--store", tmp_path, "--json")
     assert code == 0
     record = json.loads(out)
     assert record["labels_hash"] == record["spec"]["labels_hash"] == document["content_hash"]
@@ -127,7 +127,7 @@ def test_labels_and_a_run_on_them(command, tmp_path: Path):
 def test_labels_on_white_noise_are_trained_on(command, tmp_path: Path, name: str):
     path = tmp_path / "labels.parquet"
     assert command("labels", "digits", "--alpha", 2, "--noisy-images", name, "--out", path)[0] == 0
-    code, out, err = command(*TRAIN, "--labels", path, "--store", tmp_path, "--json")
+    code, out, err = command(*TRAIN, "--realisation", path, "--store", tmp_path, "--json")
     assert code == 0, err
     assert json.loads(out)["spec"]["noisy_images"] == name
 
@@ -136,11 +136,11 @@ def test_label_files_that_cannot_be_used(command, tmp_path: Path):
     import pandas as pd
 
     assert_one_line(
-        command(*TRAIN, "--labels", tmp_path / "none.parquet"), "none.parquet does not exist"
+        command(*TRAIN, "--realisation", tmp_path / "none.parquet"), "none.parquet does not exist"
     )
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
     assert_one_line(
-        command(*TRAIN, "--labels", tmp_path / "other.parquet"), "not written by dilute labels"
+        command(*TRAIN, "--realisation", tmp_path / "other.parquet"), "not written by dilute labels"
     )
     for alpha in ("nan", "inf", "-1"):
         arguments = [

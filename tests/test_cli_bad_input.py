@@ -58,7 +58,10 @@ class TestBadInput:
             (["--epsilon", "0"], ["epsilon = 0", "greater than 0"]),
             (["--optimizer", "adam"], ["optimizer = 'adam'", "adamw"]),
             (["--device", "quantum"], ["device 'quantum' cannot be used"]),
-            (["--labels", "none.parquet"], ["--alpha has no effect beside --labels none.parquet"]),
+            (
+                ["--realisation", "none.parquet"],
+                ["--alpha has no effect beside --realisation none.parquet"],
+            ),
             (["--no-such-option"], ["--no-such-option", "see dilute --help"]),
             (["--threads", "0"], ["received 0", "greater than or equal to 1"]),
         ],

@@ -288,13 +288,13 @@ REFUSED = {
         "--setting",
         "beside data digits",
     ),
-    "run digits --model mlp1 --labels a.parquet --noise uniform": (
+    "run digits --model mlp1 --realisation a.parquet --noise uniform": (
         "--noise",
-        "beside --labels a.parquet",
+        "beside --realisation a.parquet",
     ),
-    "run digits --model mlp1 --labels a.parquet --num-clean 5": (
+    "run digits --model mlp1 --realisation a.parquet --num-clean 5": (
         "--num-clean",
-        "beside --labels a.parquet",
+        "beside --realisation a.parquet",
     ),
     "run digits --model mlp1 --heldout digits --heldout-fraction 0.05": (
         "--heldout-fraction",

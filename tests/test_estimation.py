@@ -220,10 +220,12 @@ def write(path, *lines):
 
 
 def test_tables_are_read(tmp_path):
-    path = write(tmp_path / "t.csv", "row,label", "3,cat", "0,dog", "2,1")
+    path = write(tmp_path / "t.csv", "row,label", "3,cat", "0,dog", "2,dog")
     rows, labels = read_trusted(path, 4, ("cat", "dog"))
     assert rows.tolist() == [3, 0, 2]
     assert labels.tolist() == [0, 1, 1]
+    path = write(tmp_path / "n.csv", "row,label", "3,0", "0,1", "2,1")
+    assert read_trusted(path, 4, ("cat", "dog"))[1].tolist() == [0, 1, 1]
     path = write(tmp_path / "f.csv", "label,file", "dog,b/2.png")
     assert read_trusted(path, 2, ("cat", "dog"), ["a/1.png", "b/2.png"])[0].tolist() == [1]
     lines = [
@@ -236,6 +238,9 @@ def test_tables_are_read(tmp_path):
     )
     assert (table.num_items, table.num_annotators, classes) == (12, 2, ("x", "y"))
     assert names[:3] == ["0", "1", "2"]
+    more = [*lines, "0,cy,", "1,cy,NaN", "2,cy,null"]
+    table, _, classes = read_annotations(write(tmp_path / "m.csv", "item,annotator,label", *more))
+    assert (len(table), table.num_annotators, classes) == (24, 2, ("x", "y"))
 
 
 @pytest.mark.parametrize(
@@ -245,8 +250,9 @@ def test_tables_are_read(tmp_path):
         (("row,label", "x,cat"), r"names 1 items that the data do not have \(x\)"),
         (
             ("row,label", "1,cow"),
-            r"has 1 labels that are no class \(cow\); classes are cat, dog, or 0 to 1",
+            r"has 1 labels that are no class \(cow\); classes are cat, dog, or all labels",
         ),
+        (("row,label", "1,cat", "2,1"), r"has 1 labels that are no class \(1\); classes are cat"),
         (("row,label", "1,cat", "1,dog"), "names row 1 more than once"),
         (("file,label", "1,cat"), "names files, but these data have rows alone"),
         (("row,truth", "1,cat"), "has the columns row, truth; it must have label and row"),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dilute.data import Reading as Reading
     from dilute.data import Splits as Splits
     from dilute.data import WhiteNoise as WhiteNoise
+    from dilute.data import from_dataset as from_dataset
     from dilute.data import load as load
     from dilute.dilution import DilutedSet as DilutedSet
     from dilute.dilution import GivenSet as GivenSet
@@ -72,7 +73,15 @@ __version__ = "0.1.0"
 _HOMES = {
     "dilute.advice": ("advise",),
     "dilute.classifier": ("Classifier", "ImageClassifier"),
-    "dilute.data": ("Annotations", "LabelledSet", "Reading", "Splits", "WhiteNoise", "load"),
+    "dilute.data": (
+        "Annotations",
+        "LabelledSet",
+        "Reading",
+        "Splits",
+        "WhiteNoise",
+        "from_dataset",
+        "load",
+    ),
     "dilute.dilution": (
         "DilutedSet",
         "GivenSet",

@@ -13,7 +13,7 @@ from pyarrow import parquet as writer
 from small_files import encoded, picture
 
 from dilute import data
-from dilute.data import hub
+from dilute.data import Reading, hub
 from dilute.errors import DataError
 
 
@@ -69,7 +69,7 @@ def test_validation_stands_in_for_a_test_without_labels(tmp_path: Path) -> None:
 
 def test_train_alone_is_split_and_resized(tmp_path: Path) -> None:
     folder = write_repository(tmp_path / "pets", {"train": [0, 1] * 5}, ["cat", "dog"])
-    splits = read(folder, resize=4)
+    splits = read(folder, reading=Reading(resize=4))
     assert splits.test is not None
     assert len(splits.test) == 2
     assert splits.train.input_shape == (3, 4, 4)

@@ -19,7 +19,7 @@ LABELS = np.array([0, 1, 0, 1])
         (IMAGES, LABELS[:3], "ab", "4 inputs but 3 labels"),
         (IMAGES, LABELS.astype(float), "ab", "labels are float64"),
         (IMAGES[:0], LABELS[:0], "ab", "the set is empty"),
-        (IMAGES[:, 0], LABELS, "ab", "must be \\[N, C, H, W\\]"),
+        (IMAGES[:, 0, 0], LABELS, "ab", "must be \\[N, C, H, W\\]"),
         (np.zeros((4, 2, 2, 2), np.uint8), LABELS, "ab", "C 1 or 3"),
         (IMAGES.astype(np.int32), LABELS, "ab", "inputs are int32"),
         (np.zeros(4, np.float32), LABELS, "ab", "features must be"),

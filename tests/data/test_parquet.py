@@ -98,7 +98,7 @@ IMAGES = rows()
     ("columns", "names", "message"),
     [
         ({"label": [0, 1] * 5}, None,
-         "no column could be the image column; columns are label \\(int64\\)"),
+         "no column could be the image column; columns are label"),
         ({"image": IMAGES}, None, "no column could be the label column"),
         ({"image": IMAGES, "a": range(10), "b": range(10)}, None, "several columns \\(a, b\\)"),
         ({"image": IMAGES, "img": IMAGES, "label": range(10)}, None,

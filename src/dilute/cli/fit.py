@@ -102,7 +102,7 @@ def _test_set(name: str, reading: Reading, labelled: LabelledSet) -> LabelledSet
     """Return the data to measure on: all of a source in one piece, else its test part."""
     from dilute.data import load, reading_for, with_classes
 
-    splits = load(name, reading_for(name, replace(reading, clean_test=False), [name]))
+    splits = load(name, reading_for(name, replace(reading, clean_test=False, labels=None), [name]))
     return with_classes(splits.measured(), labelled.class_names, f"the test set {name}")
 
 

@@ -38,7 +38,7 @@ _NOTHING_PLANTED = (
 @_SILENCE
 @options.store
 @options.json
-@options.refuses("labels", options.noise.but("noisy_images"), options.num_clean)
+@options.refuses("realisation", options.noise.but("noisy_images"), options.num_clean)
 @options.refuses("heldout", "heldout_fraction", "heldout_labels")
 def run(
     data: str,
@@ -50,7 +50,7 @@ def run(
     store: str,
     json: bool,
     given: options.Given,
-    labels: Path | None = None,
+    realisation: Path | None = None,
     heldout: str | None = None,
     force: bool = False,
 ) -> None:
@@ -63,7 +63,7 @@ def run(
     On several devices: `torchrun --nproc-per-node 2 -m dilute run mnist --model conv4 --alpha 100`
 
     Noise:
-        labels: train on the labels in this file (of `dilute labels`) instead of drawing them.
+        realisation: train on the labels in this file (of `dilute labels`) instead of drawing them.
 
     Evaluation:
         heldout: select by this clean set instead, named as DATA is.
@@ -78,7 +78,7 @@ def run(
     spec = RunSpec(data=data, **noise, **recipe)
     ranks, device = given.context.obj, execution.pop("device", None)
     with ranks.joined(device, silence_seconds) as world:
-        material = _material(spec, reading, labels, heldout)
+        material = _material(spec, reading, realisation, heldout)
         if world.is_first:
             if not material.splits.train_is_clean and not (spec.alpha or spec.rate):
                 console.say(_NOTHING_PLANTED)
@@ -107,7 +107,7 @@ def run(
 
 
 def _material(
-    spec: RunSpec, reading: Reading, labels: Path | None, heldout: str | None
+    spec: RunSpec, reading: Reading, realisation: Path | None, heldout: str | None
 ) -> Material:
     """Return what the run is made of, its labels drawn or those of a file."""
     from dilute.data import LabelledSet
@@ -115,7 +115,7 @@ def _material(
     from dilute.runs import Material
 
     material = Material.of(spec, reading, heldout=heldout)
-    if labels is None:
+    if realisation is None:
         return material
     pool = material.pool if isinstance(material.pool, LabelledSet) else None
-    return material.with_noisy(read_labels(labels, material.splits.train, images=pool))
+    return material.with_noisy(read_labels(realisation, material.splits.train, images=pool))

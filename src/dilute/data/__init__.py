@@ -9,8 +9,10 @@ from dilute.data.corrupt import check_images
 from dilute.data.encoded import EncodedImages, OnCorrupt
 from dilute.data.folder import IMAGE_SUFFIXES
 from dilute.data.home import data_folder
+from dilute.data.joined_labels import join_labels
 from dilute.data.labelled import LabelledSet, Splits
 from dilute.data.loading import fetch, load, load_pool, reading_for
+from dilute.data.map_style import from_dataset
 from dilute.data.reading import AS_THEY_ARE, Reading
 from dilute.data.sheet import contact_sheet, describe
 from dilute.data.sources import OWN, SETS, absolute, can_resize, can_stream, known
@@ -37,6 +39,8 @@ __all__ = [
     "data_folder",
     "describe",
     "fetch",
+    "from_dataset",
+    "join_labels",
     "known",
     "load",
     "load_pool",

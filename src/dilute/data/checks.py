@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from dilute.data.labelled import LabelledSet
 
 
+def channels_first(inputs: NDArray[Any] | EncodedImages) -> NDArray[Any] | EncodedImages:
+    """Return images `[N, H, W]` or `[N, H, W, C]` as `[N, C, H, W]`; other inputs as they are."""
+    if not isinstance(inputs, np.ndarray) or inputs.dtype != np.uint8:
+        return inputs
+    if inputs.ndim == 3:
+        return inputs[:, None]
+    if inputs.ndim == 4 and inputs.shape[1] not in (1, 3) and inputs.shape[3] in (1, 3):
+        return np.ascontiguousarray(inputs.transpose(0, 3, 1, 2))
+    return inputs
+
+
 def check_inputs(inputs: NDArray[Any] | EncodedImages) -> None:
     """Check that inputs are uint8 images or finite float32 features, and not none.
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dilute.data import cache, parquet, parts
 from dilute.data.labelled import LabelledSet, Splits
+from dilute.data.table_rows import decode_rows
 from dilute.errors import DataError
 
 _Part: TypeAlias = "tuple[NDArray[np.uint8], NDArray[Any], bool]"
@@ -85,7 +86,7 @@ def canonical_order(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDA
 
 
 def _read_parquet(name: str, files: list[Path]) -> _Part:
-    images, labels, names = parquet.decode_rows(parquet.rows_of_files(files))
+    images, labels, names, _ = decode_rows(parquet.rows_of_files(files))
     if names not in (None, _CLASSES[name]):
         raise DataError(f"{files[0]} is not {name}: its class names are others")
     return images, labels, False

@@ -6,19 +6,23 @@ import contextlib
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dilute.data import cache, parquet
+from dilute.data import cache
 from dilute.data.labelled import Splits
 from dilute.data.part_names import find_parts, say_unused
+from dilute.data.reading import AS_THEY_ARE, Reading
+from dilute.data.table_columns import TableRows, find_columns
+from dilute.data.table_rows import read_parts
 from dilute.errors import DataError
 
 _NAME = re.compile(r"[\w.-]+/[\w.-]+(/[\w.-]+)?")
 
 
-def load(name: str, resize: int | None = None) -> Splits:
+def load(name: str, reading: Reading = AS_THEY_ARE) -> Splits:
     """Return images and labels of a data set on the Hub, downloaded once into the Hub's own cache.
 
     Its split `train` becomes training, `test` (or `validation`, if test has no labels) the test
@@ -27,7 +31,7 @@ def load(name: str, resize: int | None = None) -> Splits:
 
     Arguments:
         name: `OWNER/NAME`, with `/CONFIGURATION` if the data set has several.
-        resize: as for `images.decode_all`.
+        reading: its `resize` and columns count.
 
     Errors: `DataError` for a name that the Hub does not know, no connection, or data of another
         form.
@@ -38,11 +42,15 @@ def load(name: str, resize: int | None = None) -> Splits:
             "hub:OWNER/NAME/CONFIG"
         )
     owner, repository, *configuration = name.split("/")
-    return read(f"{owner}/{repository}", *configuration, origin=f"hub:{name}", resize=resize)
+    return read(f"{owner}/{repository}", *configuration, origin=f"hub:{name}", reading=reading)
 
 
 def read(
-    path: str, configuration: str | None = None, *, origin: str, resize: int | None = None
+    path: str,
+    configuration: str | None = None,
+    *,
+    origin: str,
+    reading: Reading = AS_THEY_ARE,
 ) -> Splits:
     """Return a data set that `datasets.load_dataset` finds at `path`, on the Hub or in a folder.
 
@@ -59,33 +67,37 @@ def read(
     train, tests = find_parts(found)
     if train is None:
         raise DataError(f"{origin} has the splits {', '.join(found)}; one must be called 'train'")
-    test = next((name for name in tests if _has_labels(found[name], origin)), None)
+    rows = {
+        name: rows_of(found[name], f"{origin} {name}").asked(reading) for name in (train, *tests)
+    }
+    test = next((name for name in tests if _has_labels(rows[name])), None)
     say_unused(origin, {*found} - {train, test})
 
     def build() -> Splits:
-        train_rows = _rows(found[train], f"{origin} {train}")
-        test_rows = None if test is None else _rows(found[test], f"{origin} {test}")
-        return parquet.read_parts("hub", origin, train_rows, test_rows, resize)
+        return read_parts("hub", origin, rows[train], rows.get(test or ""), reading.resize)
 
+    columns = (reading.image_column, reading.label_column)
+    asked = columns if any(columns) else ()
     # A fingerprint stands for the files that the split was made from.
     marks = [found[split]._fingerprint for split in (train, test) if split is not None]
-    return cache.cached(cache.hash_words("hub", *marks, resize), origin, build)
+    return cache.cached(cache.hash_words("hub", *marks, reading.resize, *asked), origin, build)
 
 
-def _rows(dataset: Any, where: str) -> parquet.TableRows:
+def rows_of(dataset: Any, where: str) -> TableRows:
+    """Return the rows of a split of `datasets`; `where` is what messages call it."""
+
     def batches(columns: list[str]) -> Iterator[Any]:
         for table in dataset.select_columns(columns).with_format("arrow").iter(1024):
             yield from table.combine_chunks().to_batches()
 
     # A picture that the Hub keeps as a file of its own has been downloaded next to the table.
     schema = dataset.features.arrow_schema
-    return parquet.TableRows(where, schema, len(dataset), batches, follow_paths=True)
+    return TableRows(where, schema, len(dataset), batches, folder=Path())
 
 
-def _has_labels(dataset: Any, where: str) -> bool:
+def _has_labels(rows: TableRows) -> bool:
     """Return whether any example has a label; competitions publish test sets with −1 for all."""
-    rows = _rows(dataset, where)
-    _, column = parquet.find_columns(rows)
+    _, column = find_columns(rows)
     for batch in rows.batches([column]):
         values = batch.column(column).to_numpy(zero_copy_only=False)
         if values.dtype.kind not in "iu" or np.any(values >= 0):

@@ -6,7 +6,7 @@ import hashlib
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from dilute import seeds
 from dilute.data.annotations import Annotations
 from dilute.data.augmentation import crop_flip_all
-from dilute.data.checks import check_alike, check_inputs, checked_labels
+from dilute.data.checks import (
+    channels_first,
+    check_alike,
+    check_inputs,
+    checked_labels,
+)
 from dilute.data.encoded import EncodedImages, joined
 from dilute.errors import DataError, printable
 
@@ -29,10 +34,10 @@ class LabelledSet:
     Arguments:
         inputs: uint8 images `[N, C, H, W]` (C is 1 or 3, values 0 to 255; often a memory map, or
             `EncodedImages`, which are decoded where they are indexed), or float32 features
-            `[N, …]`, all finite.
-        labels: int64 `[N]`, values 0 to K−1.
-        class_names: K names; K ≥ 2. What cannot be printed in them, and in `row_names`, becomes
-            an escape, as by `dilute.errors.printable`.
+            `[N, …]`, all finite. Images may be given as `[N, H, W]` or `[N, H, W, C]`, too.
+        labels: int64 `[N]`, values 0 to K−1; without class names, whole numbers or text.
+        class_names: K names; K ≥ 2. Those of the labels, in their order, if None. What cannot be
+            printed in them, and in `row_names`, becomes an escape, as by `dilute.errors.printable`.
         name: of the data set that it is the training part of (with `:test` after it for the test
             part); given by the `Splits` that it becomes a part of.
         row_names: str `[N]`, each row's name where the source has one: the file, or the index in
@@ -45,14 +50,21 @@ class LabelledSet:
     """
 
     inputs: NDArray[Any] | EncodedImages
-    labels: NDArray[np.int64]
-    class_names: tuple[str, ...]
+    labels: NDArray[Any]
+    class_names: tuple[str, ...] = None  # type: ignore[assignment]
     name: str = ""
     row_names: NDArray[np.str_] | None = None
     annotations: Annotations | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", channels_first(self.inputs))
         check_inputs(self.inputs)
+        if cast(Any, self.class_names) is None:
+            from dilute.data.parts import encode
+
+            labels, _, names = encode(np.asarray(self.labels), None)
+            object.__setattr__(self, "labels", labels)
+            object.__setattr__(self, "class_names", names)
         object.__setattr__(
             self, "class_names", tuple(printable(str(name)) for name in self.class_names)
         )

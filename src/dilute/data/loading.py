@@ -9,7 +9,9 @@ from pathlib import Path
 
 from dilute.data.download import download
 from dilute.data.home import data_folder
+from dilute.data.joined_labels import columns_of, join_labels
 from dilute.data.labelled import LabelledSet, Splits
+from dilute.data.parts import content_name, split_indices, split_set
 from dilute.data.reading import AS_THEY_ARE, Reading
 from dilute.data.sources import (
     OWN,
@@ -39,6 +41,38 @@ def load(name: str, reading: Reading = AS_THEY_ARE) -> Splits:
     """
     if any(letter < " " for letter in name):
         raise DataError(f"data name {name!r} holds control characters; check it")
+    found = _load(name, replace(reading, labels=None))
+    return found if reading.labels is None else with_labels(found, reading.labels)
+
+
+def with_labels(splits: Splits, labels: Path | str) -> Splits:
+    """Return a data set with training labels from elsewhere; a source in one piece is cut anew.
+
+    Arguments:
+        labels: as in `Reading`.
+
+    Errors: those of `join_labels`, and `DataError` if a class has no example any more.
+    """
+    file, columns = columns_of(str(labels))
+    joined = join_labels(splits.whole(), file, columns)
+    kind = f"{splits.name.partition('@')[0]}+labels"
+    if splits.cut_rows is None:
+        test, cut_rows, train = splits.test, None, joined
+    else:
+        cut_rows, _ = split_indices(joined.labels)
+        train, test = split_set(joined)
+    return replace(
+        splits,
+        name=content_name(kind, train, test),
+        train=train,
+        test=None if test is None else replace(test, name=""),
+        origin=f"{splits.origin}, labels {file}",
+        cut_rows=cut_rows,
+        train_is_clean=False,
+    )
+
+
+def _load(name: str, reading: Reading) -> Splits:
     form, colon, argument = name.partition(":")
     if colon and form in OWN:
         return _load_own(form, argument, reading)
@@ -87,6 +121,11 @@ def _check_reading(what: str, source: NamedSet | OwnForm, reading: Reading) -> N
     """Refuse what this source has no use for."""
     if reading.resize is not None and not source.can_resize:
         raise DataError(f"resize is not for {what}; it is for {_those_that(can_resize)}")
+    if (reading.image_column or reading.label_column) and not getattr(source, "is_table", False):
+        raise DataError(
+            f"{what} has no columns to choose; leave --image-column and --label-column out, which "
+            "are for csv:, parquet: and hub:"
+        )
     if (reading.stream or reading.on_corrupt != "fail") and not source.can_stream:
         raise DataError(
             f"{what} cannot be streamed; leave --stream and --on-corrupt out, which are for "
@@ -141,9 +180,13 @@ def reading_for(name: str, reading: Reading, others: Iterable[str]) -> Reading:
     Arguments:
         name: the data set, as for `load`.
         others: the sets that `reading` is given for, too; names of no data set, as `same`, do not
-            count.
+            count. The first is that whose labels, columns and test part `reading` speaks of.
     """
     others = list(others)
+    if others and name != others[0]:
+        reading = replace(
+            reading, clean_test=False, labels=None, image_column=None, label_column=None
+        )
     if not can_resize(name) and any(map(can_resize, others)):
         reading = replace(reading, resize=None)
     if not can_stream(name) and any(map(can_stream, others)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from dilute.data.encoded import EncodedImages, OnCorrupt, Places
 from dilute.data.limits import exceeds_memory
@@ -24,6 +25,10 @@ class Reading:
             `imagenet-sample`, `folder:` and `shards:` (always streamed).
         on_corrupt: `fail` or `skip` at a streamed image that does not decode. One that is skipped
             counts for nothing.
+        labels: file of labels from elsewhere, which take the place of the training labels; with
+            `:COLUMN` or `:COLUMN,COLUMN` behind it where it has several.
+        image_column, label_column: which columns of a table hold images, or their paths, and
+            labels; for `csv:`, `parquet:` and `hub:`.
         clean_test: whether the labels of the data's own test part are known to be right; for data
             of your own. Without it, what is measured on them is agreement with labels as given.
 
@@ -34,6 +39,9 @@ class Reading:
     resize: int | None = None
     stream: bool | None = None
     on_corrupt: OnCorrupt = "fail"
+    labels: Path | str | None = None
+    image_column: str | None = None
+    label_column: str | None = None
     clean_test: bool = False
 
     def __post_init__(self) -> None:
@@ -43,10 +51,13 @@ class Reading:
             raise DataError(f"on_corrupt is '{self.on_corrupt}'; it must be fail or skip")
 
     def absolute(self) -> Reading:
-        """Return the same with its folder from the root on, for processes in other folders."""
-        if self.data_dir is None:
-            return self
-        return replace(self, data_dir=Path(self.data_dir).expanduser().absolute())
+        """Return the same with its paths from the root on, for processes in other folders."""
+        changed: dict[str, Any] = {}
+        if self.data_dir is not None:
+            changed["data_dir"] = Path(self.data_dir).expanduser().absolute()
+        if self.labels is not None:
+            changed["labels"] = Path(self.labels).expanduser().absolute()
+        return replace(self, **changed)
 
     def streams(self, num_images: int) -> bool:
         """Return whether a set of so many images is to be streamed.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dilute.data import bundled, cifar, folder, hub, idx, imagenet, npz, parquet, shards
+from dilute.data import bundled, cifar, csv_file, folder, hub, idx, imagenet, npz, parquet, shards
 from dilute.data.labelled import Splits
 from dilute.data.reading import Reading
 
@@ -33,6 +33,7 @@ class OwnForm:
     read: Callable[[str, Reading], Splits]
     can_resize: bool = False
     can_stream: bool = False
+    is_table: bool = False
 
 
 SETS = {
@@ -84,16 +85,25 @@ OWN = {
     ),
     "parquet": OwnForm(
         "FILE",
-        "Parquet with an image and a label column",
-        lambda path, reading: parquet.load(path, reading.resize),
+        "Parquet with a column of images, or of their paths, and one of labels",
+        parquet.load,
         can_resize=True,
+        is_table=True,
+    ),
+    "csv": OwnForm(
+        "FILE",
+        "CSV with a column of paths of images, or of numbers, and one of labels",
+        csv_file.load,
+        can_resize=True,
+        is_table=True,
     ),
     "npz": OwnForm("FILE", "NumPy arrays x_train, y_train, …", lambda path, _: npz.load(path)),
     "hub": OwnForm(
         "OWNER/NAME",
         "a data set of the Hugging Face Hub",
-        lambda name, reading: hub.load(name, reading.resize),
+        hub.load,
         can_resize=True,
+        is_table=True,
     ),
 }
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import csv
+import logging
 from collections.abc import Callable, Sequence
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dilute.data import Annotations
+from dilute.data.class_order import in_class_order
+from dilute.data.label_cells import is_missing, label_numbers, read_columns
 from dilute.errors import EstimateError
 
+_log = logging.getLogger(__name__)
 _SHOWN = 5
 
 
@@ -30,7 +34,7 @@ def read_trusted(
         not have, or an item that is named twice.
     """
     path = Path(path)
-    table = _read(path)
+    table = read_columns(path, EstimateError)
     if "label" not in table or not ({"row", "file"} & table.keys()):
         raise EstimateError(
             f"{path} has the columns {', '.join(table)}; it must have label and row"
@@ -51,7 +55,7 @@ def read_trusted(
             f"{path} names row {found[times > 1][0]} more than once; give each item one trusted "
             "label"
         )
-    return rows, _labels(path, table["label"], class_names)
+    return rows, label_numbers(table["label"], class_names, str(path), EstimateError)
 
 
 def read_annotations(
@@ -68,23 +72,22 @@ def read_annotations(
     Errors: `EstimateError` for a file that cannot be read, or items or labels that are not known.
     """
     path = Path(path)
-    table = _read(path)
+    table = read_columns(path, EstimateError)
     missing = [name for name in ("item", "annotator", "label") if name not in table]
     if missing:
         raise EstimateError(
             f"{path} lacks the column {' and '.join(missing)}; "
             "it must have item, annotator and label"
         )
+    table = _answered(path, table, class_names or ())
     if num_items is None:
-        names = sorted(
-            set(table["item"]), key=lambda name: (len(name), name) if name.isdigit() else (99, name)
-        )
+        names = in_class_order(table["item"])
         places = {name: place for place, name in enumerate(names)}
         items = np.array([places[name] for name in table["item"]], dtype=np.int64)
     else:
         names = [str(row) for row in range(num_items)]
         items = _numbered_rows(path, table["item"], num_items)
-    classes = tuple(class_names) if class_names is not None else tuple(sorted(set(table["label"])))
+    classes = tuple(class_names or in_class_order(table["label"]))
     if len(classes) < 2:
         raise EstimateError(
             f"{path} has one label alone, {classes[0]}; there must be two classes or more"
@@ -94,7 +97,7 @@ def read_annotations(
     annotations = Annotations(
         items=items,
         annotators=np.array([who[name] for name in table["annotator"]], dtype=np.int64),
-        labels=_labels(path, table["label"], classes),
+        labels=label_numbers(table["label"], classes, str(path), EstimateError),
         num_items=len(names),
         num_annotators=len(people),
         num_classes=len(classes),
@@ -103,26 +106,17 @@ def read_annotations(
     return annotations, names, classes
 
 
-def _read(path: Path) -> dict[str, list[str]]:
-    """Return the columns of a CSV file by the names in its first line."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = [line for line in csv.reader(file) if line]
-    except FileNotFoundError:
-        raise EstimateError(f"{path} does not exist; give a CSV file") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise EstimateError(f"{path} cannot be read as CSV: {error}") from None
-    if len(lines) < 2:
-        raise EstimateError(
-            f"{path} has no rows; it must have a line of column names and one for each label"
-        )
-    header = [name.strip().lower() for name in lines[0]]
-    for number, line in enumerate(lines[1:], start=2):
-        if len(line) != len(header):
-            raise EstimateError(
-                f"{path} line {number} has {len(line)} cells; the first line has {len(header)}"
-            )
-    return {name: [line[place].strip() for line in lines[1:]] for place, name in enumerate(header)}
+def _answered(
+    path: Path, table: dict[str, list[str]], class_names: Sequence[str]
+) -> dict[str, list[str]]:
+    """Return the rows that have a label, and say how many have none."""
+    kept = [not is_missing(cell, class_names) for cell in table["label"]]
+    if all(kept):
+        return table
+    _log.warning("%s: %d rows have no label and are left out", path, kept.count(False))
+    if not any(kept):
+        raise EstimateError(f"{path} has no label at all in {len(kept)} rows; give some")
+    return {name: list(compress(cells, kept)) for name, cells in table.items()}
 
 
 def _numbered_rows(path: Path, cells: Sequence[str], num_items: int) -> NDArray[np.int64]:
@@ -145,17 +139,3 @@ def _rows(
             f"({', '.join(unknown[:_SHOWN])}); {allowed}"
         )
     return np.array(rows, dtype=np.int64)
-
-
-def _labels(path: Path, cells: Sequence[str], class_names: Sequence[str]) -> NDArray[np.int64]:
-    """Return labels by class name, or by number where no class has that name."""
-    places = {name: place for place, name in enumerate(class_names)}
-    numbers = {str(place): place for place in range(len(class_names))}
-    unknown = [cell for cell in cells if cell not in places and cell not in numbers]
-    if unknown:
-        raise EstimateError(
-            f"{path} has {len(unknown)} labels that are no class ({', '.join(unknown[:_SHOWN])}); "
-            f"classes are {', '.join(list(class_names)[:10])}"
-            f"{', …' if len(class_names) > 10 else ''}, or 0 to {len(class_names) - 1}"
-        )
-    return np.array([places.get(cell, numbers.get(cell, -1)) for cell in cells], dtype=np.int64)

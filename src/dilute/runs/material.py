@@ -121,7 +121,7 @@ class Material:
         names = {}
         if self.given_splits is not None:
             names["data"] = self.given_splits.name
-        elif ":" in self.given.data:
+        elif ":" in self.given.data or self.reading.labels is not None:
             return None
         if getattr(self.given.noise, "class_names", None) is not None:
             return None
