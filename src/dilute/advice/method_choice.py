@@ -14,6 +14,7 @@ from dilute.runs import fresh_model
 
 POOLED = "patches_estimated"
 _MOST_POOLED = 200_000
+_FEWEST_IMAGES, _FEWEST_FEATURES = 200, 500
 _TIMED_IMAGES, _TIMED_NEIGHBOURS = 1000, 4000
 
 
@@ -34,9 +35,16 @@ def choose_method(noisy: NoisySet) -> tuple[str, str]:
             noisy,
             f"pooling {noisy.num_images:,} images would take long, since it compares them in pairs",
         )
+    is_features = not noisy.clean.is_images or len(noisy.clean.input_shape) != 3
+    fewest = _FEWEST_FEATURES if is_features else _FEWEST_IMAGES
+    if noisy.num_images < fewest:
+        return PLAIN, (
+            f"{noisy.num_images} inputs are too few to pool their labels: below {fewest} plain "
+            "training was ahead where no label was wrong (docs/methods.md)"
+        )
     labels_per_image = len(noisy) / noisy.num_images
     labels = f"{labels_per_image:.3g} label{'s' if labels_per_image > 1 else ''}"
-    if not noisy.clean.is_images or len(noisy.clean.input_shape) != 3:
+    if is_features:
         return f"neighbours_{knows}", (
             f"with {labels} an input, labels pooled over neighbours were level with plain training "
             "where no label was wrong, and ahead of it where many were (docs/methods.md)"

@@ -5,6 +5,7 @@ from dilute.estimation.cleaning import SURE, Cleaned, cleaned
 from dilute.estimation.estimators import (
     estimate_from_annotators,
     estimate_from_labels,
+    estimate_from_look_alikes,
     estimate_from_trusted,
 )
 from dilute.estimation.noise_estimate import DoubtfulRows, NoiseEstimate, alpha_text
@@ -27,6 +28,7 @@ __all__ = [
     "document",
     "estimate_from_annotators",
     "estimate_from_labels",
+    "estimate_from_look_alikes",
     "estimate_from_trusted",
     "read_annotations",
     "read_estimate",

@@ -11,6 +11,7 @@ from dilute.data import Annotations, LabelledSet
 from dilute.errors import EstimateError
 from dilute.estimation.annotators import check_comparable, posterior_of_annotators, quality
 from dilute.estimation.confident import class_probabilities, confident_learning, row_posterior
+from dilute.estimation.look_alikes import classes_of_look_alikes, draws_of_law, own_posterior
 from dilute.estimation.noise_estimate import (
     Array,
     NoiseEstimate,
@@ -28,6 +29,7 @@ _ASSUMES = (
 _LEAST_SURE = 0.7
 _MOST_WRONG = 0.4
 _LEAST_CERTAINTY = 0.65
+_LEAST_SURE_LOOK_ALIKES = 0.85
 # With fewer, a class's row of the law is not known.
 _FEWEST_ITEMS = 10
 _FEWEST_TRUSTED = 3
@@ -135,6 +137,78 @@ def estimate_from_annotators(
     )
 
 
+def estimate_from_look_alikes(labelled: LabelledSet, *, seed: int = 0) -> NoiseEstimate:
+    """Return the noise of `labelled` from its labels alone: by other items that look alike.
+
+    It trains no network. It takes all inputs into memory, and time as the square of their number.
+
+    Arguments:
+        labelled: items with one label each, as given.
+        seed: of folds, of features, and of the bootstrap behind the intervals, which leave out the
+            errors of what look-alikes say.
+
+    Errors: `EstimateError` if fewer than two classes have 10 items; `SpecError` for streamed
+        images.
+    """
+    labels, is_known = labelled.labels, _known_classes(labelled)
+    classes, law = classes_of_look_alikes(labelled, seed)
+    draws, shares = draws_of_law(labels, classes, law, seed)
+    laws = [_filled_in(one, is_known) for one in (law, *draws)]
+    sure = float(classes.max(axis=1).mean())
+    is_doubtful = sure < _LEAST_SURE_LOOK_ALIKES
+    warnings = [
+        "the interval leaves out where look-alikes mislead, which counts as wrong labels here",
+        _ASSUMES,
+        *_few_of(labels, labelled.class_names, _FEWEST_ITEMS, "items"),
+    ]
+    if is_doubtful:
+        warnings.insert(
+            0,
+            f"not to be trusted: what looks alike makes a class {sure:.0%} certain on average, and "
+            f"below {_LEAST_SURE_LOOK_ALIKES:.0%} the noise comes out wrong (docs/estimate.md); "
+            "get trusted labels",
+        )
+    return estimate_from(
+        laws[1:],
+        shares,
+        laws[0],
+        source="the labels alone",
+        class_names=labelled.class_names,
+        num_items=len(labelled),
+        num_labels=len(labelled),
+        num_evidence=len(labelled),
+        warnings=tuple(warnings),
+        is_doubtful=is_doubtful,
+        rows=likeliest(own_posterior(labels, classes, law), labels),
+        labels_hash=labelled.labels_hash,
+    )
+
+
+def _known_classes(labelled: LabelledSet) -> NDArray[np.bool_]:
+    """Return which classes have enough items.
+
+    Errors: `EstimateError` if fewer than two have.
+    """
+    counts = np.bincount(labelled.labels, minlength=labelled.num_classes)
+    is_known = np.asarray(counts >= _FEWEST_ITEMS)
+    if is_known.sum() < 2:
+        raise EstimateError(
+            f"{int(is_known.sum())} of {len(counts)} classes have {_FEWEST_ITEMS} items or more; "
+            "it takes two such classes to estimate from the labels alone; get trusted labels"
+        )
+    return is_known
+
+
+def _filled_in(law: Array, is_known: NDArray[np.bool_]) -> Array:
+    """Return the law with rows of unknown classes as noise alike for all, as much as in others."""
+    if is_known.all():
+        return law
+    size = len(law)
+    right = float(np.diag(law)[is_known].mean())
+    row = (1 - right) / (size - 1) * (1 - np.eye(size)) + right * np.eye(size)
+    return np.where(is_known[:, None], law, row)
+
+
 def estimate_from_labels(
     labelled: LabelledSet, predictions: Array, *, seed: int = 0
 ) -> NoiseEstimate:
@@ -145,13 +219,7 @@ def estimate_from_labels(
         predictions: float64 `[N, K]` of `cross_validated`.
         seed: of the bootstrap behind the intervals, which leave out the errors of the model.
     """
-    labels, num_classes = labelled.labels, labelled.num_classes
-    is_known = np.bincount(labels, minlength=num_classes) >= _FEWEST_ITEMS
-    if is_known.sum() < 2:
-        raise EstimateError(
-            f"{int(is_known.sum())} of {num_classes} classes have {_FEWEST_ITEMS} items or more; "
-            "it takes two such classes to estimate from the labels alone; get trusted labels"
-        )
+    labels, is_known = labelled.labels, _known_classes(labelled)
     draws, shares, laws = _of_classes(labels, predictions, is_known, seed)
     sure = float(class_probabilities(predictions, laws).max(axis=1).mean())
     wrong = 1 - float(np.mean(shares, axis=0) @ np.diag(laws))

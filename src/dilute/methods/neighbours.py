@@ -141,7 +141,8 @@ class _Pooled(Objective):
 
         if self._scores is not None:
             return pooled(self._scores, self._seed, walks, basis.features)
-        prior, scores = _without_law(self._observed.counts(), self._seed, walks, basis)
+        counts = self._observed.counts()
+        prior, scores = _without_law(counts, self._seed, walks, basis, _M_STEPS)
         return posterior(prior, scores)
 
     def forward(self, model: nn.Module, batch: TensorBatch) -> Tensor:
@@ -151,7 +152,7 @@ class _Pooled(Objective):
 
 
 def _without_law(
-    counts: NDArray[np.int64], seed: int, walks: list[Walk], basis: Basis
+    counts: NDArray[np.int64], seed: int, walks: list[Walk], basis: Basis, rounds: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return float64 `[N, K]` twice: log-priors by other images, and log-likelihoods of own labels.
 
@@ -161,19 +162,25 @@ def _without_law(
     from dilute.methods.pooling import log_prior, posterior
 
     classes = np.eye(counts.shape[1])[pooled_classes(walks[-1], counts, seed)]
-    for _ in range(_M_STEPS):
+    for _ in range(rounds):
         scores = law_log_likelihood(counts, counted_law(classes, counts))
         prior = log_prior(scores, seed, walks, basis.features)
         classes = posterior(prior, scores)
     return prior, scores
 
 
-def predicted_labels(observed: Observed, seed: int) -> NDArray[np.float64]:
-    """Return float64 `[N, K]`: the probabilities of a label of each image, by other images alone.
+def classes_by_others(
+    observed: Observed, seed: int, rounds: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return class probabilities of each image by the labels of others, and the law of labels.
 
     Arguments:
-        observed: images of one source, each with one label.
+        observed: images, or other inputs, of one source.
         seed: of folds and filters.
+        rounds: of estimating law and classes in turn.
+
+    Returns:
+        float64 `[N, K]`, which an image's own labels do not enter; float64 `[K, K]`.
     """
     from threadpoolctl import threadpool_limits
 
@@ -183,9 +190,9 @@ def predicted_labels(observed: Observed, seed: int) -> NDArray[np.float64]:
     method, counts = Patches(), observed.counts()
     with threadpool_limits(torch.get_num_threads()):
         basis = basis_of(observed, method.features, method.dimensions, method.neighbours, seed)
-        prior, scores = _without_law(counts, seed, [basis.walk], basis)
+        prior, scores = _without_law(counts, seed, [basis.walk], basis, rounds)
     law = counted_law(posterior(prior, scores), counts)
-    return np.asarray(posterior(prior, np.zeros_like(scores)) @ law)
+    return posterior(prior, np.zeros_like(scores)), law
 
 
 METHODS = {"neighbours": Neighbours, "patches": Patches, "rounds": Rounds}

@@ -1,4 +1,4 @@
-"""Methods against each other: ten settings, each a study, and the goals that were set."""
+"""Methods against each other: settings, each a study, and the goals that were set."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ ONE_LABEL = (
     "neighbours_estimated",
     "patches_estimated",
 )
+VERY_FEW = ("cross_entropy", "sce", "neighbours_estimated", "patches_estimated")
 ALL = (
     "cross_entropy",
     "label_smoothing",
@@ -190,6 +191,17 @@ STUDIES = (
             mnist({"rate": rate}, ONE_LABEL, num_clean=2000, passes=67.0)
             for rate in (0.0, 0.2222, 0.4444, 0.6667)
         ),
+    ),
+    *(
+        _study(
+            f"one-label-{number}",
+            f"MNIST, {number} images with one label each, one hidden layer",
+            *(
+                mnist({"rate": rate}, VERY_FEW, num_clean=number, passes=200.0)
+                for rate in (0.0, 0.4444)
+            ),
+        )
+        for number in (500, 200, 100)
     ),
     _study(
         "one-label-cifar10",

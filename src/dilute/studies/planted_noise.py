@@ -18,6 +18,7 @@ from dilute.estimation import (
     cross_validated,
     estimate_from_annotators,
     estimate_from_labels,
+    estimate_from_look_alikes,
     estimate_from_trusted,
 )
 from dilute.laws import labels_information
@@ -51,7 +52,8 @@ SETS: dict[str, tuple[str, tuple[str, ...]]] = {
 TITLES = {
     "trusted": f"{NUM_TRUSTED} trusted labels",
     "annotators": f"{LABELS_PER_ITEM} labels per item",
-    "labels": "the labels alone",
+    "look_alikes": "the labels alone, by look-alikes",
+    "labels": "the labels alone, by a network",
 }
 SOURCES = tuple(TITLES)
 
@@ -209,6 +211,9 @@ def _entry(case: Case) -> dict[str, Any] | None:
         "trusted": against_truth(trusted, noisy.labels, truth, 1, truth),
         "annotators": against_truth(
             annotators, table.labels, truth[table.items], LABELS_PER_ITEM, truth
+        ),
+        "look_alikes": against_truth(
+            estimate_from_look_alikes(noisy), noisy.labels, truth, 1, truth
         ),
         "labels": against_truth(labels, noisy.labels, truth, 1, truth),
     }
