@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dilute.cli import console, options, show_estimate
 
 if TYPE_CHECKING:
-    from dilute.data import Reading
+    import torch
+
+    from dilute.data import LabelledSet, Reading
     from dilute.estimation import NoiseEstimate
-
-
-_MODEL = options.argument(
-    "dilute.estimation",
-    "cross_validated",
-    "model",
-    help="Model that predicts labels, for the rows in doubt; with DATA alone, for all.",
-)
 
 
 def _no_data(given: options.Given) -> str | None:
     return "--annotations without DATA" if given["data"] is None else None
 
 
-@_MODEL
 @options.seed
 @options.reading
 @options.place
@@ -34,13 +27,13 @@ def _no_data(given: options.Given) -> str | None:
 @options.refuses("no_rows", "model", "device", "threads")
 @options.refuses(_no_data, options.reading)
 def estimate(
-    model: str,
     seed: int,
     reading: Reading,
     place: options.Place,
     json: bool,
     given: options.Given,
     data: str | None = None,
+    model: str | None = None,
     trusted: Path | None = None,
     annotations: Path | None = None,
     no_rows: bool = False,
@@ -48,11 +41,12 @@ def estimate(
 ) -> None:
     """Estimate the noise of labels: matrix, rate, equivalent alpha, and which rows are wrong.
 
-    From true labels of a few items (--trusted), several labels per item (--annotations), or nothing
-    but the labels (cross-validated predictions; the least trustworthy). Data in one piece are taken
-    whole. Says, too, how many clean examples the labels are worth.
+    From true labels of a few items (--trusted), several labels per item (--annotations, or --labels
+    with several columns), or nothing but the labels: what items that look alike are called. Data in
+    one piece are taken whole. Says, too, how many clean examples the labels are worth, and what to
+    do next.
 
-    Example: `dilute estimate folder:my-images --trusted trusted.csv --model conv4`
+    Example: `dilute estimate folder:my-images --trusted trusted.csv --out estimate`
 
     Arguments:
         data: the data whose labels are in doubt, as for other commands; not with --annotations
@@ -61,7 +55,9 @@ def estimate(
     Options:
         trusted: CSV of true labels of some items, drawn at random: row (or file), label.
         annotations: CSV of several labels per item: item, annotator, label.
-        no_rows: with --trusted: do not look for the rows in doubt, which trains models.
+        model: network that predicts labels by cross-validation, instead of look-alikes; slower, for
+            data that do not fit into memory.
+        no_rows: with --trusted: do not look for the rows in doubt.
 
     Output:
         out: folder for law, rows with what to do with them, annotators, picture and numbers.
@@ -76,11 +72,8 @@ def estimate(
         raise EstimateError("--no-rows leaves nothing to estimate from; give --trusted, too")
     from dilute.data import load
     from dilute.estimation import (
-        cross_validated,
         document,
         estimate_from_annotators,
-        estimate_from_labels,
-        estimate_from_trusted,
         read_annotations,
         read_trusted,
         write_estimate,
@@ -108,16 +101,7 @@ def estimate(
         assert labelled is not None
         if trusted is not None:
             truth = read_trusted(trusted, len(labelled), labelled.class_names, names)
-        predictions = None
-        if not no_rows:
-            predictions = cross_validated(
-                labelled, model, seed=seed, device=device, on_progress=console.say
-            )
-        if truth is not None:
-            found = estimate_from_trusted(labelled, *truth, predictions=predictions, seed=seed)
-        else:
-            assert predictions is not None
-            found = estimate_from_labels(labelled, predictions, seed=seed)
+        found = _from_labels(labelled, truth, model, seed, device, no_rows=no_rows)
     files = write_estimate(found, out, names)
     if labelled is not None and truth is not None:
         files["trusted"] = str(out / "trusted.npz")
@@ -130,8 +114,46 @@ def estimate(
         print(show_estimate.text(found, files, commands))
 
 
+def _from_labels(
+    labelled: LabelledSet,
+    truth: tuple[Any, Any] | None,
+    model: str | None,
+    seed: int,
+    device: torch.device,
+    *,
+    no_rows: bool,
+) -> NoiseEstimate:
+    """Return the estimate from one label for each item, and the true ones of some if given."""
+    from dilute.estimation import (
+        classes_of_look_alikes,
+        cross_validated,
+        estimate_from_labels,
+        estimate_from_look_alikes,
+        estimate_from_trusted,
+    )
+
+    if model is not None:
+        predictions = cross_validated(
+            labelled, model, seed=seed, device=device, on_progress=console.say
+        )
+        if truth is None:
+            return estimate_from_labels(labelled, predictions, seed=seed)
+        return estimate_from_trusted(labelled, *truth, predictions=predictions, seed=seed)
+    if truth is None:
+        console.say(f"looking for look-alikes among {len(labelled):,} items")
+        return estimate_from_look_alikes(labelled, seed=seed)
+    if no_rows:
+        return estimate_from_trusted(labelled, *truth, seed=seed)
+    classes, law = classes_of_look_alikes(labelled, seed)
+    return estimate_from_trusted(labelled, *truth, predictions=classes @ law, seed=seed)
+
+
 def _commands(
-    found: NoiseEstimate, data: str | None, model: str, files: dict[str, str], same: list[str]
+    found: NoiseEstimate,
+    data: str | None,
+    model: str | None,
+    files: dict[str, str],
+    same: list[str],
 ) -> dict[str, str]:
     """Return what may be asked next: a model from these labels, and a plan with this noise.
 
@@ -147,6 +169,6 @@ def _commands(
         clean = f"npz:{files['trusted']}" if "trusted" in files else "CLEAN_DATA"
         target = ["--target", "0.9", "--have", str(found.num_labels)]
         noise = ["--alpha", f"{found.alpha.value:.4g}", "--noise", "confusion"]
-        words = ["dilute", "plan", clean, "--model", model, *target, *noise]
+        words = ["dilute", "plan", clean, "--model", model or "mlp1", *target, *noise]
         commands["plan"] = shlex.join([*words, "--confusion", files["noise"]])
     return commands

@@ -8,6 +8,7 @@ from dilute.estimation.estimators import (
     estimate_from_look_alikes,
     estimate_from_trusted,
 )
+from dilute.estimation.look_alikes import classes_of_look_alikes
 from dilute.estimation.noise_estimate import DoubtfulRows, NoiseEstimate, alpha_text
 from dilute.estimation.predictions import cross_validated
 from dilute.estimation.reading import StoredEstimate, read_estimate
@@ -23,6 +24,7 @@ __all__ = [
     "StoredEstimate",
     "alpha_text",
     "check_comparable",
+    "classes_of_look_alikes",
     "cleaned",
     "cross_validated",
     "document",
