@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dilute.estimation import cross_validated as cross_validated
     from dilute.estimation import estimate_from_annotators as estimate_from_annotators
     from dilute.estimation import estimate_from_labels as estimate_from_labels
+    from dilute.estimation import estimate_from_look_alikes as estimate_from_look_alikes
     from dilute.estimation import estimate_from_trusted as estimate_from_trusted
     from dilute.fitting import fit as fit
     from dilute.gradients import measure_gradients as measure_gradients
@@ -95,6 +96,7 @@ _HOMES = {
         "cross_validated",
         "estimate_from_annotators",
         "estimate_from_labels",
+        "estimate_from_look_alikes",
         "estimate_from_trusted",
     ),
     "dilute.fitting": ("fit",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,6 +96,7 @@ def fit(
         raise typer.Exit(1)
 
 
+_WIDTH = 96
 _OF_FIT = ("model", "heldout_fraction", "seed")
 
 
@@ -121,7 +123,11 @@ def _text(found: Fit, labelled: LabelledSet, out: Path) -> str:
         rows.append(["failed", str(record.message)])
     else:
         rows.append(["model in", str(out)])
-    lines = [f"{name:10}{value}" for name, value in rows if value]
+    lines = [
+        textwrap.fill(f"{name:10}{value}", _WIDTH, subsequent_indent=" " * 10)
+        for name, value in rows
+        if value
+    ]
     if record.status != "failed":
         lines += ["", f"dilute predict {out} NEW_DATA --out predictions.csv"]
     return "\n".join(lines)

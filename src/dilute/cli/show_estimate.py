@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from dilute.cli import console
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from dilute.estimation import NoiseEstimate
 
 _MOST_CLASSES_SHOWN = 12
+_WIDTH = 96
 
 
 def text(found: NoiseEstimate, files: dict[str, str], commands: dict[str, str]) -> str:
@@ -34,9 +36,12 @@ def text(found: NoiseEstimate, files: dict[str, str], commands: dict[str, str]) 
         rows.append(["rows", f"{shown}; which, in {files['cleaned']}"])
     if found.annotators:
         rows.append(["annotators", _annotators(found)])
-    lines = [f"{name:16}{value}" for name, value in rows]
-    lines += [f"{'note':16}{warning}" for warning in found.warnings]
-    lines.append(f"{'from':16}{found.source} ({found.num_evidence:,}); 90 % intervals")
+    rows += [["note", warning] for warning in found.warnings]
+    rows.append(["from", f"{found.source} ({found.num_evidence:,}); 90 % intervals"])
+    lines = [
+        textwrap.fill(f"{name:16}{value}", _WIDTH, subsequent_indent=" " * 16)
+        for name, value in rows
+    ]
     if len(found.class_names) <= _MOST_CLASSES_SHOWN:
         lines += ["", "given label, % of each true class:", _matrix(found)]
     lines += ["", "written:", *(f"  {path}" for path in files.values())]
