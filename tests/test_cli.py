@@ -21,6 +21,8 @@ from dilute.cli import app
     "name",
     [
         "demo",
+        "fit",
+        "predict",
         "run",
         "sweep",
         "compare",
@@ -45,7 +47,7 @@ def test_every_command_is_in_the_test_above():
     names = {command.name or command.callback.__name__ for command in app.registered_commands}
     assert names == {
         *("demo", "run", "sweep", "compare", "reproduce", "gradients", "advise", "plan"),
-        *("estimate", "labels"),
+        *("estimate", "labels", "fit", "predict"),
     }
 
 

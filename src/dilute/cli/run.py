@@ -81,6 +81,7 @@ def run(
         material = _material(spec, reading, realisation, heldout)
         if world.is_first:
             if not material.splits.train_is_clean and not (spec.alpha or spec.rate):
+                material.check()
                 console.say(_NOTHING_PLANTED)
             console.say_lost_classes(material.noisy)
         title = f"{material.splits.name} {spec.model}"
