@@ -163,8 +163,8 @@ def _commands(
     commands = {}
     if data is not None:
         folder = str(Path(files["law"]).parent)
-        words = ["dilute", "fit", data, *same, "--estimate", folder, "--out", "model"]
-        commands["fit"] = shlex.join(words)
+        known = [] if found.is_doubtful else ["--estimate", folder]
+        commands["fit"] = shlex.join(["dilute", "fit", data, *same, *known, "--out", "model"])
     if found.alpha.value:
         clean = f"npz:{files['trusted']}" if "trusted" in files else "CLEAN_DATA"
         target = ["--target", "0.9", "--have", str(found.num_labels)]
