@@ -16,7 +16,7 @@ import dilute
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, digits: dilute.Splits) -> Path:
-    """A folder with pictures of digits: `mine` to train on, `new` without and `right` with classes."""
+    """A folder of digits: `mine` to train on, `new` without and `right` with classes."""
     folder = tmp_path_factory.mktemp("pictures")
     assert digits.test is not None
     sets = (("mine", digits.train, 300), ("new", digits.test, 40), ("right", digits.test, 40))

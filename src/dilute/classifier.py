@@ -195,14 +195,11 @@ def _images(X: Any) -> NDArray[np.uint8]:
 
 def _one_label(y: Any) -> NDArray[Any]:
     """Return labels `[n]` of any type."""
-    check_classification_targets(y)
     labels = column_or_1d(y, warn=True)
-    if labels.dtype.kind == "O":
-        missing = sum(_is_missing(one) for one in labels)
-        if missing:
-            raise ValueError(
-                f"{missing} of {len(labels)} labels are missing; leave these items out"
-            )
+    missing = sum(map(_is_missing, labels)) if labels.dtype.kind == "O" else 0
+    if missing:
+        raise ValueError(f"{missing} of {len(labels)} labels are missing; leave these items out")
+    check_classification_targets(y)
     return np.asarray(labels)
 
 
