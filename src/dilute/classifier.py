@@ -195,12 +195,12 @@ def _images(X: Any) -> NDArray[np.uint8]:
 
 def _one_label(y: Any) -> NDArray[Any]:
     """Return labels `[n]` of any type."""
-    labels = column_or_1d(y, warn=True)
-    missing = sum(map(_is_missing, labels)) if labels.dtype.kind == "O" else 0
+    given = np.asarray(y)
+    missing = sum(map(_is_missing, given.ravel())) if given.dtype.kind == "O" else 0
     if missing:
-        raise ValueError(f"{missing} of {len(labels)} labels are missing; leave these items out")
+        raise ValueError(f"{missing} of {given.size} labels are missing; leave these items out")
     check_classification_targets(y)
-    return np.asarray(labels)
+    return np.asarray(column_or_1d(y, warn=True))
 
 
 def _two_dimensional(y: Any, what: str) -> NDArray[Any]:
