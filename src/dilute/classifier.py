@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import DataConversionWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import assert_all_finite, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
@@ -199,6 +199,8 @@ def _one_label(y: Any) -> NDArray[Any]:
     missing = sum(map(_is_missing, given.ravel())) if given.dtype.kind == "O" else 0
     if missing:
         raise ValueError(f"{missing} of {given.size} labels are missing; leave these items out")
+    if given.dtype.kind == "f":
+        assert_all_finite(given, input_name="y")
     check_classification_targets(y)
     return np.asarray(column_or_1d(y, warn=True))
 
