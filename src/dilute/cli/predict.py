@@ -71,7 +71,7 @@ def predict(
         raise SpecError("--picture needs data with labels, and these have none; leave it out")
     probabilities = _predicted(trained, found, batch_size)
     _write(out, _table(trained, found, probabilities, top))
-    summary = _summary(found, probabilities, clean=clean)
+    summary = _summary(found, probabilities, clean=clean or found.are_right)
     if picture is not None:
         _draw(trained, found, probabilities, picture, summary)
     if json:

@@ -27,11 +27,13 @@ class NewData:
         inputs: as for `TrainedModel.predict_proba`; their number is their length.
         names: of the rows; None where they have numbers alone.
         labels: int64 `[N]`, in the model's classes; None where there are none.
+        are_right: whether the labels are known to be right, as those of a public test set.
     """
 
     inputs: Any
     names: Sequence[str] | None = None
     labels: NDArray[np.int64] | None = None
+    are_right: bool = False
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -57,9 +59,11 @@ def new_data(name: str, model: TrainedModel, reading: Reading) -> NewData:
         return NewData(inputs, None, None if labels is None else _of_names(labels, model, name))
     if model.resize is not None and can_resize(name):
         reading = replace(reading, resize=model.resize)
-    found = with_classes(load(name, reading).measured(), model.class_names, name)
+    splits = load(name, reading)
+    found = with_classes(splits.measured(), model.class_names, name)
     names = None if found.row_names is None else found.row_names.tolist()
-    return NewData(found.inputs, names, found.labels)
+    are_right = splits.test_is_clean and splits.cut_rows is None
+    return NewData(found.inputs, names, found.labels, are_right)
 
 
 def _of_folder(root: Path, model: TrainedModel) -> NewData:
