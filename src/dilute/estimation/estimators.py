@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,16 +173,24 @@ def estimate_from_look_alikes(labelled: LabelledSet, *, seed: int = 0) -> NoiseE
         laws[1:],
         shares,
         laws[0],
-        source="the labels alone",
-        class_names=labelled.class_names,
-        num_items=len(labelled),
-        num_labels=len(labelled),
-        num_evidence=len(labelled),
         warnings=tuple(warnings),
         is_doubtful=is_doubtful,
         rows=likeliest(own_posterior(labels, classes, law), labels),
-        labels_hash=labelled.labels_hash,
+        **_of_labels_alone(labelled),
     )
+
+
+def _of_labels_alone(labelled: LabelledSet) -> dict[str, Any]:
+    """Return what an estimate from one label for each item says of its evidence."""
+    size = len(labelled)
+    return {
+        "source": "the labels alone",
+        "class_names": labelled.class_names,
+        "num_items": size,
+        "num_labels": size,
+        "num_evidence": size,
+        "labels_hash": labelled.labels_hash,
+    }
 
 
 def _known_classes(labelled: LabelledSet) -> NDArray[np.bool_]:
@@ -240,15 +249,10 @@ def estimate_from_labels(
         draws,
         shares,
         laws,
-        source="the labels alone",
-        class_names=labelled.class_names,
-        num_items=len(labelled),
-        num_labels=len(labelled),
-        num_evidence=len(labelled),
         warnings=tuple(warnings),
         is_doubtful=is_doubtful,
         rows=likeliest(row_posterior(predictions, labels, laws), labels),
-        labels_hash=labelled.labels_hash,
+        **_of_labels_alone(labelled),
     )
 
 

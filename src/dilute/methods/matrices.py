@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
-from dilute.errors import SpecError
 from dilute.methods.method import Method, Uses
 from dilute.methods.observed import Observed
-from dilute.noise import MatrixFile, in_order_of
+from dilute.noise import MatrixFile, checked_law, in_order_of
 
 Rows = tuple[tuple[float, ...], ...]
 """A matrix as an option: K rows, the distribution of a label by true class."""
@@ -76,12 +75,15 @@ class MatrixMethod(Method):
     def given_law(self, observed: Observed) -> NDArray[np.float64]:
         """Return float64 `[K, K]`: the rows, or what the set knows of its own noise without them.
 
-        Errors: `SpecError` for rows that are no distributions over the set's classes; `NoiseError`
-            for rows of other classes.
+        Errors: `SpecError` for rows that are no distributions over the set's classes.
         """
         if self.rows is None:
             return observed.label_law()
-        return _law_of(self.rows, self.class_names, observed)
+        try:
+            law = checked_law(self.rows, observed.num_classes, "the matrix")
+            return in_order_of(law, self.class_names, observed.class_names)
+        except NoiseError as error:
+            raise SpecError(str(error)) from None
 
     @property
     def uses(self) -> Uses:
@@ -108,27 +110,6 @@ def _check_law(file: MatrixFile) -> None:
             f"{len(rows)} rows, as added noise has and a law of labels rarely; give the law, as "
             "law.csv of dilute estimate, or write a heading into the file whose first cell is law"
         )
-
-
-def _law_of(
-    rows: Rows, class_names: tuple[str, ...] | None, observed: Observed
-) -> NDArray[np.float64]:
-    size = observed.num_classes
-    if len(rows) != size or any(len(row) != size for row in rows):
-        raise SpecError(
-            f"matrix has {len(rows)} rows of {sorted({len(row) for row in rows})} entries; "
-            f"with {size} classes it must be {size}×{size}"
-        )
-    law = in_order_of(rows, class_names, observed.class_names)
-    sums = law.sum(axis=1)
-    wrong = np.flatnonzero((law < 0).any(axis=1) | ~(np.abs(sums - 1) <= 1e-3))
-    if len(wrong):
-        row = int(wrong[0])
-        raise SpecError(
-            f"matrix row {row} has entries from {law[row].min():g} and sums to {sums[row]:g}; "
-            "every row must be ≥ 0 and sum to 1"
-        )
-    return np.asarray(law / sums[:, None])
 
 
 def anchor_law(predicted: NDArray[Any], quantile: float) -> NDArray[np.float64]:

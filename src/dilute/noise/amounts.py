@@ -58,22 +58,23 @@ def label_laws(alpha: float, matrix: Matrix) -> Matrix:
     return (1 - rate) * np.eye(len(matrix)) + rate * matrix
 
 
-def checked_law(rows: Any, num_classes: int) -> Matrix:
+def checked_law(rows: Any, num_classes: int, what: str = "the law of labels") -> Matrix:
     """Return float64 `[K, K]`, the distribution of a label by true class; each row sums to 1.
 
     Arguments:
         rows: K rows of K shares.
         num_classes: K.
+        what: how errors call the rows.
 
     Errors: `NoiseError` for rows that are no distributions of K labels for each of K classes.
     """
-    law = square_matrix(rows, num_classes, "the law of labels")
+    law = square_matrix(rows, num_classes, what)
     sums = law.sum(axis=1)
     wrong = np.flatnonzero((law < 0).any(axis=1) | ~(np.abs(sums - 1) <= 1e-3))
     if len(wrong):
         row = int(wrong[0])
         raise NoiseError(
-            f"row {row} of the law of labels has entries from {law[row].min():g} and sums to "
+            f"row {row} of {what} has entries from {law[row].min():g} and sums to "
             f"{sums[row]:g}; every row must be ≥ 0 and sum to 1"
         )
     return np.asarray(law / sums[:, None])
