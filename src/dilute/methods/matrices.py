@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
+from dilute.errors import NoiseError, SpecError
 from dilute.methods.method import Method, Uses
 from dilute.methods.observed import Observed
 from dilute.noise import MatrixFile, checked_law, in_order_of
