@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 import dilute
 from dilute.data import Annotations, LabelledSet, Reading
 from dilute.errors import NoiseError, SpecError
+from dilute.fitting import choose_heldout, choose_model, choose_recipe
 from dilute.methods import Observed
 from dilute.noise import annotators_log_likelihood
 from dilute.runs import RunSpec
@@ -189,3 +190,27 @@ def test_a_clean_test_part_gives_accuracy(command, tmp_path: Path, digits: dilut
     assert code == 0, err
     assert "answered from the store" in err
     assert "test accuracy" in out
+
+
+def test_what_a_recipe_does_not_say_is_chosen_by_the_number_of_inputs():
+    few, _ = choose_recipe(1000, dilute.Recipe(batch_size=64, learning_rate=0.01))
+    assert (few.budget_steps, few.batch_size, few.learning_rate) == (1000, 64, 0.01)
+    many, why = choose_recipe(100_000)
+    assert many.budget_steps == 15_625  # 20 passes in batches of 128
+    assert "20 passes over 100,000 inputs" in why
+    asked, why = choose_recipe(1000, dilute.Recipe(budget_epochs=2))
+    assert (asked.budget_epochs, asked.budget_steps, why) == (2, None, "as asked")
+    assert [choose_heldout(number) for number in (30, 1000, 20_000)] == [0.0, 0.1, 0.05]
+
+
+def test_the_network_goes_by_the_inputs():
+    def chosen(*shape: int) -> str:
+        inputs = np.zeros((4, *shape), dtype=np.uint8)
+        return choose_model(LabelledSet(inputs, np.arange(4) % 2))[0]
+
+    assert chosen(1, 28, 28) == "conv4"
+    assert chosen(3, 32, 32) == "conv6"
+    assert chosen(3, 96, 96) == "resnet18"
+    assert chosen(1, 5, 5) == "mlp1"
+    features = LabelledSet(np.zeros((4, 9), dtype=np.float32), np.arange(4) % 2)
+    assert choose_model(features)[0] == "mlp1"

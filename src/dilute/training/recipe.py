@@ -128,8 +128,6 @@ class Recipe(BaseModel):
         given = {name: value for name, value in values.items() if value is not None}
         if isinstance(given.get("method"), Method):
             given |= _named(given["method"], given.get("method_options"))
-        if not any(name.startswith("budget_") for name in given):
-            given["budget_steps"] = _DEFAULT_BUDGET_STEPS
         if given.get("schedule") == "constant":
             given.setdefault("warmup_steps", 0)
         return {**_DEFAULTS.get(given.get("optimizer", "adamw"), {}), **given}
@@ -149,7 +147,9 @@ class Recipe(BaseModel):
             for name in ("budget_steps", "budget_epochs", "budget_examples")
             if (value := getattr(self, name)) is not None
         }
-        if len(budgets) != 1:
+        if not budgets:  # which is not said to be set, since nobody has
+            object.__setattr__(self, "budget_steps", _DEFAULT_BUDGET_STEPS)
+        if len(budgets) > 1:
             raise ValueError(f"the budget is given as {' and '.join(budgets)}; give exactly one")
         if self.momentum is not None and self.optimizer != "sgd":
             raise ValueError(
