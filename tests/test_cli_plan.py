@@ -110,18 +110,22 @@ def test_an_estimate_from_trusted_labels(command, noisy: Path):
     asked = ["estimate", f"npz:{noisy / 'noisy.npz'}", "--out", noisy / "out"]
     code, out, err = command(*asked, "--trusted", noisy / "trusted.csv", "--json")
     assert code == 0, err
-    assert "fold 5 of 5" in err
     found = json.loads(out)
     assert found["wrong_rate"]["low"] < 0.3 < found["wrong_rate"]["high"]
     assert found["num_items"] == 1438  # all of them, though loading for training holds a fifth back
-    assert (noisy / "out" / "rows.csv").read_text().startswith("row,given,suggested,probability")
+    assert (noisy / "out" / "cleaned.csv").read_text().startswith("row,given,action,label,prob")
+    assert found["rows"]["fix"] > 0
     assert found["commands"]["plan"].startswith(f"dilute plan npz:{noisy / 'out' / 'trusted.npz'}")
     code, out, _ = command(*asked, "--trusted", noisy / "trusted.csv", "--no-rows")
     assert code == 0
     assert "wrong labels" in out
     assert "given label, % of each true class" in out
-    words = found["commands"]["advise"].split()
-    assert command(*words[1:], "--images", 256)[0] == 0
+    fit = found["commands"]["fit"].split()[1:]
+    assert fit[2:4] == ["--estimate", str(noisy / "out")]
+    options = ["--model", "perceptron", "--steps", "5", "--store", noisy / "runs"]
+    code, out, err = command(*fit[:-1], noisy / "model", *options)
+    assert code == 0, err
+    assert "by the estimate in" in " ".join(out.split())
 
 
 @pytest.mark.slow
@@ -151,6 +155,10 @@ def test_an_estimate_from_labels_alone(command, noisy: Path):
     code, out, err = command(*asked)
     assert code == 0, err
     assert "the labels alone" in out
+    assert "the interval leaves out where look-alikes mislead" in out
+    code, out, err = command(*asked, "--model", "mlp1")
+    assert code == 0, err
+    assert "fold 5 of 5" in err
     assert "the interval leaves out what the model gets wrong" in out
 
 

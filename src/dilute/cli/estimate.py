@@ -125,6 +125,7 @@ def _from_labels(
 ) -> NoiseEstimate:
     """Return the estimate from one label for each item, and the true ones of some if given."""
     from dilute.estimation import (
+        check_enough,
         classes_of_look_alikes,
         cross_validated,
         estimate_from_labels,
@@ -132,6 +133,8 @@ def _from_labels(
         estimate_from_trusted,
     )
 
+    if truth is not None:
+        check_enough(len(truth[0]))
     if model is not None:
         predictions = cross_validated(
             labelled, model, seed=seed, device=device, on_progress=console.say

@@ -13,6 +13,7 @@ from dilute.estimation.noise_estimate import DoubtfulRows, NoiseEstimate, alpha_
 from dilute.estimation.predictions import cross_validated
 from dilute.estimation.reading import StoredEstimate, read_estimate
 from dilute.estimation.tables import read_annotations, read_trusted
+from dilute.estimation.trusted import check_enough
 from dilute.estimation.writing import document, write_estimate, write_trusted
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "StoredEstimate",
     "alpha_text",
     "check_comparable",
+    "check_enough",
     "classes_of_look_alikes",
     "cleaned",
     "cross_validated",

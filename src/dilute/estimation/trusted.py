@@ -16,6 +16,17 @@ _STRENGTHS = np.geomspace(0.3, 3000, 41)
 _FEWEST = 20
 
 
+def check_enough(number: int) -> None:
+    """Refuse fewer trusted labels than say something.
+
+    Errors: `EstimateError`.
+    """
+    if number < _FEWEST:
+        raise EstimateError(
+            f"{number} trusted labels are too few; give {_FEWEST} or more, drawn at random"
+        )
+
+
 def posterior_of_trusted(
     given: NDArray[np.int64], truth: NDArray[np.int64], num_classes: int, seed: int = 0
 ) -> tuple[list[Matrix], list[Array], Matrix]:
@@ -36,10 +47,7 @@ def posterior_of_trusted(
 
     Errors: `EstimateError` for fewer than 20 labels.
     """
-    if len(given) < _FEWEST:
-        raise EstimateError(
-            f"{len(given)} trusted labels are too few; give {_FEWEST} or more, drawn at random"
-        )
+    check_enough(len(given))
     counts = np.zeros((num_classes, num_classes))
     np.add.at(counts, (truth, given), 1)
     right, wrong = float(np.trace(counts)), float(counts.sum() - np.trace(counts))

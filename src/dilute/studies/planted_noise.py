@@ -168,7 +168,6 @@ def against_truth(
         "interval": [low, high],
         "holds": low <= wrong <= high,
         "matrix_error": float(np.abs(found.laws - laws).sum(axis=1).mean() / 2),
-        "alpha": found.alpha.value,
         "worth": found.worth.value,
         "planted_worth": worth,
         "is_doubtful": found.is_doubtful,
