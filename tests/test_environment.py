@@ -15,7 +15,7 @@ from dilute.environment import code_hash, source_commit, source_hash
 from dilute.runs import RunSpec, failed_record, run_one
 
 PACKAGE = Path(dilute.__file__).parent
-HARMLESS = {"environment", "errors", "extensions", "files", "interruption", "launcher"}
+HARMLESS = {"serving", "environment", "errors", "extensions", "files", "interruption", "launcher"}
 
 
 @pytest.fixture
