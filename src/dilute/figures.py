@@ -252,5 +252,7 @@ def draw_matrix(
     axes.set_xlabel(columns, fontsize=8)
     axes.set_ylabel(rows, fontsize=8)
     axes.set_title(title, fontsize=8)
-    figure.colorbar(image, ax=axes, label="share of the row, %", shrink=0.8)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8)
+    bar.set_label("share of the row, %", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
     save(figure, path)
