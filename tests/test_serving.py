@@ -129,6 +129,22 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path):
         model_of((1, 8, 8)).save(tmp_path / "file")
 
 
+def test_a_save_that_fails_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    model_of((1, 8, 8)).save(tmp_path / "m")
+    rename = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.name.endswith(".part") and target.name == "m":
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(StoreError):
+        model_of((3, 8, 8)).save(tmp_path / "m")
+    assert dilute.load_model(tmp_path / "m").input_shape == (1, 8, 8)
+    assert [path.name for path in tmp_path.iterdir()] == ["m"], "nothing is left beside it"
+
+
 def test_folders_that_are_not_whole(tmp_path: Path):
     model_of((1, 8, 8)).save(tmp_path / "m")
     weights, about = tmp_path / "m" / "model.safetensors", tmp_path / "m" / "model.json"
@@ -145,6 +161,7 @@ def test_folders_that_are_not_whole(tmp_path: Path):
         (text[:-20], "cannot be read"),
         (json.dumps({**json.loads(text), "format": 99}), "is of format 99.*update dilute"),
         ("[]", "describes no model"),
+        ("[" * 50_000, "cannot be read"),
     ):
         about.write_text(changed)
         with pytest.raises(StoreError, match=message):

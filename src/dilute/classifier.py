@@ -31,7 +31,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         model: network, as for `dilute.fit`; chosen by the inputs if None.
         method: how to learn from the labels; chosen by what they show if None.
         labels: what `y` holds. `"one"`: one label of any type for each item, `[n]`. `"annotators"`:
-            a column for each annotator, `[n, A]`, where None, NaN or an empty text is no label.
+            a column for each annotator, `[n, A]`, where None, NaN, an empty text, or −1 among
+            numbers is no label.
             `"counts"`: how often each of K classes was given, `[n, K]`; the classes are 0 to K − 1.
         steps, batch_size, learning_rate: of training; chosen by the number of items if None.
         heldout_fraction: share of the items that selects the model, 0 to below 1; chosen by their
@@ -246,6 +247,8 @@ def _of_counts(table: NDArray[Any]) -> tuple[Annotations, NDArray[Any]]:
 def _of_annotators(table: NDArray[Any]) -> tuple[Annotations, NDArray[Any]]:
     """Return labels by annotators `[n, A]`, of any type and some missing, and the classes."""
     there = np.array([[not _is_missing(one) for one in row] for row in table], dtype=bool)
+    if table.dtype.kind in "if":
+        there &= table != -1
     _check_labelled(there.sum(axis=1) > 0)
     items, annotators = np.nonzero(there)
     values = table[there]

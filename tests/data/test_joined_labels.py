@@ -114,12 +114,16 @@ def test_what_cannot_be_joined(tmp_path: Path, pets: LabelledSet):
             write(tmp_path / "7.csv", row=[0, 1], a=["cat", "dog"], clean_label=["cat", "dog"]),
             "seems to be the truth",
         ),
+        (tmp_path / "twice.csv", "has several columns label"),
         (tmp_path / "none.csv", "does not exist"),
         (tmp_path / "labels.txt", r"allowed are \.csv, \.parquet, \.npy, \.npz and \.pt"),
     ]
+    (tmp_path / "twice.csv").write_text("label,label\n" + "cat,dog\n" * 12)
     for file, message in faults:
         with pytest.raises(DataError, match=message):
             join_labels(pets, file)
+    floats = write(tmp_path / "floats.csv", label=["", *[f"{k % 3}.0" for k in range(1, 12)]])
+    assert join_labels(pets, floats).labels.tolist() == [k % 3 for k in range(1, 12)]
     (tmp_path / "bad.pt").write_bytes(b"\x80\x04garbage")
     with pytest.raises(DataError, match="must hold arrays or tensors alone"):
         join_labels(pets, tmp_path / "bad.pt")
@@ -199,6 +203,11 @@ def test_tables_of_paths(pictures: tuple[Path, list[str]], form: str):
     assert chosen.name == splits.name
     with pytest.raises(DataError, match="no column picture for images; columns are path"):
         dilute.load(f"{form}:{file}", Reading(image_column="picture"))
+    with pytest.raises(DataError, match="column path cannot hold both images and labels"):
+        dilute.load(f"{form}:{file}", Reading(image_column="path", label_column="path"))
+    gaps = write(folder / f"gaps.{form}", path=names, label=["cat", "", *labels[2:]])
+    with pytest.raises(DataError, match="1 empty cells in column label"):
+        dilute.load(f"{form}:{gaps}")
     (folder / names[3]).unlink()
     (folder / names[5]).unlink()
     with pytest.raises(DataError, match=r"2 of 20 files in column path are missing \(pictures/3"):

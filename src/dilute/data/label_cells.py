@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from dilute.errors import DataError, DiluteError, printable, reason_of
 
 _MISSING = frozenset({"", "nan", "none", "null", "na", "n/a", "<na>"})
+_DECIMAL = re.compile(r"(?<=\d)\.0+$")
 _SHOWN = 5
 
 
@@ -55,7 +57,8 @@ def label_numbers(
     Errors: `error`, with the values that fit neither.
     """
     places = {name: place for place, name in enumerate(class_names)}
-    named = [printable(cell) for cell in cells]
+    # Columns of numbers with gaps are often written as 0.0, 1.0.
+    named = [cell if cell in places else _DECIMAL.sub("", cell) for cell in map(printable, cells)]
     unknown = [cell for cell in named if cell not in places]
     are_numbers = all(name.lstrip("-").isdigit() for name in class_names)
     if unknown and not are_numbers:
@@ -84,6 +87,9 @@ def _of_csv(path: Path, error: type[DiluteError]) -> dict[str, list[str]]:
     if not lines:
         return {}
     header = [name.strip().lower() for name in lines[0]]
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise error(f"{path} has several columns {', '.join(twice)}; give each a name of its own")
     for number, line in enumerate(lines[1:], start=2):
         if len(line) != len(header):
             raise error(

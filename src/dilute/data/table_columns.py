@@ -61,6 +61,10 @@ def find_columns(rows: TableRows) -> tuple[str | None, str]:
     _check_column(rows, "label", label, _may_hold_labels)
     image = rows.image_column
     if image is not None:
+        if image == label:
+            raise DataError(
+                f"{rows.where}: column {image} cannot hold both images and labels; name two"
+            )
         _check_column(rows, "image", image, lambda field: _holds_images(field) or is_text(field))
         return image, label
     if any(_holds_images(field.type) for field in rows.schema):

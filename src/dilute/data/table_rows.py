@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dilute.data import parts
 from dilute.data.images import Encoded, decode_all, in_same_colours
+from dilute.data.label_cells import is_missing
 from dilute.data.labelled import Splits
 from dilute.data.table_columns import TableRows, find_columns, image_paths
 from dilute.errors import DataError, printable, reason_of
@@ -105,12 +106,16 @@ def decode_rows(rows: TableRows, resize: int | None = None) -> Decoded:
 
 def _labels_of(rows: TableRows, batch: Any, column: str) -> NDArray[Any]:
     labels = batch.column(column)
-    if labels.null_count:
+    missing = labels.null_count
+    values = _label_values(labels) if not missing else np.array([])
+    if values.dtype.kind == "U":
+        missing = sum(map(is_missing, values.tolist()))
+    if missing:
         raise DataError(
-            f"{rows.where}: {labels.null_count} empty cells in column {column}; fill them in, or "
-            "leave these rows out"
+            f"{rows.where}: {missing} empty cells in column {column}; fill them in, or leave these "
+            "rows out"
         )
-    return _label_values(labels)
+    return values
 
 
 def _features(rows: TableRows, label_column: str) -> tuple[NDArray[np.float32], NDArray[Any]]:

@@ -13,7 +13,7 @@ import numpy as np
 from torch import nn
 
 from dilute.environment import versions
-from dilute.errors import ModelError, StoreError, reason_of
+from dilute.errors import ModelError, StoreError, one_line, reason_of
 from dilute.files import as_path, check_writable, is_local, write_error, write_file
 from dilute.models import MODELS, build
 from dilute.serving.card import card
@@ -57,16 +57,26 @@ def save_model(model: TrainedModel, folder: Path | str) -> Path:
         about = _description(model, _hash(temporary / _WEIGHTS))
         write_file(temporary / _DESCRIPTION, (json.dumps(about, indent=1) + "\n").encode())
         write_file(temporary / _CARD, card(model).encode())
-        old = temporary.with_suffix(".old")
-        if path.exists():
-            path.rename(old)
-        temporary.rename(path)
-        shutil.rmtree(old, ignore_errors=True)
+        _put(temporary, path)
     except OSError as error:
         raise write_error(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return path
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Rename a folder to `path`; an earlier one goes, but only once the new one is there."""
+    old = temporary.with_suffix(".old")
+    if path.exists():
+        path.rename(old)
+    try:
+        temporary.rename(path)
+    except OSError:
+        if old.exists():
+            old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def load_model(
@@ -91,6 +101,23 @@ def load_model(
     """
     path = as_path(folder)
     about = _read_description(path)
+    try:
+        return _loaded(path, about, device, network, trust_code=trust_code)
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise StoreError(
+            f"{path / _DESCRIPTION} lacks something ({one_line(error)}); copy the folder again"
+        ) from None
+
+
+def _loaded(
+    path: Path,
+    about: dict[str, Any],
+    device: str | None,
+    network: nn.Module | None,
+    *,
+    trust_code: bool,
+) -> TrainedModel:
+    """Return the model that a description is of."""
     if _hash(path / _WEIGHTS) != about["weights_sha256"]:
         raise StoreError(
             f"{path / _WEIGHTS} is not the file that {_DESCRIPTION} describes: it was cut off or "
@@ -171,7 +198,7 @@ def _read_description(path: Path) -> dict[str, Any]:
             else "; give the folder that dilute fit --out wrote"
         )
         raise StoreError(f"{path} has no {_DESCRIPTION}{advice}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{file} cannot be read ({reason_of(error)}); copy it again") from None
     if not isinstance(values, dict) or "format" not in values:
         raise StoreError(f"{file} describes no model of dilute; give the folder of one")

@@ -89,7 +89,7 @@ def _of_folder(root: Path, model: TrainedModel) -> NewData:
 
 
 def _of_names(labels: NDArray[Any], model: TrainedModel, what: str) -> NDArray[np.int64]:
-    """Return labels that are class names, or their numbers, as numbers of the model's classes."""
+    """Return labels that are class names as numbers of the model's classes."""
     places = {name: number for number, name in enumerate(model.class_names)}
     named = [printable(str(label)) for label in labels.tolist()]
     unknown = sorted(set(named) - places.keys())
