@@ -154,3 +154,26 @@ def test_fit_takes_an_estimate(command, tmp_path: Path, place: Path):
         found = json.loads(out)
         assert found["record"]["spec"]["method"] == method
         assert "by the estimate in" in found["reasons"]["labels"]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_tables_need_no_labels(command, tmp_path: Path, place: Path, model: str, form: str):
+    names = sorted(path.name for path in (place / "new").iterdir())
+    file = place / "new" / f"table.{form}"
+    out = tmp_path / "p.csv"
+
+    def predicted(**columns: list[str]) -> tuple[pd.DataFrame, str]:
+        table = pd.DataFrame({"path": names, **columns})
+        table.to_csv(file, index=False) if form == "csv" else table.to_parquet(file)
+        code, text, err = command("predict", model, f"{form}:{file}", "--out", out)
+        file.unlink()
+        assert code == 0, err
+        return pd.read_csv(out), text
+
+    rows, text = predicted()
+    assert rows["name"].tolist() == names
+    assert list(rows) == ["name", "class", "probability"]
+    assert "agreement" not in text
+    labelled, text = predicted(label=rows["class"].tolist())
+    assert labelled["class"].tolist() == rows["class"].tolist()
+    assert "agreement with given labels 100.0% (n = 40)" in text

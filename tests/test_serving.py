@@ -66,6 +66,12 @@ def test_inputs_of_every_kind_are_the_same_inputs(tmp_path: Path, images: np.nda
     assert model.predict(paths[0]).tolist() == [NAMES[expected[0].argmax()]]
 
 
+def test_lists_of_two_numbers_are_features():
+    pairs = [[0.5, 1.0], [2.0, 3.0]]
+    model = model_of((2,), is_images=False)
+    assert np.allclose(model.predict_proba(pairs), model.predict_proba(np.array(pairs)))
+
+
 def test_features_and_grey_images(images: np.ndarray):
     features = model_of((5,), is_images=False)
     values = np.random.default_rng(0).normal(size=(4, 5))
@@ -93,6 +99,13 @@ def test_inputs_that_cannot_be_predicted(tmp_path: Path, images: np.ndarray):
         (features, values, "2 of the inputs hold values that are not finite.* number 1"),
         (features, np.zeros((2, 4)), r"inputs have shape \[4\] each; .* features of shape \[5\]"),
         (features, [Image.new("L", (8, 8))], "inputs are images; the model takes features"),
+        (features, np.full((2, 5), 1e39), "beyond 3e38, the first is number 0"),
+        (
+            model,
+            [Image.new("L", (8, 8)), images[0, 0]],
+            r"and others arrays \(input 1 is the first",
+        ),
+        (model_of((3, 8, 8)), images[0], r"one colour image or .*; give \[1, 3, 8, 8\] or \[3, 1,"),
     ]
     for one, inputs, message in faults:
         with pytest.raises(DataError, match=message):

@@ -238,6 +238,17 @@ def test_tables_of_numbers(tmp_path: Path):
         dilute.load(f"parquet:{file}")
 
 
+def test_label_files_that_are_something_else(tmp_path: Path, pets: LabelledSet, caplog):
+    np.save(tmp_path / "hot.npy", np.eye(3)[np.arange(12) % 3])
+    with pytest.raises(DataError, match=r"shape \[12, 3\] .*a share for each class; give the num"):
+        join_labels(pets, tmp_path / "hot.npy")
+    join_labels(pets, write(tmp_path / "t.csv", clean_label=[NAMES[k % 3] for k in range(12)]))
+    assert "the labels are those of its only column, clean_label" in caplog.text
+    names = [f"./{name}" for name in pets.row_names]
+    named = write(tmp_path / "here.csv", file=names, label=[NAMES[k % 3] for k in range(12)])
+    assert join_labels(pets, named).labels.tolist() == pets.labels.tolist()
+
+
 # Data sets of other libraries
 
 
@@ -256,6 +267,8 @@ def test_map_style_data_sets():
     found = from_dataset(Pets())
     assert found.class_names == ("cat", "dog")
     assert np.array_equal(found.inputs, images.transpose(0, 3, 1, 2))
+    part = torch.utils.data.Subset(Pets(), [0, 3, 5])
+    assert from_dataset(part).class_names == ("cat", "dog")
     tensors = torch.utils.data.TensorDataset(torch.rand(9, 4), torch.arange(9) % 3)
     found = from_dataset(tensors)
     assert (found.input_shape, found.class_names) == ((4,), ("0", "1", "2"))

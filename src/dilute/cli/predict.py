@@ -70,10 +70,10 @@ def predict(
     if picture is not None and found.labels is None:
         raise SpecError("--picture needs data with labels, and these have none; leave it out")
     probabilities = _predicted(trained, found, batch_size)
-    _write(out, _table(trained, found, probabilities, top))
     summary = _summary(found, probabilities, clean=clean or found.are_right)
     if picture is not None:
         _draw(trained, found, probabilities, picture, summary)
+    _write(out, _table(trained, found, probabilities, top))
     if json:
         console.print_json({**summary, "out": str(out)})
     else:

@@ -89,6 +89,7 @@ def _read_parquet(name: str, files: list[Path]) -> _Part:
     images, labels, names, _ = decode_rows(parquet.rows_of_files(files))
     if names not in (None, _CLASSES[name]):
         raise DataError(f"{files[0]} is not {name}: its class names are others")
+    assert labels is not None
     return images, labels, False
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from dilute.data import cache
+from dilute.data.csv_text import check_csv
 from dilute.data.labelled import Splits
 from dilute.data.reading import AS_THEY_ARE, Reading
-from dilute.data.table_columns import TableRows, image_paths
-from dilute.data.table_rows import read_parts
+from dilute.data.table_columns import TableRows, find_columns, image_paths
+from dilute.data.table_rows import Decoded, decode_rows, read_parts
 from dilute.errors import DataError, reason_of
 
 
@@ -24,7 +25,7 @@ def load(path: Path | str, reading: Reading = AS_THEY_ARE) -> Splits:
         nowhere, or numbers that are missing.
     """
     file = Path(path).expanduser()
-    rows = rows_of(file).asked(reading)
+    rows = rows_of(file, reading)
 
     def build() -> Splits:
         return read_parts("csv", str(file), rows, None, reading.resize)
@@ -34,19 +35,52 @@ def load(path: Path | str, reading: Reading = AS_THEY_ARE) -> Splits:
     return cache.cached(cache.hash_files(files, "csv", reading.resize, *columns), str(file), build)
 
 
-def rows_of(file: Path) -> TableRows:
+def load_new(path: Path | str, reading: Reading) -> Decoded:
+    """Return the rows of a file as for `load`, which need no labels here, in one piece.
+
+    Errors: those of `load`.
+    """
+    rows = rows_of(Path(path).expanduser(), reading, needs_labels=False)
+    return decode_rows(rows, reading.resize)
+
+
+def rows_of(file: Path, reading: Reading, *, needs_labels: bool = True) -> TableRows:
     """Return the rows of a CSV file with column names in its first line.
 
-    Errors: `DataError` for a file that cannot be read.
+    Labels that numbers would make alike stay text: 1 and 01, true and 1.
+
+    Errors: `DataError` for a file that cannot be read, and those of `find_columns`.
     """
+    import pyarrow as pa
+
+    table = _read(file)
+    rows = _rows(file, table).asked(reading, needs_labels=needs_labels)
+    _, label = find_columns(rows)
+    if label is None:
+        return rows
+    kind = table.schema.field(label).type
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        text = _read(file, column_types={label: pa.string()}, include_columns=[label]).column(0)
+        numbers = [str(value) for value in table.column(label).to_pylist()]
+        if [cell.strip() for cell in text.to_pylist()] != numbers:
+            table = table.set_column(table.schema.get_field_index(label), label, text)
+    return _rows(file, table).asked(reading, needs_labels=needs_labels)
+
+
+def _read(file: Path, **convert: Any) -> Any:
     import pyarrow as pa
     from pyarrow import csv
 
+    parse = csv.ParseOptions(delimiter=check_csv(file))
     try:
-        table = csv.read_csv(file)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        return csv.read_csv(
+            file, parse_options=parse, convert_options=csv.ConvertOptions(**convert)
+        )
+    except (pa.ArrowException, OSError) as error:
         raise DataError(f"cannot read {file} as CSV: {reason_of(error)}") from error
 
+
+def _rows(file: Path, table: Any) -> TableRows:
     def batches(columns: list[str]) -> Iterator[Any]:
         yield from table.select(columns).to_batches()
 

@@ -98,6 +98,7 @@ def rows_of(dataset: Any, where: str) -> TableRows:
 def _has_labels(rows: TableRows) -> bool:
     """Return whether any example has a label; competitions publish test sets with −1 for all."""
     _, column = find_columns(rows)
+    assert column is not None
     for batch in rows.batches([column]):
         values = batch.column(column).to_numpy(zero_copy_only=False)
         if values.dtype.kind not in "iu" or np.any(values >= 0):

@@ -6,15 +6,15 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dilute.data.annotations import Annotations
+from dilute.data.label_arrays import cells_of, check_no_shares, read_arrays
 from dilute.data.label_cells import is_missing, label_numbers, read_columns
 from dilute.data.labelled import LabelledSet
-from dilute.errors import DataError, one_line, printable
+from dilute.errors import DataError, printable
 
 _log = logging.getLogger("dilute.data")
 _BY_ROW, _BY_INDEX, _BY_NAME = ("row",), ("index",), ("name", "file", "path", "image", "filename")
@@ -166,7 +166,7 @@ def _rows(
     else:
         places = _places(path, names)
         allowed = f"names are as {names[0]}"
-    found = [places.get(printable(cell), -1) for cell in cells]
+    found = [places.get(printable(cell.removeprefix("./")), -1) for cell in cells]
     unknown = [cell for cell, row in zip(cells, found, strict=True) if row < 0]
     if unknown:
         raise DataError(
@@ -204,7 +204,7 @@ def _places(path: Path, names: NDArray[np.str_]) -> dict[str, int]:
 
 
 def _of_arrays(path: Path, labelled: LabelledSet, columns: Sequence[str]) -> _Found:
-    arrays = _read_arrays(path)
+    arrays = read_arrays(path)
     fitting = [name for name, array in arrays.items() if array.ndim in (1, 2)]
     chosen = list(columns) or fitting
     unknown = [name for name in chosen if name not in arrays]
@@ -222,67 +222,15 @@ def _of_arrays(path: Path, labelled: LabelledSet, columns: Sequence[str]) -> _Fo
     for name in chosen:
         array = arrays[name]
         _check_length(path, len(array), labelled)
+        check_no_shares(path, array, labelled.num_classes)
         parts += [array] if array.ndim == 1 else list(array.T)
         names += [name] if array.ndim == 1 else [f"{name} {k}" for k in range(array.shape[1])]
-    cells = [_cells(path, part) for part in parts]
+    cells = [cells_of(path, part) for part in parts]
     rows = np.arange(len(labelled))
     original = labelled.name.partition("@")[0].removesuffix(":whole")
     if original in _ORIGINALS:
         rows = _rows(path, labelled, "index", [str(row) for row in range(len(labelled))])
     return _answers(rows, cells, names, labelled.class_names)
-
-
-def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays in a file by name; one without names is called labels."""
-    try:
-        if path.suffix == ".pt":
-            found = _load_tensors(path)
-        else:
-            with path.open("rb"):
-                pass
-            loaded = np.load(path, allow_pickle=False)
-            found = {"labels": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    except FileNotFoundError:
-        raise DataError(f"labels {path} do not exist; give a file of labels") from None
-    except Exception as error:  # readers of archives raise nearly anything on garbage
-        raise DataError(
-            f"labels {path} cannot be read ({one_line(error)[:160]}); it must hold arrays or "
-            "tensors alone"
-        ) from None
-    return {str(name): np.asarray(array) for name, array in found.items()}
-
-
-def _load_tensors(path: Path) -> dict[str, Any]:
-    import torch
-
-    # NumPy's arrays are rebuilt by functions of its own, which run no code of the file.
-    rebuilt: list[Any] = [np.ndarray, np.dtype, *{type(np.dtype(kind)) for kind in "bBhHiIlLqQfd?"}]
-    core = np._core.multiarray  # type: ignore[attr-defined]
-    with torch.serialization.safe_globals([*rebuilt, core._reconstruct, core.scalar]):
-        found = torch.load(path, weights_only=True, map_location="cpu")
-    if not isinstance(found, dict):
-        found = {"labels": found}
-    return {
-        name: value.numpy() if isinstance(value, torch.Tensor) else value
-        for name, value in found.items()
-        if isinstance(value, (torch.Tensor, np.ndarray, list))
-    }
-
-
-def _cells(path: Path, array: NDArray[Any]) -> list[str]:
-    """Return labels as cells of a table; −1 and NaN are empty."""
-    if array.dtype.kind in "US":
-        return [str(value) for value in array.astype(np.str_)]
-    if array.dtype.kind not in "biuf":
-        raise DataError(f"labels {path} are {array.dtype}; they must be whole numbers or text")
-    values = array.astype(np.float64)
-    there = np.isfinite(values) & (values != -1)
-    if (values[there] != np.rint(values[there])).any():
-        wrong = values[there][values[there] != np.rint(values[there])][0]
-        raise DataError(f"labels {path} hold {wrong:g}; they must be whole numbers or text")
-    return [
-        str(int(value)) if is_there else "" for value, is_there in zip(values, there, strict=True)
-    ]
 
 
 # Both
@@ -322,6 +270,8 @@ def _check_no_truth(path: Path, chosen: Sequence[str], named: Sequence[str]) -> 
             f"labels {path} have a column {truths[0]}, which seems to be the truth, beside others; "
             f"say which to take: {_WHAT}"
         )
+    if truths and not named:
+        _log.warning("%s: the labels are those of its only column, %s", path, truths[0])
 
 
 def _say_missing(path: Path, missing: int, count: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dilute.data.csv_text import check_csv
 from dilute.errors import DataError, DiluteError, printable, reason_of
 
 _MISSING = frozenset({"", "nan", "none", "null", "na", "n/a", "<na>"})
@@ -77,12 +78,11 @@ def label_numbers(
 
 
 def _of_csv(path: Path, error: type[DiluteError]) -> dict[str, list[str]]:
+    delimiter = check_csv(path, error)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = [line for line in csv.reader(file) if line]
-    except FileNotFoundError:
-        raise error(f"{path} does not exist; give a CSV file") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as reason:
+            lines = [line for line in csv.reader(file, delimiter=delimiter) if line]
+    except csv.Error as reason:
         raise error(f"{path} cannot be read as CSV: {reason}") from None
     if not lines:
         return {}

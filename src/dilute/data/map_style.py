@@ -41,12 +41,13 @@ def from_dataset(
     if hasattr(dataset, "features") and hasattr(dataset, "select_columns"):
         reading = Reading(image_column=image_column, label_column=label_column)
         found = decode_rows(rows_of(dataset, "the data set").asked(reading), resize)
+        assert found.labels is not None
         inputs, values, named = found.inputs, found.labels, found.class_names
     elif hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__"):
         if isinstance(dataset, dict):
             raise DataError(f"the data set has parts ({', '.join(dataset)}); give one of them")
         inputs, values = _of_items(dataset)
-        own = getattr(dataset, "classes", None)
+        own = _classes_of(dataset)
         named = tuple(map(str, own)) if own is not None else None
     else:
         raise DataError(
@@ -56,6 +57,15 @@ def from_dataset(
     names = tuple(class_names) if class_names is not None else named
     labels, _, classes = parts.encode(values, None, names)
     return LabelledSet(inputs, labels, classes)
+
+
+def _classes_of(dataset: Any) -> Any:
+    """Return the class names that a data set, or the one that it is a part of, has; else None."""
+    while dataset is not None:
+        if getattr(dataset, "classes", None) is not None:
+            return dataset.classes
+        dataset = getattr(dataset, "dataset", None)  # as in torch.utils.data.Subset
+    return None
 
 
 def _of_items(dataset: Any) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -15,7 +15,7 @@ from dilute.data.labelled import Splits
 from dilute.data.part_names import find_parts, part_of_file, say_unused
 from dilute.data.reading import AS_THEY_ARE, Reading
 from dilute.data.table_columns import TableRows, image_paths
-from dilute.data.table_rows import read_parts
+from dilute.data.table_rows import Decoded, decode_rows, read_parts
 from dilute.errors import DataError, reason_of
 
 _ROWS_AT_ONCE = 1024
@@ -44,6 +44,16 @@ def load(path: Path | str, reading: Reading = AS_THEY_ARE) -> Splits:
     asked = columns if any(columns) else ()
     key = cache.hash_files(files, "parquet", len(train_files), reading.resize, *asked)
     return cache.cached(key, str(place), build)
+
+
+def load_new(path: Path | str, reading: Reading) -> Decoded:
+    """Return the rows as for `load`, which need no labels here, of the test part if there is one.
+
+    Errors: those of `load`.
+    """
+    train_files, test_files = find_files(Path(path).expanduser())
+    rows = rows_of_files(test_files or train_files).asked(reading, needs_labels=False)
+    return decode_rows(rows, reading.resize)
 
 
 def find_files(place: Path) -> tuple[list[Path], list[Path]]:

@@ -106,8 +106,8 @@ def encode(
     Errors: `DataError` for values that cannot be labels, negative ones, all equal ones, or a test
         class that training lacks.
     """
-    train = _plain(train)
-    test = None if test is None else _plain(test)
+    train = plain_labels(train)
+    test = None if test is None else plain_labels(test)
     if class_names is not None:
         _check_range(train, len(class_names))
         if test is not None:
@@ -143,8 +143,11 @@ def encode(
     return numbers[found], numbers[np.searchsorted(classes, test)], names
 
 
-def _plain(values: NDArray[Any]) -> NDArray[Any]:
-    """Return label values as int64 or text `[N]`."""
+def plain_labels(values: NDArray[Any]) -> NDArray[Any]:
+    """Return label values as int64 or text `[N]`.
+
+    Errors: `DataError` for another shape, no labels, negative ones, or values of another kind.
+    """
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:

@@ -32,6 +32,8 @@ class TableRows:
         batches: reads the columns it is given the names of, in order.
         folder: what paths of images are relative to; None where rows name no files.
         image_column, label_column: as in `Reading`.
+        needs_labels: whether a column must hold labels; if not, only one that is named, or called
+            as is usual, does.
     """
 
     where: str
@@ -41,24 +43,29 @@ class TableRows:
     folder: Path | None = None
     image_column: str | None = None
     label_column: str | None = None
+    needs_labels: bool = True
 
-    def asked(self, reading: Reading) -> TableRows:
+    def asked(self, reading: Reading, *, needs_labels: bool = True) -> TableRows:
         """Return the same rows, with the columns that the user has named."""
-        return replace(self, image_column=reading.image_column, label_column=reading.label_column)
+        return replace(
+            self,
+            image_column=reading.image_column,
+            label_column=reading.label_column,
+            needs_labels=needs_labels,
+        )
 
 
-def find_columns(rows: TableRows) -> tuple[str | None, str]:
+def find_columns(rows: TableRows) -> tuple[str | None, str | None]:
     """Return the names of the column of images, or of their paths, and of that of labels.
 
-    The first is None for a table of numbers.
+    The first is None for a table of numbers; the second for rows that need no labels and have none.
 
     Errors: `DataError`, listing the columns, if there is none or more than one that it could be, or
         if the one that was named is none.
     """
-    label = rows.label_column
-    if label is None:
-        label = _only(rows, "label", _holds_labels, LABEL_COLUMNS)
-    _check_column(rows, "label", label, _may_hold_labels)
+    label = _label_column(rows)
+    if label is not None:
+        _check_column(rows, "label", label, _may_hold_labels)
     image = rows.image_column
     if image is not None:
         if image == label:
@@ -80,6 +87,14 @@ def find_columns(rows: TableRows) -> tuple[str | None, str]:
     if len(likely) > 1:
         raise _ambiguous(rows, "image", likely)
     return (likely[0] if likely else None), label
+
+
+def _label_column(rows: TableRows) -> str | None:
+    if rows.label_column is not None:
+        return rows.label_column
+    if not (rows.needs_labels or any(name.lower() in LABEL_COLUMNS for name in rows.schema.names)):
+        return None
+    return _only(rows, "label", _holds_labels, LABEL_COLUMNS)
 
 
 def _holds_images(kind: pa.DataType) -> bool:

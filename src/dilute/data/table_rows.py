@@ -13,7 +13,7 @@ from dilute.data import parts
 from dilute.data.images import Encoded, decode_all, in_same_colours
 from dilute.data.label_cells import is_missing
 from dilute.data.labelled import Splits
-from dilute.data.table_columns import TableRows, find_columns, image_paths
+from dilute.data.table_columns import TableRows, find_columns, image_paths, is_text
 from dilute.errors import DataError, printable, reason_of
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ class Decoded(NamedTuple):
 
     Fields:
         inputs: uint8 images `[N, C, H, W]`, or float32 features `[N, D]`.
-        labels: raw label values `[N]`.
+        labels: raw label values `[N]`; None for rows that need none and have none.
         class_names: of the labels, where the table has them.
         row_names: str `[N]`, the paths of images as they are in the table; None without.
     """
 
     inputs: NDArray[Any]
-    labels: NDArray[Any]
+    labels: NDArray[Any] | None
     class_names: tuple[str, ...] | None
     row_names: NDArray[np.str_] | None
 
@@ -52,7 +52,8 @@ def read_parts(
     inputs = [part.inputs for part in found]
     if inputs[0].dtype == np.uint8:
         inputs = list(in_same_colours(inputs))
-    pairs = [(images, part.labels) for images, part in zip(inputs, found, strict=True)]
+    labels = [part.labels for part in found if part.labels is not None]
+    pairs = list(zip(inputs, labels, strict=True))
     rows = [part.row_names for part in found]
     named = [one for one in rows if one is not None]
     return parts.assemble(
@@ -71,7 +72,7 @@ def decode_rows(rows: TableRows, resize: int | None = None) -> Decoded:
     if rows.count == 0:
         raise DataError(f"{rows.where} has no rows; at least one example is needed")
     image_column, label_column = find_columns(rows)
-    class_names = _class_names(rows.schema, label_column)
+    class_names = None if label_column is None else _class_names(rows.schema, label_column)
     if image_column is None:
         return Decoded(*_features(rows, label_column), class_names, None)
     paths = image_paths(rows)
@@ -80,8 +81,8 @@ def decode_rows(rows: TableRows, resize: int | None = None) -> Decoded:
 
     def items() -> Iterator[Encoded]:
         row = 0
-        for batch in rows.batches([image_column, label_column]):
-            values.append(_labels_of(rows, batch, label_column))
+        for batch in rows.batches([image_column, *_named(label_column)]):
+            values.extend(_labels_of(rows, batch, name) for name in _named(label_column))
             for cell in batch.column(image_column).to_pylist():
                 if row == rows.count:
                     raise DataError(f"{rows.where} is corrupt: it holds more rows than it declares")
@@ -101,7 +102,15 @@ def decode_rows(rows: TableRows, resize: int | None = None) -> Decoded:
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{rows.where} is corrupt: {reason_of(error)}") from error
     row_names = np.array(names) if names else None
-    return Decoded(inputs, np.concatenate(values), class_names, row_names)
+    return Decoded(inputs, _joined(values), class_names, row_names)
+
+
+def _named(label_column: str | None) -> list[str]:
+    return [] if label_column is None else [label_column]
+
+
+def _joined(values: list[NDArray[Any]]) -> NDArray[Any] | None:
+    return np.concatenate(values) if values else None
 
 
 def _labels_of(rows: TableRows, batch: Any, column: str) -> NDArray[Any]:
@@ -118,7 +127,9 @@ def _labels_of(rows: TableRows, batch: Any, column: str) -> NDArray[Any]:
     return values
 
 
-def _features(rows: TableRows, label_column: str) -> tuple[NDArray[np.float32], NDArray[Any]]:
+def _features(
+    rows: TableRows, label_column: str | None
+) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
     """Return the columns of numbers as features float32 `[N, D]`, and the labels."""
     import pyarrow as pa
 
@@ -137,22 +148,41 @@ def _features(rows: TableRows, label_column: str) -> tuple[NDArray[np.float32], 
     if others or not columns:
         raise DataError(
             f"{rows.where}: the columns {', '.join(others[:_SHOWN]) or '(none)'} are neither "
-            "images nor numbers; leave them out, or say which holds images (--image-column)"
+            f"images nor numbers{_no_number(rows, others)}; leave them out, or say which holds "
+            "images (--image-column)"
         )
-    parts_of, values = [], []
-    for batch in rows.batches([*columns, label_column]):
+    parts_of: list[NDArray[np.float32]] = []
+    values: list[NDArray[Any]] = []
+    for batch in rows.batches([*columns, *_named(label_column)]):
         arrays = [batch.column(name).to_numpy(zero_copy_only=False) for name in columns]
-        parts_of.append(np.stack(arrays, axis=1).astype(np.float32))
-        values.append(_labels_of(rows, batch, label_column))
+        with np.errstate(over="ignore"):  # what is too large for a float32 is found below
+            parts_of.append(np.stack(arrays, axis=1).astype(np.float32))
+        values.extend(_labels_of(rows, batch, name) for name in _named(label_column))
     features = np.concatenate(parts_of)
     wrong, places = np.nonzero(~np.isfinite(features))
     if len(wrong):
         raise DataError(
-            f"{rows.where}: {len(set(wrong.tolist()))} rows hold numbers that are missing or not "
-            f"finite, first row {wrong[0]}, column {columns[places[0]]}; fill them in, or leave "
-            "these rows out"
+            f"{rows.where}: {len(set(wrong.tolist()))} rows hold numbers that are missing, not "
+            f"finite or beyond 3e38, first row {wrong[0]}, column {columns[places[0]]}; fill them "
+            "in, or leave these rows out"
         )
-    return features, np.concatenate(values)
+    return features, _joined(values)
+
+
+def _no_number(rows: TableRows, columns: list[str]) -> str:
+    """Return where the first column of text holds no number, in words; nothing if it is no text."""
+    name = next((one for one in columns if is_text(rows.schema.field(one).type)), None)
+    if name is None:
+        return ""
+    row = 0
+    for batch in rows.batches([name]):
+        for cell in batch.column(0).to_pylist():
+            try:
+                float(cell or "nan")
+            except ValueError:
+                return f" ({name} holds '{printable(cell)[:40]}' in row {row})"
+            row += 1
+    return ""
 
 
 def _encoded(rows: TableRows, row: int, cell: Any) -> Encoded:

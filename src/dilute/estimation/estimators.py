@@ -154,7 +154,11 @@ def estimate_from_look_alikes(labelled: LabelledSet, *, seed: int = 0) -> NoiseE
     labels, is_known = labelled.labels, _known_classes(labelled)
     classes, law = classes_of_look_alikes(labelled, seed)
     draws, shares = draws_of_law(labels, classes, law, seed)
-    laws = [_filled_in(one, is_known) for one in (law, *draws)]
+    parts = [np.mean(shares, axis=0), *shares]
+    laws = [
+        _filled_in(one, is_known, part[is_known])
+        for one, part in zip((law, *draws), parts, strict=True)
+    ]
     sure = float(classes.max(axis=1).mean())
     is_doubtful = sure < _LEAST_SURE_LOOK_ALIKES
     warnings = [
@@ -208,14 +212,21 @@ def _known_classes(labelled: LabelledSet) -> NDArray[np.bool_]:
     return is_known
 
 
-def _filled_in(law: Array, is_known: NDArray[np.bool_]) -> Array:
-    """Return the law with rows of unknown classes as noise alike for all, as much as in others."""
-    if is_known.all():
-        return law
+def _filled_in(law: Array, is_known: NDArray[np.bool_], shares: Array) -> Array:
+    """Return the law with rows of unknown classes as noisy as the known ones are on average.
+
+    What is wrong in them is any other class.
+
+    Arguments:
+        law: float64 `[K, K]`; rows of unknown classes count for nothing.
+        is_known: bool `[K]`.
+        shares: of the known classes among the items, which the average is weighted by.
+    """
     size = len(law)
-    right = float(np.diag(law)[is_known].mean())
-    row = (1 - right) / (size - 1) * (1 - np.eye(size)) + right * np.eye(size)
-    return np.where(is_known[:, None], law, row)
+    right = float(np.average(np.diag(law)[is_known], weights=shares))
+    alike = np.full((size, size), (1 - right) / (size - 1))
+    np.fill_diagonal(alike, right)
+    return np.where(is_known[:, None], law, alike)
 
 
 def estimate_from_labels(
@@ -261,8 +272,7 @@ def _of_classes(
 ) -> tuple[list[Array], list[Array], Array]:
     """Return confident learning's draws and laws, from classes of enough items alone.
 
-    Of the other classes nothing is known: their rows are as noisy as the known ones are on average,
-    and what is wrong in them is any other class.
+    Rows of the other classes are filled in.
     """
     known = np.flatnonzero(is_known)
     rows = is_known[labels]
@@ -274,15 +284,11 @@ def _of_classes(
     of_rest = np.bincount(labels[~rows], minlength=len(is_known)) / len(labels)
 
     def whole(law: Array, part: Array) -> tuple[Array, Array]:
-        size = len(is_known)
-        right = float(part @ np.diag(law))
-        full = np.full((size, size), (1 - right) / (size - 1))
-        np.fill_diagonal(full, right)
-        full[known] = 0
+        full = np.zeros((len(is_known), len(is_known)))
         full[np.ix_(known, known)] = law
         all_shares = of_rest.copy()
         all_shares[known] = share * part
-        return full, all_shares
+        return _filled_in(full, is_known, part), all_shares
 
     found = [whole(law, part) for law, part in zip(draws, shares, strict=True)]
     best, _ = whole(laws, np.mean(shares, axis=0))

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from dilute.errors import NoiseError, SpecError
 from dilute.methods.method import Method, Uses
 from dilute.methods.observed import Observed
-from dilute.noise import MatrixFile, checked_law, in_order_of
+from dilute.noise import MatrixFile, checked_law, in_order_of, with_rows_of_file
 
 Rows = tuple[tuple[float, ...], ...]
 """A matrix as an option: K rows, the distribution of a label by true class."""
@@ -40,11 +40,10 @@ class MatrixMethod(Method):
     @model_validator(mode="before")
     @classmethod
     def _from_file(cls, values: Any) -> Any:
-        if isinstance(values, dict) and isinstance(values.get("matrix"), MatrixFile):
-            file = values["matrix"]
-            _check_law(file)
-            values = {**values, "matrix": file.rows, "class_names": file.class_names}
-        return values
+        found = with_rows_of_file(values, "matrix")
+        if found is not values:
+            _check_law(values["matrix"])
+        return found
 
     @field_validator("matrix", mode="before")
     @classmethod

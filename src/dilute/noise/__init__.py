@@ -15,7 +15,13 @@ from dilute.noise.likelihood import (
     count_log_likelihood,
     law_log_likelihood,
 )
-from dilute.noise.matrix_file import MatrixFile, in_order_of, read_matrix, write_law
+from dilute.noise.matrix_file import (
+    MatrixFile,
+    in_order_of,
+    read_matrix,
+    with_rows_of_file,
+    write_law,
+)
 from dilute.noise.pattern import Matrix, NoisePattern, checked_matrix
 from dilute.noise.patterns import CLASS_MAPS, Asymmetric, Confusion, Pair, Uniform, UniformOther
 from dilute.noise.registry import PATTERNS, as_pattern, make_pattern
@@ -46,6 +52,7 @@ __all__ = [
     "make_pattern",
     "noise_rate",
     "read_matrix",
+    "with_rows_of_file",
     "write_law",
     "wrong_rate",
 ]

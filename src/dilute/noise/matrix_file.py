@@ -80,6 +80,20 @@ def read_matrix(path: Path | str) -> MatrixFile:
     return MatrixFile(shown, kind, None if names is None else tuple(map(printable, names)))
 
 
+def with_rows_of_file(values: Any, field: str) -> Any:
+    """Return what a pydantic model is made of, with the rows of a matrix file and its class names.
+
+    Arguments:
+        values: the fields by name, as a validator in mode `before` gets them; anything else, and
+            a mapping without a `MatrixFile`, is returned as it is.
+        field: the one that may be a `MatrixFile`; the names become `class_names`.
+    """
+    file = values.get(field) if isinstance(values, dict) else None
+    if not isinstance(file, MatrixFile):
+        return values
+    return {**values, field: file.rows, "class_names": file.class_names}
+
+
 def write_law(law: Matrix, class_names: Sequence[str]) -> bytes:
     """Return the law of labels as the content of a `.csv` file that `read_matrix` reads."""
     text = io.StringIO()

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from dilute.errors import NoiseError, unknown_name
-from dilute.noise.matrix_file import MatrixFile, in_order_of
+from dilute.noise.matrix_file import in_order_of, with_rows_of_file
 from dilute.noise.pattern import Matrix, NoisePattern, square_matrix
 
 _ROUNDING = 1e-6  # of shares with six digits, as files have them
@@ -109,11 +109,10 @@ class Confusion(NoisePattern):
     @model_validator(mode="before")
     @classmethod
     def _from_file(cls, values: Any) -> Any:
-        if isinstance(values, dict) and isinstance(values.get("rows"), MatrixFile):
-            file = values["rows"]
-            values = {**values, "rows": file.rows, "class_names": file.class_names}
-            values["is_law"] = True if file.kind == "law" else None
-        return values
+        found = with_rows_of_file(values, "rows")
+        if found is not values:
+            found["is_law"] = True if values["rows"].kind == "law" else None
+        return found
 
     def for_classes(self, class_names: tuple[str, ...]) -> Confusion:
         """Return the same with the matrix in the order of these classes, and no names."""

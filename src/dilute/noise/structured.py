@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from dilute import seeds
 from dilute.errors import NoiseError
-from dilute.noise.matrix_file import MatrixFile, in_order_of
+from dilute.noise.matrix_file import in_order_of, with_rows_of_file
 from dilute.noise.pattern import Matrix, NoisePattern, square_matrix
 
 
@@ -49,10 +49,7 @@ class Structured(NoisePattern):
     @model_validator(mode="before")
     @classmethod
     def _from_file(cls, values: Any) -> Any:
-        if isinstance(values, dict) and isinstance(values.get("confusion"), MatrixFile):
-            file = values["confusion"]
-            values = {**values, "confusion": file.rows, "class_names": file.class_names}
-        return values
+        return with_rows_of_file(values, "confusion")
 
     @model_validator(mode="after")
     def _only_what_is_used(self) -> Structured:

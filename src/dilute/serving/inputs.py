@@ -102,14 +102,22 @@ def _of_items(inputs: Any, expected: Expected, size: int) -> Iterator[NDArray[An
         items = [
             one[0] if isinstance(one, (tuple, list)) and _has_label(one) else one for one in items
         ]
-        if isinstance(items[0], dict):
+        mapping = next((one for one in items if isinstance(one, dict)), None)
+        if mapping is not None:
             raise DataError(
-                f"items are mappings with {', '.join(map(str, items[0]))}; give their inputs alone"
+                f"items are mappings with {', '.join(map(str, mapping))}; give their inputs alone"
             )
-        if _is_picture(items[0]) or isinstance(items[0], (str, Path)):
+        are_pictures = [_is_picture(one) or isinstance(one, (str, Path)) for one in items]
+        if all(are_pictures):
             if not expected.is_images:
                 raise DataError(f"inputs are images; the model takes {expected.kind}")
             part = _decoded(items, expected, start)
+        elif any(are_pictures):
+            raise DataError(
+                f"some inputs are pictures or paths and others arrays (input "
+                f"{start + are_pictures.index(not are_pictures[0])} is the first of another kind); "
+                "give all of one kind"
+            )
         else:
             part = _stacked(items, expected)
         yield images(part, expected) if expected.is_images else features(part, expected, start)
@@ -118,10 +126,11 @@ def _of_items(inputs: Any, expected: Expected, size: int) -> Iterator[NDArray[An
 
 def _has_label(item: Sequence[Any]) -> bool:
     """Return whether an item of a data set is an input with a label behind it."""
-    first = item[0] if len(item) == 2 else None
-    return first is not None and (
-        _is_picture(first) or isinstance(first, (str, Path)) or np.ndim(first) > 0
-    )
+    if len(item) != 2:
+        return False
+    first, second = item
+    is_input = _is_picture(first) or isinstance(first, (str, Path)) or np.ndim(first) > 0
+    return is_input and (isinstance(second, str) or np.ndim(second) == 0)
 
 
 def _is_picture(thing: Any) -> bool:
@@ -181,6 +190,11 @@ def images(part: NDArray[Any], expected: Expected, name: str = "") -> NDArray[np
             f"inputs are {part.dtype}; the model takes {expected.kind} as uint8, 0 to 255"
         )
     if part.ndim == 3:
+        if part.shape == expected.input_shape and channels == 3:
+            raise DataError(
+                f"inputs have shape {_shape(part.shape)}, which may be one colour image or three "
+                f"grey ones; give [1, {_shape(part.shape)[1:]} or [3, 1, {height}, {width}]"
+            )
         part = part[:, None]
     if part.ndim != 4:
         raise DataError(
@@ -219,12 +233,13 @@ def features(part: NDArray[Any], expected: Expected, start: int) -> NDArray[np.f
         )
     if part.dtype.kind not in "fiub":
         raise DataError(f"inputs are {part.dtype}; the model takes {expected.kind} as numbers")
-    values = part.astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large for a float32 is found below
+        values = part.astype(np.float32)
     wrong = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
     if len(wrong):
         raise DataError(
-            f"{len(wrong)} of the inputs hold values that are not finite, the first is number "
-            f"{start + wrong[0]}; fill them in, or leave these rows out"
+            f"{len(wrong)} of the inputs hold values that are not finite or beyond 3e38, the first "
+            f"is number {start + wrong[0]}; fill them in, or leave these rows out"
         )
     return values
 

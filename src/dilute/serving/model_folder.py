@@ -13,7 +13,7 @@ import numpy as np
 from torch import nn
 
 from dilute.environment import versions
-from dilute.errors import ModelError, StoreError, one_line, reason_of
+from dilute.errors import ModelError, StoreError, one_line, printable, reason_of
 from dilute.files import as_path, check_writable, is_local, write_error, write_file
 from dilute.models import MODELS, build
 from dilute.serving.card import card
@@ -204,8 +204,8 @@ def _read_description(path: Path) -> dict[str, Any]:
         raise StoreError(f"{file} describes no model of dilute; give the folder of one")
     if values["format"] != FORMAT:
         raise StoreError(
-            f"{file} is of format {values['format']}, and this version of dilute reads format "
-            f"{FORMAT}; update dilute"
+            f"{file} is of format {printable(str(values['format']))}, and this version of dilute "
+            f"reads format {FORMAT}; update dilute"
         )
     if values.pop("sha256", None) != _own_hash(values):
         raise StoreError(

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dilute.data import Reading, can_resize, load, with_classes
-from dilute.data.npz import load_new
+from dilute.data import Reading, can_resize, csv_file, load, npz, parquet, with_classes
+from dilute.data.parts import plain_labels
+from dilute.data.table_rows import Decoded
 from dilute.errors import DataError, printable
 from dilute.serving.inputs import images_at
 from dilute.serving.trained_model import TrainedModel
 
 _SHOWN = 5
+_TABLES = {"csv": csv_file.load_new, "parquet": parquet.load_new}
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,7 @@ def new_data(name: str, model: TrainedModel, reading: Reading) -> NewData:
 
     Arguments:
         name: an image, or a folder of them; or a data set as for `dilute.load`. Folders of images,
-            and NumPy's archives, need no labels. Of data in two parts the test part is taken.
+            tables and NumPy's archives need no labels. Of data in two parts the test part is taken.
         reading: how to read it; images are brought to size as the model says.
 
     Errors: `DataError` for what cannot be read, and for classes that the model does not know.
@@ -52,11 +54,15 @@ def new_data(name: str, model: TrainedModel, reading: Reading) -> NewData:
     form, colon, argument = name.partition(":")
     if not colon and Path(name).expanduser().exists():
         form, argument = "folder", name
-    if form == "folder" and argument:
-        return _of_folder(Path(argument).expanduser(), model)
-    if form == "npz" and argument:
-        inputs, labels = load_new(argument)
-        return NewData(inputs, None, None if labels is None else _of_names(labels, model, name))
+    if argument and reading.labels is None:
+        if form == "folder":
+            return _of_folder(Path(argument).expanduser(), model)
+        if form == "npz":
+            inputs, labels = npz.load_new(argument)
+            return NewData(inputs, None, _of_values(labels, model, name))
+        if form in _TABLES:
+            table = _TABLES[form](argument, replace(reading, resize=model.resize))
+            return _of_table(table, model, name)
     if model.resize is not None and can_resize(name):
         reading = replace(reading, resize=model.resize)
     splits = load(name, reading)
@@ -88,10 +94,22 @@ def _of_folder(root: Path, model: TrainedModel) -> NewData:
     return NewData(files, [printable(str(path)) for path in paths], labels)
 
 
-def _of_names(labels: NDArray[Any], model: TrainedModel, what: str) -> NDArray[np.int64]:
-    """Return labels that are class names as numbers of the model's classes."""
+def _of_table(found: Decoded, model: TrainedModel, what: str) -> NewData:
+    labels = found.labels
+    if labels is not None and found.class_names is not None:
+        labels = np.array(found.class_names)[labels]
+    names = None if found.row_names is None else [printable(name) for name in found.row_names]
+    return NewData(found.inputs, names, _of_values(labels, model, what))
+
+
+def _of_values(
+    labels: NDArray[Any] | None, model: TrainedModel, what: str
+) -> NDArray[np.int64] | None:
+    """Return raw label values, which are class names, as numbers of the model's classes."""
+    if labels is None:
+        return None
     places = {name: number for number, name in enumerate(model.class_names)}
-    named = [printable(str(label)) for label in labels.tolist()]
+    named = [printable(str(label)) for label in plain_labels(labels).tolist()]
     unknown = sorted(set(named) - places.keys())
     if unknown:
         raise DataError(
