@@ -83,6 +83,7 @@ BESIDE = {
 """What an option needs beside it."""
 VALUES = {
     "--noise": "pair",
+    "--preset": "paper",
     "--class-map": "7:1,2:7",
     "--delta": "0.2",
     "--order": "reverse",

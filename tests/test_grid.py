@@ -84,7 +84,7 @@ class TestGrid:
             ({"base": {**QUICK, "optimizer": ["sgd"]}},
              "optimizer is ['sgd']; it must be a single value; lists of values go under grid"),
             ({"base": {**QUICK, "alpha": True}},
-             "alpha is True; no field is true or false but test_curve and log_gradients"),
+             "alpha is True; no field is true or false but nesterov"),
             ({"base": QUICK, "grid": {"alpha": [1, "many"]}},
              "run alpha = many: alpha = 'many': it should be a valid number"),
             ({"base": QUICK, "grid": {"alpha": [1, -1], "seed": [0, 3]}},

@@ -22,7 +22,7 @@ from slow_loading import slow_run, wait_for
 
 from dilute import seeds
 from dilute.data import LabelledSet, Reading, load
-from dilute.data.augmentation import crop_flip
+from dilute.data.augmentation import Augmentation, crop_flip, shift_flip_all
 from dilute.dilution import DilutedSet, Visits
 from dilute.errors import DataError, SpecError
 from dilute.interruption import Interrupted
@@ -32,7 +32,7 @@ from dilute.training.batches import batches
 pytestmark = pytest.mark.numerical
 
 
-@pytest.mark.parametrize("augment", [None, "crop_flip"])
+@pytest.mark.parametrize("augment", [None, "crop_flip", "shift_flip"])
 @pytest.mark.parametrize("source", ["folder", "memory"])
 def test_batches_are_the_same_for_any_number_of_workers_and_from_any_start(
     folder: Path, source: str, augment: str | None
@@ -61,12 +61,13 @@ def test_parts_of_batches_join_to_the_batches(folder: Path, workers: int) -> Non
     assert len(found) == 6
 
 
-def test_augmentation_is_a_function_of_seed_and_position(folder: Path) -> None:
+@pytest.mark.parametrize("kind", ["crop_flip", "shift_flip"])
+def test_augmentation_is_a_function_of_seed_and_position(folder: Path, kind: str) -> None:
     train = load(f"folder:{folder}", Reading(resize=SIDE)).train
     noisy = DilutedSet(train, 1.0)
-    visits = Visits(noisy, 1, 0, "crop_flip")
+    visits = Visits(noisy, 1, 0, kind)
     whole = visits.batch(0, 40)
-    assert np.array_equal(whole.inputs[13:20], Visits(noisy, 1, 0, "crop_flip").batch(13, 20)[0])
+    assert np.array_equal(whole.inputs[13:20], Visits(noisy, 1, 0, kind).batch(13, 20)[0])
     plain = Visits(noisy, 1, 0).batch(0, 40)
     assert np.array_equal(whole.images, plain.images)
     assert np.array_equal(whole.targets, plain.targets)
@@ -94,6 +95,30 @@ def test_crops_are_torchvisions_whatever_the_generator_was(folder: Path) -> None
     assert 8 <= mirrored <= 32  # of 40; outside once in 10,000 times
 
 
+def test_shifts_are_even_reflected_and_mirrored_half_the_time() -> None:
+    """Each image is one of its 2 × 9 × 7 shifts, each about as often; the sums are exact."""
+    image = np.arange(1, 32 * 24 + 1, dtype=np.uint16).reshape(32, 24) % 251
+    image = np.stack([image, image // 2]).astype(np.uint8)
+    count = 20_000
+    words = seeds.raw(1, "test", count=count)
+    found = shift_flip_all(np.broadcast_to(image, (count, 2, 32, 24)), words)
+    padded = np.pad(image, ((0, 0), (4, 4), (3, 3)), mode="reflect")
+    shifts = {}
+    for top in range(9):
+        for left in range(7):
+            window = padded[:, top : top + 32, left : left + 24]
+            shifts[window.tobytes()] = (top, left, False)
+            shifts[np.ascontiguousarray(window[..., ::-1]).tobytes()] = (top, left, True)
+    assert len(shifts) == 2 * 9 * 7
+    seen = np.array([shifts[one.tobytes()] for one in found])
+    # Five standard errors of each share.
+    for column, values in enumerate((9, 7, 2)):
+        shares = np.bincount(seen[:, column], minlength=values) / count
+        error = np.sqrt((1 - 1 / values) / values / count)
+        assert np.abs(shares - 1 / values).max() < 5 * error
+    assert np.abs(np.corrcoef(seen.T)[np.triu_indices(3, 1)]).max() < 5 / np.sqrt(count)
+
+
 def test_streamed_crops_come_from_the_whole_picture(tmp_path: Path) -> None:
     wide = np.zeros((10, 60, 3), np.uint8)
     wide[:, :20] = 255  # outside the centre square
@@ -101,12 +126,12 @@ def test_streamed_crops_come_from_the_whole_picture(tmp_path: Path) -> None:
         (tmp_path / "wide" / name).mkdir(parents=True)
         for index in range(2):
             Image.fromarray(wide).save(tmp_path / "wide" / name / f"{index}.png")
-    words = seeds.raw(0, "test", count=50)
+    crops = Augmentation("crop_flip", seeds.raw(0, "test", count=50))
     train = load(f"folder:{tmp_path / 'wide'}", Reading(resize=10, stream=True)).train
     assert train.inputs[:].max() == 0
-    assert train.gather(np.zeros(50, dtype=np.int64), words).max() == 255
+    assert train.gather(np.zeros(50, dtype=np.int64), crops).max() == 255
     memory = load(f"folder:{tmp_path / 'wide'}", Reading(resize=10)).train
-    assert memory.gather(np.zeros(50, dtype=np.int64), words).max() == 0
+    assert memory.gather(np.zeros(50, dtype=np.int64), crops).max() == 0
 
 
 def test_augmented_runs_have_keys_of_their_own_and_repeat(folder: Path) -> None:

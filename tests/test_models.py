@@ -7,6 +7,7 @@ from torch import nn
 from dilute.errors import ModelError
 from dilute.models import MODELS, build
 from dilute.models.dropout import ByteDropout, PartOfBatch, as_part
+from dilute.models.fast import Whitening
 
 pytestmark = pytest.mark.numerical
 
@@ -46,6 +47,22 @@ def test_resnet_has_a_small_stem_for_small_images():
     assert build("resnet18", (3, 32, 32), 10).conv1.stride == (1, 1)
     assert build("resnet18", (3, 96, 96), 10).conv1.stride == (2, 2)
     assert build("resnet18", (1, 96, 96), 10)(torch.randn(2, 1, 96, 96)).shape == (2, 10)
+
+
+def test_whitening_makes_patches_white():
+    """Its filters' values on the images that it saw: mean 0, variance 1, and no correlation."""
+    torch.manual_seed(0)
+    mixing = torch.tensor([[1.0, 0.9, 0.8], [0.0, 0.5, 0.2], [0.0, 0.0, 0.3]])
+    images = torch.einsum("nchw,cd->ndhw", torch.randn(400, 3, 10, 10), mixing)
+    images[..., 1:] += images[..., :-1]  # neighbours are alike, as in pictures
+    layer = Whitening(3)
+    layer.fit(images - images.mean(dim=(0, 2, 3), keepdim=True))
+    values = layer(images).detach()[:, : layer.num_filters // 2]
+    covariance = torch.cov(values.transpose(0, 1).flatten(1))
+    torch.testing.assert_close(covariance, torch.eye(12), rtol=0, atol=0.1)
+    both = layer(images).detach()
+    torch.testing.assert_close(both[:, 12:], -both[:, :12])
+    assert "weight" not in dict(layer.named_parameters())
 
 
 def test_pooling_before_relu_is_the_same_function():

@@ -50,6 +50,12 @@ def test_what_is_not_given_is_filled_in():
         ({"epsilon": 0}, "epsilon = 0: it should be greater than 0"),
         ({"epsilon": float("inf")}, "epsilon = inf: it should be a finite number"),
         ({"schedule": "constant", "warmup_steps": 5}, "has no meaning with a constant schedule"),
+        ({"schedule": "constant", "warmup_fraction": 0.1}, "warmup_fraction = 0.1 has no meaning"),
+        ({"warmup_steps": 5, "warmup_fraction": 0.1}, "warmup_steps and warmup_fraction; give one"),
+        ({"warmup_fraction": 0.7}, "warmup_fraction = 0.7"),
+        ({"nesterov": True}, "nesterov = True has no meaning without momentum"),
+        ({"average_decay": 1.0}, "average_decay = 1"),
+        ({"label_smoothing": 1.0}, "label_smoothing = 1"),
         ({"batchsize": 5}, "batchsize = 5"),
     ],
 )
@@ -85,6 +91,35 @@ def test_linear_schedule():
     np.testing.assert_allclose(np.diff(rates[4:]), -0.1)
     assert rates[-1] == pytest.approx(0.1)
     assert max(recipe.learning_rate_at(step, 2) for step in range(2)) == 1.0
+
+
+def test_cosine_schedule():
+    recipe = Recipe(learning_rate=1.0, schedule="cosine", warmup_fraction=0.2)
+    rates = np.array([recipe.learning_rate_at(step, 100) for step in range(101)])
+    np.testing.assert_allclose(rates[:20], np.arange(1, 21) / 20)
+    np.testing.assert_allclose(rates[20:], (1 + np.cos(np.pi * np.arange(81) / 80)) / 2, atol=1e-12)
+
+
+def test_warmup_as_a_share_of_the_budget():
+    share = Recipe(learning_rate=1.0, warmup_fraction=0.25)
+    steps = Recipe(learning_rate=1.0, warmup_steps=5)
+    assert share.warmup_steps == 0
+    for step in range(20):
+        assert share.learning_rate_at(step, 20) == steps.learning_rate_at(step, 20)
+    assert Recipe(warmup_fraction=0.0, learning_rate=1.0).learning_rate_at(0, 20) == 1.0
+
+
+def test_norms_and_biases_need_not_decay():
+    layers = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    fields = {"optimizer": "sgd", "weight_decay": 0.1, "weight_decay_on": "matrices"}
+    optimizer = Recipe(**fields, nesterov=True).make_optimizer(layers.parameters())
+    decays = {
+        id(parameter): group["weight_decay"]
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+    assert [decays[id(one)] for one in layers.parameters()] == [0.1, 0, 0, 0]
+    assert all(group["nesterov"] for group in optimizer.param_groups)
 
 
 def test_constant_schedule():

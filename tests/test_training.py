@@ -7,41 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_training import CPU, assert_same_bits, fresh, interrupted_at, trained_weights
 from torch import nn
 
-from dilute import seeds
 from dilute.data import LabelledSet, Splits
 from dilute.dilution import DilutedSet, NoisySet
 from dilute.errors import ModelError, SpecError, StoreError
 from dilute.gradients import Glances
 from dilute.interruption import Interrupted
-from dilute.models import build
-from dilute.training import Recipe, Scaled, Trained, evaluate, load_weights, save_weights, train
+from dilute.training import Recipe, Scaled, Trained, evaluate, load_weights, save_weights
 
 pytestmark = pytest.mark.numerical
 
-CPU = torch.device("cpu")
 RECIPE = Recipe(batch_size=16, budget_steps=12, curve_points=3, warmup_steps=2)
-
-
-def fresh(clean: LabelledSet, name: str = "conv4") -> Scaled:
-    torch.manual_seed(seeds.word(0, "initialisation"))
-    model = Scaled(build(name, clean.input_shape, clean.num_classes), *clean.statistics())
-    return model.to(memory_format=torch.channels_last)
-
-
-def trained_weights(
-    noisy: NoisySet, recipe: Recipe, name: str = "conv4", **options
-) -> tuple[dict, Trained]:
-    model = fresh(noisy.clean, name)
-    outcome = train(model, noisy, recipe, seed=0, device=CPU, **options)
-    return model.state_dict(), outcome
-
-
-def assert_same_bits(first: dict, second: dict) -> None:
-    assert first.keys() == second.keys()
-    for name in first:
-        assert torch.equal(first[name], second[name]), name
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +38,6 @@ def test_repeats_bit_by_bit(noisy: NoisySet, heldout: NoisySet):
     second, second_outcome = trained_weights(noisy, RECIPE, heldout=heldout)
     assert_same_bits(first, second)
     assert first_outcome.curve == second_outcome.curve
-
-
-def interrupted_at(step: int):
-    calls = 0
-
-    def should_stop() -> bool:
-        nonlocal calls
-        calls += 1
-        return calls == step
-
-    return should_stop
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adadelta", "sgd"])

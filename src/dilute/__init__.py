@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from dilute.planning import Prices as Prices
     from dilute.planning import plan_collection as plan_collection
     from dilute.planning import run_pilot as run_pilot
+    from dilute.runs import PRESETS as PRESETS
     from dilute.runs import Execution as Execution
     from dilute.runs import Fit as Fit
     from dilute.runs import Material as Material
@@ -115,6 +116,7 @@ _HOMES = {
     ),
     "dilute.planning": ("Prices", "plan_collection", "run_pilot"),
     "dilute.runs": (
+        "PRESETS",
         "Execution",
         "Fit",
         "Material",

@@ -164,11 +164,28 @@ _NO_OPTION = ("data", "alpha", "rate", "noise", "noisy_images", *_OWN)
 def _recipe_options() -> list[Option]:
     spec = described.fields("dilute.runs", "RunSpec")
     recipe = described.fields("dilute.training", "Recipe")
-    return [
+    # With a preset it need not be given.
+    own = replace(spec["model"], default=None)
+    model = option(own, TRAINING, default="the preset's")
+    others = [
         option(field, _PANELS.get(name, TRAINING), default=_usual(field))
-        for name, field in {"model": spec["model"], **recipe, **spec}.items()
-        if name not in _NO_OPTION
+        for name, field in {**recipe, **spec}.items()
+        if name not in (*_NO_OPTION, "model")
     ]
+    return [model, _preset(), *others]
+
+
+def _preset() -> Option:
+    own = described.constant("dilute.runs.presets", "PRESETS").items()
+    names = "; ".join(f"{name}: {preset.args[0]}" for name, preset in own)
+    text = f"Network and recipe by name, which other options change. {names}."
+    return option(Described("preset", str | None, None, ""), TRAINING, help=text)
+
+
+def _with_preset(fields: dict[str, Any]) -> dict[str, Any]:
+    from dilute.runs import with_preset
+
+    return with_preset(fields)
 
 
 def _usual(field: Described) -> str | None:
@@ -198,7 +215,9 @@ _CHOSEN = {
 
 model = single("model", lambda: _of_spec("model", TRAINING))
 seed = single("seed", lambda: _of_spec("seed", TRAINING))
-recipe = Group("recipe", _recipe_options, lambda given: given.fields(_recipe_options()))
+recipe = Group(
+    "recipe", _recipe_options, lambda given: _with_preset(given.fields(_recipe_options()))
+)
 
 
 def _training_options() -> list[Option]:
@@ -208,16 +227,21 @@ def _training_options() -> list[Option]:
     fields = {"model": spec["model"], **recipe}
     fields |= {name: spec[name] for name in ("heldout_fraction", "seed")}
     return [
-        option(
-            replace(field, default=None) if name in _CHOSEN else field,
-            _PANELS.get(name, TRAINING),
-            default=_CHOSEN.get(name) or _usual(field),
-        )
-        for name, field in fields.items()
+        _preset(),
+        *(
+            option(
+                replace(field, default=None) if name in _CHOSEN else field,
+                _PANELS.get(name, TRAINING),
+                default=_CHOSEN.get(name) or _usual(field),
+            )
+            for name, field in fields.items()
+        ),
     ]
 
 
-training = Group("training", _training_options, lambda given: given.fields(_training_options()))
+training = Group(
+    "training", _training_options, lambda given: _with_preset(given.fields(_training_options()))
+)
 """A recipe of which all may be chosen, with model, held-out share and seed."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dilute.data.annotations import Annotations
+from dilute.data.augmentation import Augment, Augmentation
 from dilute.data.checks import check_alike
 from dilute.data.classes import with_classes
 from dilute.data.corrupt import check_images
@@ -24,6 +25,8 @@ __all__ = [
     "OWN",
     "SETS",
     "Annotations",
+    "Augment",
+    "Augmentation",
     "EncodedImages",
     "LabelledSet",
     "OnCorrupt",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dilute.data.augmentation import crop_flip
+from dilute.data.augmentation import Augmentation, crop_flip
 from dilute.data.eight_bits import LostLevels
 from dilute.data.images import SMALL_IMAGE_BYTES, centre_square, decode, pillow_warnings
 from dilute.errors import DataError, printable, reason_of
@@ -156,9 +156,11 @@ class EncodedImages:
             return image
         return self._decoded(np.asarray(rows), lambda image, _: centre_square(image, self.side))
 
-    def augmented(self, rows: NDArray[np.int64], words: NDArray[np.uint64]) -> NDArray[np.uint8]:
-        """Return uint8 `[B, 3, side, side]`: random crops of the images, by words uint64 `[B]`."""
-        chosen = [int(word) for word in words]
+    def augmented(self, rows: NDArray[np.int64], augmentation: Augmentation) -> NDArray[np.uint8]:
+        """Return uint8 `[B, 3, side, side]`: the images, each changed."""
+        if augmentation.kind != "crop_flip":
+            return augmentation.of_arrays(self[rows])
+        chosen = [int(word) for word in augmentation.words]
         return self._decoded(
             rows,
             lambda image, number: crop_flip(image, self.side, self.side, chosen[number]),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dilute import seeds
 from dilute.data.annotations import Annotations
-from dilute.data.augmentation import crop_flip_all
+from dilute.data.augmentation import Augmentation
 from dilute.data.checks import (
     channels_first,
     check_alike,
@@ -201,22 +201,21 @@ class LabelledSet:
         return mean, np.sqrt(squares / counts.sum(axis=1))
 
     def gather(
-        self, indices: NDArray[np.int64], words: NDArray[np.uint64] | None = None
+        self, indices: NDArray[np.int64], augmentation: Augmentation | None = None
     ) -> NDArray[Any]:
         """Return the inputs at `indices` (int64 `[B]`, each 0 to N−1): `[B, …]`, copied.
 
         Arguments:
-            words: uint64 `[B]`, for images alone: the randomness by which each is cropped and
-                flipped. What is streamed is cropped from the whole picture, what is in memory from
-                the square that is there.
+            augmentation: for images alone, how each is changed. What is streamed is cropped from
+                the whole picture, what is in memory from the square that is there.
 
         Errors: `DataError` for a streamed image that does not decode.
         """
-        if words is None:
+        if augmentation is None:
             return self.inputs[indices]
         if isinstance(self.inputs, EncodedImages):
-            return self.inputs.augmented(indices, words)
-        return crop_flip_all(self.inputs[indices], words)
+            return self.inputs.augmented(indices, augmentation)
+        return augmentation.of_arrays(self.inputs[indices])
 
     def unreadable_names(self) -> list[str]:
         """Return the names of the rows found so far that do not decode, in the order of rows."""

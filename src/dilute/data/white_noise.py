@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute import seeds
-from dilute.data.augmentation import crop_flip_all
+from dilute.data.augmentation import Augmentation
 from dilute.data.labelled import LabelledSet
 from dilute.errors import DataError
 
@@ -74,19 +74,18 @@ class WhiteNoise:
         return white_noise_name(self._size)
 
     def gather(
-        self, indices: NDArray[np.int64], words: NDArray[np.uint64] | None = None
+        self, indices: NDArray[np.int64], augmentation: Augmentation | None = None
     ) -> NDArray[Any]:
         """Return the inputs at `indices`: uint8 `[B, C, H, W]`, or float32 `[B, …]` like the data.
 
         Arguments:
             indices: integers `[B]`, each 0 to size−1, in any order.
-            words: uint64 `[B]`, for images alone: the randomness by which each is cropped and
-                flipped.
+            augmentation: how they are changed, if they are images; None for not at all.
 
         Errors: `IndexError` for an index out of range.
         """
         inputs = self._gather(indices)
-        return inputs if words is None else crop_flip_all(inputs, words)
+        return inputs if augmentation is None else augmentation.of_arrays(inputs)
 
     def _gather(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         indices = np.asarray(indices, dtype=np.int64)

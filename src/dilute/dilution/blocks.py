@@ -11,6 +11,7 @@ import psutil
 from numpy.typing import NDArray
 
 from dilute import seeds
+from dilute.data import Augmentation
 from dilute.data.labelled import LabelledSet
 from dilute.errors import NoiseError
 
@@ -31,13 +32,12 @@ class ImageSource(Protocol):
     def __len__(self) -> int: ...
 
     def gather(
-        self, indices: NDArray[np.int64], words: NDArray[np.uint64] | None = None
+        self, indices: NDArray[np.int64], augmentation: Augmentation | None = None
     ) -> NDArray[Any]:
         """Return the inputs at `indices` (int64 `[B]`): `[B, …]`.
 
         Arguments:
-            words: uint64 `[B]`: the randomness by which each is cropped and flipped; None for
-                neither.
+            augmentation: how they are changed, if they are images; None for not at all.
         """
 
 
@@ -150,15 +150,15 @@ class Block:
         return counts.reshape(len(images), num_classes)
 
     def read(
-        self, images: NDArray[np.int64], words: NDArray[np.uint64] | None = None
+        self, images: NDArray[np.int64], augmentation: Augmentation | None = None
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Return the inputs of those of `images` that decode, `[B', …]`, and which do, bool `[B]`.
 
         Arguments:
             images: int64 `[B]`.
-            words: as for `ImageSource.gather`.
+            augmentation: as for `ImageSource.gather`.
         """
-        inputs = self.source.gather(self.rows[images], words)
+        inputs = self.source.gather(self.rows[images], augmentation)
         decodes = self.decodes(images)
         return inputs if decodes.all() else inputs[decodes], decodes
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilute import seeds
+from dilute.data import Augment, Augmentation
 from dilute.dilution.blocks import Block
 from dilute.dilution.noisy_set import NoisySet
 from dilute.dilution.shard_order import ShardOrder
@@ -52,13 +53,14 @@ class Visits:
         copies: labels per visit: 1 (the paper's sampling), any g ≥ 1, `"all"` of the image's
             labels, or `"expected"` for the distribution that they were drawn from.
         seed: which order.
-        augment: `"crop_flip"` to crop and flip each image anew at every visit of `batch`, or None.
+        augment: how each image is changed anew at every visit of `batch`, as in `Augmentation`; not
+            at all for None.
 
     Errors: `SpecError` for other `copies`, or augmentation of what is no image.
     """
 
     def __init__(
-        self, noisy: NoisySet, copies: Copies, seed: int, augment: str | None = None
+        self, noisy: NoisySet, copies: Copies, seed: int, augment: Augment | None = None
     ) -> None:
         if not (copies in ("all", "expected") or (isinstance(copies, int) and copies >= 1)):
             raise SpecError(
@@ -95,22 +97,22 @@ class Visits:
 
     def batch(self, start: int, stop: int) -> Batch:
         """Return visits `start` to `stop` of the sequence."""
-        words = None
+        augmentation = None
         if self.augment is not None:
             words = seeds.raw(self.seed, "augment", start=start, count=stop - start)
-        return self.read(self.order(start, stop), words)
+            augmentation = Augmentation(self.augment, words)
+        return self.read(self.order(start, stop), augmentation)
 
-    def read(self, visits: NDArray[np.int64], words: NDArray[np.uint64] | None = None) -> Batch:
+    def read(self, visits: NDArray[np.int64], augmentation: Augmentation | None = None) -> Batch:
         """Return the visits of those numbers within an epoch.
 
         Arguments:
             visits: int64 `[B]`, each 0 to visits_per_epoch − 1.
-            words: uint64 `[B]`, the randomness by which each image is augmented; None for not at
-                all.
+            augmentation: how their images are changed, B of them; None for not at all.
         """
         if len(self.noisy.blocks) == 1:
-            return self._read(self.noisy.blocks[0], visits, 0, words)
-        return self._read_several(visits, words)
+            return self._read(self.noisy.blocks[0], visits, 0, augmentation)
+        return self._read_several(visits, augmentation)
 
     def order(self, start: int, stop: int) -> NDArray[np.int64]:
         """Return int64 `[stop − start]`: which visit of its epoch is at each position."""
@@ -145,11 +147,11 @@ class Visits:
         block: Block,
         visits: NDArray[np.int64],
         before: int,
-        words: NDArray[np.uint64] | None,
+        augmentation: Augmentation | None,
     ) -> Batch:
         """Return visits of one block, before which there are so many images."""
         images, first, number = block.visit(visits, self._group)
-        inputs, decodes = block.read(images, words)
+        inputs, decodes = block.read(images, augmentation)
         skipped = np.flatnonzero(~decodes)
         if len(skipped):
             images, first, number = images[decodes], first[decodes], number[decodes]
@@ -168,13 +170,13 @@ class Visits:
             skipped,
         )
 
-    def _read_several(self, visits: NDArray[np.int64], words: NDArray[np.uint64] | None) -> Batch:
+    def _read_several(self, visits: NDArray[np.int64], augmentation: Augmentation | None) -> Batch:
         which = np.searchsorted(self._starts, visits, side="right") - 1
         before = np.cumsum([0, *(len(block) for block in self.noisy.blocks)])
         parts, places, skipped = [], [], []
         for number, block in enumerate(self.noisy.blocks):
             here = np.flatnonzero(which == number)
-            own = None if words is None else words[here]
+            own = None if augmentation is None else augmentation.take(here)
             inside = visits[here] - self._starts[number]
             *fields, left_out = self._read(block, inside, int(before[number]), own)
             parts.append(fields)

@@ -16,9 +16,11 @@ from dilute.data import LabelledSet
 from dilute.dilution import NoisySet
 from dilute.errors import ModelError, one_line
 from dilute.models import build
+from dilute.models.fast import Whitening
 from dilute.training import Scaled
 
 _INSTANCE = "instance:"
+_IMAGES_TO_FIT = 5_000
 
 
 def scaled_model(name: str, clean: LabelledSet, rows: NDArray[np.int64] | None = None) -> Scaled:
@@ -45,7 +47,22 @@ def fresh_model(
             model = scaled_model(name, noisy.clean, rows)
         else:
             model = Scaled(copy.deepcopy(network), *noisy.clean.statistics(rows))
+    _fit_to_images(model, noisy)
     return model.to(device).to(memory_format=torch.channels_last)
+
+
+def _fit_to_images(model: Scaled, noisy: NoisySet) -> None:
+    """Compute the layers of `model` that are made from the training images, if it has some."""
+    layers = [layer for layer in model.network.modules() if isinstance(layer, Whitening)]
+    if not layers:
+        return
+    block = noisy.blocks[0]
+    number = min(len(block), _IMAGES_TO_FIT)
+    # Spread out, since images of a class may lie together.
+    images, decodes = block.read(np.arange(number) * len(block) // number)
+    scaled = model.scaled(torch.from_numpy(images[decodes]))
+    for layer in layers:
+        layer.fit(scaled)
 
 
 def build_network(name: str, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:

@@ -64,6 +64,7 @@ class Fit:
             is_images=clean.is_images,
             architecture=record.spec["model"],
             resize=clean.inputs.side if isinstance(clean.inputs, EncodedImages) else None,
+            mirrored=record.spec.get("evaluate_mirrored", False),
             law=noisy.law,
             about=_about(record, self.reasons, clean),
         )

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from dilute.data import white_noise_name, white_noise_size
 from dilute.errors import DataError, SpecError
 from dilute.noise import NoisePattern, Uniform
+from dilute.runs.presets import with_preset
 from dilute.training import Recipe
 
 SCHEMA_VERSION = 1
@@ -22,7 +23,8 @@ class RunSpec(Recipe):
     Its fields are those of `Recipe` and the data, noise, model and seed. `alpha` or `rate` gives
     the amount of noise; with neither, alpha is 0, unless labels are as given. With `num_clean`,
     held-out images come on top of it. The seed gives subset, noise, held-out images,
-    initialisation and order streams of their own.
+    initialisation and order streams of their own. `preset` may be given, too, the name of one of
+    `dilute.PRESETS`; the spec then has the fields that it stands for.
 
     Errors: a pydantic `ValidationError` for values that are out of range or contradict each other.
     """
@@ -79,6 +81,14 @@ class RunSpec(Recipe):
     seed: int = Field(
         default=0, ge=0, description="seed of subset, noise, initialisation and order"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_preset(cls, values: Any) -> Any:
+        try:
+            return with_preset(values) if isinstance(values, dict) else values
+        except SpecError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("noisy_images")
     @classmethod

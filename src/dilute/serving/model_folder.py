@@ -138,6 +138,7 @@ def _loaded(
         is_images=about["input"]["kind"] == "images",
         architecture=about["architecture"],
         resize=about["input"]["resize"],
+        mirrored=about["input"].get("mirrored", False),
         law=None if law is None else np.asarray(law, dtype=np.float64),
         about=about["about"],
     ).to(device)
@@ -170,6 +171,7 @@ def _description(model: TrainedModel, weights_hash: str) -> dict[str, Any]:
             "kind": "images" if model.is_images else "features",
             "shape": list(model.input_shape),
             "resize": model.resize,
+            "mirrored": model.mirrored,
         },
         "class_names": list(model.class_names),
         "law": None if model.law is None else np.asarray(model.law).tolist(),

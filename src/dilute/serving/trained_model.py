@@ -15,6 +15,7 @@ from torch import nn
 
 from dilute.environment import choose_device
 from dilute.serving.inputs import Expected, batches
+from dilute.training import Mirrored
 
 Array = NDArray[np.float64]
 BATCH_SIZE = 256
@@ -33,6 +34,7 @@ class TrainedModel:
             as an object.
         resize: side in pixels that images are brought to, as in training: the shorter side is
             scaled to it, the centre cut out. None to take images of the right size alone.
+        mirrored: whether it predicts from each image and its mirror image, as it was evaluated.
         law: float64 `[K, K]`, by true class the distribution of a given label in training; None
             where it is not known.
         about: what it was trained on, how, and what was measured, for people and programs to read.
@@ -44,6 +46,7 @@ class TrainedModel:
     is_images: bool
     architecture: str
     resize: int | None = None
+    mirrored: bool = False
     law: Array | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
 
@@ -91,7 +94,8 @@ class TrainedModel:
     def _probabilities(self, batch: NDArray[Any]) -> Array:
         tensors = torch.from_numpy(np.ascontiguousarray(batch))
         with torch.inference_mode(), _evaluating(self.network):
-            logits = self.network(tensors.to(self._device))
+            network = Mirrored(self.network) if self.mirrored else self.network
+            logits = network(tensors.to(self._device))
             found: Array = torch.softmax(logits.double(), dim=1).cpu().numpy()
         return found
 

@@ -17,6 +17,7 @@ from dilute.sweeps.run_labels import Values, named, short
 
 MOST_RUNS = 100_000
 _KEYS = ("base", "grid", "zip", "list")
+_FIELDS = (*RunSpec.model_fields, "preset")
 _TRUTHS = tuple(name for name, field in RunSpec.model_fields.items() if field.annotation is bool)
 _NESTED = {
     "noise": sorted({name for kind in PATTERNS.values() for name in kind.model_fields}),
@@ -149,8 +150,8 @@ def _fields(place: str, values: Any, has_own: bool, *, of_lists: bool = False) -
         raise SpecError(f"{place} has {short(values)}; it must be a mapping of fields")
     for name, value in values.items():
         outer, dot, inner = str(name).partition(".")
-        if outer not in RunSpec.model_fields:
-            raise SpecError(f"{place}: {unknown_name('field', str(name), RunSpec.model_fields)}")
+        if outer not in _FIELDS:
+            raise SpecError(f"{place}: {unknown_name('field', str(name), _FIELDS)}")
         if dot and outer not in _NESTED:
             raise SpecError(f"{place}: {name} cannot be; {outer} is a single value")
         if dot and inner not in _NESTED[outer] and not has_own:
@@ -172,7 +173,7 @@ def _check_value(place: str, name: str, value: Any) -> None:
         raise SpecError(f"{place}: {name} is {short(value)}; it must be a single value{hint}")
     if isinstance(value, bool) and name not in _TRUTHS:
         raise SpecError(
-            f"{place}: {name} is {value}; no field is true or false but {' and '.join(_TRUTHS)}"
+            f"{place}: {name} is {value}; no field is true or false but {', '.join(_TRUTHS)}"
         )
 
 

@@ -2,7 +2,7 @@
 
 from dilute.training.checkpoints import load_weights, save_weights
 from dilute.training.curve import CurvePoint
-from dilute.training.evaluation import Score, evaluate
+from dilute.training.evaluation import Mirrored, Score, evaluate
 from dilute.training.loop import train
 from dilute.training.points import OnCurvePoint
 from dilute.training.recipe import Recipe
@@ -12,6 +12,7 @@ from dilute.training.state import Trained
 
 __all__ = [
     "CurvePoint",
+    "Mirrored",
     "OnCurvePoint",
     "Recipe",
     "Scaled",

@@ -76,6 +76,7 @@ def backward(
     division: Division,
     seed: int,
     device: torch.device,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Add the gradient of this rank's rows of a batch; return their share of the batch's mean loss.
 
@@ -87,11 +88,15 @@ def backward(
         objective, model: on `device`; the loss is the mean over rows, if the batch is divided.
         ahead: next yields the batch's parts of this rank.
         seed: of randomness inside the model in this step.
+        label_smoothing: share of each row's target that is spread over all classes, 0 to 1.
     """
     total: Tensor | None = None
     for first, last in division.parts(batch_size):
         *fields, skipped = next(ahead)
         batch = TensorBatch(*(tensor.to(device) for tensor in fields))
+        if label_smoothing:
+            kept = (1 - label_smoothing) * batch.targets
+            batch = batch._replace(targets=kept + label_smoothing / kept.shape[1])
         rows = _rows_that_are_there(first, last, skipped)
         if len(rows) == 0:
             _keep_in_step(model, batch)

@@ -43,6 +43,24 @@ class Score:
     mixed_nll: float | None = None
 
 
+class Mirrored(nn.Module):
+    """A network that predicts from an image and its mirror image: the mean of both probabilities.
+
+    Arguments:
+        model: maps raw images `[B, C, H, W]` to logits.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logarithms of the mean probabilities, float32 `[B, K]`."""
+        both = [self.model(images), self.model(images.flip(-1))]
+        logs = torch.stack([functional.log_softmax(logits, dim=1) for logits in both])
+        return torch.logsumexp(logs, dim=0) - math.log(len(both))
+
+
 def evaluate(
     model: nn.Module,
     labels: NoisySet,

@@ -16,7 +16,9 @@ from dilute.errors import SpecError
 from dilute.files import as_path
 from dilute.interruption import Interrupted
 from dilute.methods import Observed, look_steps
+from dilute.training.averaging import averaged
 from dilute.training.batches import Tensors, batches
+from dilute.training.checkpoints import put_weights
 from dilute.training.division import Division, backward
 from dilute.training.memory import keep_freed_memory
 from dilute.training.points import OnCurvePoint, Points
@@ -92,6 +94,7 @@ def train(
     points = Points(
         state,
         model,
+        steps.kept,
         steps.visits,
         recipe,
         heldout=heldout,
@@ -104,7 +107,7 @@ def train(
     saved = None
     if checkpoint is not None:
         path, parts = as_path(checkpoint), (model, steps.objective, steps.optimizer)
-        saved = Checkpoint(path, state, *parts, world, checkpoint_every_steps)
+        saved = Checkpoint(path, state, *parts, world, checkpoint_every_steps, steps.average)
         saved.load()
         unreadable.note(state.unreadable)
     world.copy_from_first([*model.state_dict().values(), *steps.objective.state_dict().values()])
@@ -123,6 +126,8 @@ def train(
         if stops:
             raise Interrupted(f"stopped after step {state.step} of {steps.number}")
     points.finish()
+    if steps.kept is not model:
+        put_weights(model, steps.kept.state_dict())
     state.unreadable = unreadable.shared(state.unreadable, world)
     return state
 
@@ -150,10 +155,17 @@ class _Steps:
         self._learner = Autocast(model) if recipe.precision == "bfloat16" else model
         self.objective = method.objective(Observed(noisy), self._learner, seed).to(device)
         self._parameters = [*model.parameters(), *self.objective.parameters()]
+        decay = recipe.average_decay
+        self.average = None if decay is None else averaged(model, decay)
         self.optimizer = recipe.make_optimizer(self._parameters)
         self._preparing = {0, *look_steps(self.number, method.looks)}
         points = recipe.curve_points
         self._curve_steps = {math.ceil(self.number * k / points) for k in range(1, points + 1)}
+
+    @property
+    def kept(self) -> nn.Module:
+        """The network that is evaluated and kept: the average, or the one that is trained."""
+        return self._model if self.average is None else self.average.module
 
     def batches(self, first: int, workers: int) -> Iterator[Tensors]:
         """Yield this rank's parts of the batches of all steps from `first` on."""
@@ -182,9 +194,12 @@ class _Steps:
             division=self._division,
             seed=seeds.word(self._seed, "step", step),
             device=self._device,
+            label_smoothing=self._recipe.label_smoothing,
         )
         state.loss_sum += self._world.sum_gradients(self._parameters, loss)
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self._model)
         state.step += 1
         if self.is_curve_point(state.step) or state.step % _CHECK_LOSS_EVERY_STEPS == 0:
             state.loss_sum = float(state.loss_sum)

@@ -14,7 +14,7 @@ from torch import nn
 from dilute.dilution import NoisySet, Visits
 from dilute.training import checkpoints
 from dilute.training.curve import CurvePoint, GradientPoint
-from dilute.training.evaluation import Score, evaluate
+from dilute.training.evaluation import Mirrored, Score, evaluate
 from dilute.training.recipe import Recipe
 from dilute.training.state import Trained
 from dilute.world import World
@@ -30,11 +30,13 @@ It returns what belongs to the last point of the curve, or None, and leaves no t
 class Points:
     """Measures a model on its way, and notes what it finds in `state`, by points of the curve.
 
-    Arguments: those of `train`, and the visits that it makes.
+    Arguments: those of `train`, the visits that it makes, and `kept`: the network whose weights are
+        evaluated and selected, which is the model, or the average of its weights.
     """
 
     state: Trained
     model: nn.Module
+    kept: nn.Module
     visits: Visits
     recipe: Recipe
     heldout: NoisySet | None
@@ -58,9 +60,9 @@ class Points:
         started = time.perf_counter()
         on_heldout = on_test = None
         if self.heldout is not None:
-            on_heldout = evaluate(self.model, self.heldout, self.device, self.world, mixes=True)
+            on_heldout = self._evaluated(self.kept, self.heldout, mixes=True)
         if self.test is not None and self.recipe.test_curve:
-            on_test = evaluate(self.model, self.test, self.device, self.world)
+            on_test = self._evaluated(self.kept, self.test)
         if not all(math.isfinite(score.nll) for score in (on_heldout, on_test) if score):
             self.state.status = "diverged"
             return
@@ -78,11 +80,11 @@ class Points:
             return
         started = time.perf_counter()
         curve, selected = self.state.curve, self.state.selected
-        scores = {len(curve) - 1: evaluate(self.model, self.test, self.device, self.world)}
+        scores = {len(curve) - 1: self._evaluated(self.kept, self.test)}
         if selected is not None and selected not in scores:
-            best = copy.deepcopy(self.model)
+            best = copy.deepcopy(self.kept)
             checkpoints.put_weights(best, self.state.selected_weights)
-            scores[selected] = evaluate(best, self.test, self.device, self.world)
+            scores[selected] = self._evaluated(best, self.test)
         for index, score in scores.items():
             curve[index] = replace(
                 curve[index],
@@ -90,6 +92,11 @@ class Points:
                 test_top5_accuracy=score.top5_accuracy,
             )
         self.state.evaluation_seconds += time.perf_counter() - started
+
+    def _evaluated(self, model: nn.Module, labels: NoisySet, *, mixes: bool = False) -> Score:
+        if self.recipe.evaluate_mirrored:
+            model = Mirrored(model)
+        return evaluate(model, labels, self.device, self.world, mixes=mixes)
 
     def _point(self, on_heldout: Score | None, on_test: Score | None) -> CurvePoint:
         state = self.state
@@ -115,7 +122,7 @@ class Points:
         last, selected = len(state.curve) - 1, state.selected
         best = math.inf if selected is None else getattr(state.curve[selected], measure)
         if getattr(state.curve[last], measure) < best:
-            weights = self.model.state_dict()
+            weights = self.kept.state_dict()
             state.selected = last
             state.selected_weights = {name: t.detach().clone() for name, t in weights.items()}
             state.selected_confusion = on_heldout.confusion

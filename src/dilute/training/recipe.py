@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from torch import nn
 
+from dilute.data import Augment
 from dilute.dilution import Copies, Visits
 from dilute.errors import SpecError
 from dilute.methods import PLAIN, LossMethod, Method, make_method, written
@@ -32,7 +35,9 @@ class Recipe(BaseModel):
     the visit's place in the sequence, and only what is trained on. Gradients are logged before
     the first step and at curve points at least 250 steps and 32,000 images apart, for a few per
     cent of the time; it changes no weight. Evaluation keeps float32, whatever the precision of
-    steps.
+    steps. What is evaluated, selected and kept are the averages of weights, where these are asked
+    for; their decay is smaller in the first steps, (1 + t)/(10 + t) at most after t steps, so that
+    they forget how the network started.
 
     Errors: a pydantic `ValidationError` for values that are out of range or contradict each other.
     """
@@ -89,12 +94,20 @@ class Recipe(BaseModel):
         gt=0,
         description="keeps divisions of adadelta and adamw from zero",
     )
-    schedule: Literal["constant", "linear"] = Field(
+    nesterov: bool = Field(default=False, description="Nesterov's momentum, for sgd alone")
+    weight_decay_on: Literal["all", "matrices"] = Field(
+        default="all",
+        description="what decays: all weights, or those of layers alone (no norms, no biases)",
+    )
+    schedule: Literal["constant", "linear", "cosine"] = Field(
         default="linear",
-        description="course of the learning rate; linear goes up, then down to zero",
+        description="course of the learning rate; linear and cosine go up, then down to zero",
     )
     warmup_steps: int = Field(
-        default=50, ge=0, description="steps over which a linear schedule goes up"
+        default=50, ge=0, description="steps over which the learning rate goes up"
+    )
+    warmup_fraction: float | None = Field(
+        default=None, ge=0, le=0.5, description="share of the budget instead, for warm-up"
     )
     budget_steps: int | None = Field(default=None, ge=1, description="steps to train")
     budget_epochs: float | None = Field(
@@ -103,8 +116,20 @@ class Recipe(BaseModel):
     budget_examples: int | None = Field(
         default=None, ge=1, description="image–label pairs to train on, instead of steps"
     )
-    augment: Literal["crop_flip"] | None = Field(
-        default=None, description="crop_flip: crop and flip each image anew at each visit"
+    augment: Augment | None = Field(
+        default=None, description="crop, or shift, and flip each image anew at each visit"
+    )
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="share of each target spread over all classes"
+    )
+    average_decay: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="evaluate and keep moving averages of weights, of this decay per step",
+    )
+    evaluate_mirrored: bool = Field(
+        default=False, description="predict from each image and its mirror image"
     )
     curve_points: int = Field(
         default=10,
@@ -128,7 +153,7 @@ class Recipe(BaseModel):
         given = {name: value for name, value in values.items() if value is not None}
         if isinstance(given.get("method"), Method):
             given |= _named(given["method"], given.get("method_options"))
-        if given.get("schedule") == "constant":
+        if given.get("schedule") == "constant" or "warmup_fraction" in given:
             given.setdefault("warmup_steps", 0)
         return {**_DEFAULTS.get(given.get("optimizer", "adamw"), {}), **given}
 
@@ -155,6 +180,10 @@ class Recipe(BaseModel):
             raise ValueError(
                 f"momentum = {self.momentum:g} has no meaning for {self.optimizer}; it is for sgd"
             )
+        if self.nesterov and not self.momentum:
+            raise ValueError(
+                "nesterov = True has no meaning without momentum; take sgd with a momentum above 0"
+            )
         if self.epsilon is not None and self.optimizer not in _DEFAULT_EPSILON:
             raise ValueError(
                 f"epsilon = {self.epsilon:g} has no meaning for {self.optimizer}; it is for "
@@ -174,10 +203,18 @@ class Recipe(BaseModel):
                 f"log_gradients has no meaning for method {self.method}, "
                 "which is no loss per visit; leave it out"
             )
-        if self.schedule == "constant" and self.warmup_steps:
+        warmups = {
+            name: value
+            for name in ("warmup_steps", "warmup_fraction")
+            if (value := getattr(self, name))
+        }
+        if len(warmups) > 1:
+            raise ValueError(f"warm-up is given as {' and '.join(warmups)}; give one")
+        if self.schedule == "constant" and warmups:
+            (name,) = warmups
             raise ValueError(
-                f"warmup_steps = {self.warmup_steps} has no meaning with a constant schedule; "
-                "take linear"
+                f"{name} = {warmups[name]:g} has no meaning with a constant schedule; "
+                "take linear or cosine"
             )
         return self
 
@@ -218,22 +255,37 @@ class Recipe(BaseModel):
         if self.schedule == "constant":
             return self.learning_rate
         warmup = min(self.warmup_steps, num_steps // 2)
+        if self.warmup_fraction is not None:
+            warmup = round(self.warmup_fraction * num_steps)
         if step < warmup:
             return self.learning_rate * (step + 1) / warmup
-        return self.learning_rate * (num_steps - step) / (num_steps - warmup)
+        left = (num_steps - step) / (num_steps - warmup)
+        if self.schedule == "cosine":
+            left = (1 - math.cos(math.pi * left)) / 2
+        return self.learning_rate * left
 
-    def make_optimizer(self, parameters: Any) -> torch.optim.Optimizer:
+    def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Return the optimiser of `parameters`, at the peak learning rate."""
         rate, decay = self.learning_rate, self.weight_decay
+        groups: list[dict[str, Any]] = [{"params": list(parameters)}]
+        if self.weight_decay_on == "matrices":
+            matrices = [one for one in groups[0]["params"] if one.ndim > 1]
+            others = [one for one in groups[0]["params"] if one.ndim <= 1]
+            groups = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
         epsilon = self.epsilon or _DEFAULT_EPSILON.get(self.optimizer, 0.0)
         if self.optimizer == "adadelta":
-            return torch.optim.Adadelta(parameters, lr=rate, weight_decay=decay, eps=epsilon)
+            return torch.optim.Adadelta(groups, lr=rate, weight_decay=decay, eps=epsilon)
         if self.optimizer == "sgd":
             momentum = self.momentum or 0.0
             return torch.optim.SGD(
-                parameters, lr=rate, momentum=momentum, weight_decay=decay, fused=True
+                groups,
+                lr=rate,
+                momentum=momentum,
+                nesterov=self.nesterov,
+                weight_decay=decay,
+                fused=True,
             )
-        return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, eps=epsilon, fused=True)
+        return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, eps=epsilon, fused=True)
 
 
 def _named(method: Method, options: dict[str, Any] | None) -> dict[str, Any]:

@@ -31,6 +31,11 @@ class Scaled(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits `[B, K]` for raw inputs `[B, …]`."""
+        logits: Tensor = self.network(self.scaled(inputs))
+        return logits
+
+    def scaled(self, inputs: Tensor) -> Tensor:
+        """Return raw inputs `[B, …]` as the network gets them: float32, of mean 0, deviation 1."""
         mean, deviation = self.mean, self.deviation
         if mean.ndim == 1 and inputs.ndim == 4:  # images: as stored, or mixed into float32
             mean, deviation = mean[:, None, None], deviation[:, None, None]
@@ -38,5 +43,4 @@ class Scaled(nn.Module):
             values = inputs.to(torch.float32, memory_format=torch.channels_last)
         else:
             values = inputs.clone()
-        logits: Tensor = self.network(values.sub_(mean).div_(deviation))
-        return logits
+        return values.sub_(mean).div_(deviation)

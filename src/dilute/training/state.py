@@ -82,6 +82,7 @@ class Checkpoint:
         state, model, objective, optimizer: what changes from step to step, which it holds.
         world: rank 0 writes it, and reads it for all.
         every_steps: how often it is written; every minute if None.
+        average: the average of the model's weights, where there is one.
 
     Errors: `StoreError` if it cannot be written.
     """
@@ -93,6 +94,7 @@ class Checkpoint:
     optimizer: torch.optim.Optimizer
     world: World
     every_steps: int | None = None
+    average: nn.Module | None = None
     _saved_at: float = field(init=False, default=0.0)
 
     def load(self) -> None:
@@ -108,6 +110,8 @@ class Checkpoint:
             return
         tensors, description = found
         checkpoints.put_weights(self.model, checkpoints.under_prefix("model", tensors))
+        if self.average is not None:
+            checkpoints.put_weights(self.average, checkpoints.under_prefix("average", tensors))
         self.objective.load_state_dict(checkpoints.under_prefix("method", tensors))
         checkpoints.put_optimizer_tensors(
             self.optimizer, checkpoints.under_prefix("optimizer", tensors)
@@ -146,6 +150,8 @@ class Checkpoint:
             **checkpoints.with_prefix("optimizer", checkpoints.optimizer_tensors(self.optimizer)),
             "loss_sum": torch.as_tensor(state.loss_sum),
         }
+        if self.average is not None:
+            tensors |= checkpoints.with_prefix("average", self.average.state_dict())
         if state.selected_confusion is not None:
             tensors["selected_confusion"] = torch.from_numpy(state.selected_confusion)
         description = {
