@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _STATE_EVERY_SECONDS = 60.0
 _COUNT_EVERY_SECONDS = 10.0
+_FORETELL_AFTER_SECONDS, _WORTH_FORETELLING_SECONDS = 5.0, 60.0
 _NO_ACCURACY = "no accuracy yet"
 
 
@@ -57,20 +58,25 @@ def _bar(title: str, measure: str) -> Iterator[Callable[[int, int, Trained], Non
 
 
 def _lines(title: str, measure: str) -> Callable[[int, int, Trained], None]:
-    shown, first_step = 0, 0
-    started = time.monotonic()
+    shown, first_step, has_foretold = 0, 0, False
+    started = since = time.monotonic()
 
     def on_step(step: int, num_steps: int, trained: Trained) -> None:
-        nonlocal shown, first_step
+        nonlocal shown, first_step, has_foretold, since
         if not first_step:
-            first_step, shown = step, len(trained.curve)
+            first_step, shown, since = step, len(trained.curve), time.monotonic()
             how = "started" if step == 1 else f"resumed at step {step - 1}"
             say(f"{title}: {how}, {num_steps} steps")
+        elif not has_foretold and time.monotonic() - since >= _FORETELL_AFTER_SECONDS:
+            has_foretold = True
+            left = (time.monotonic() - since) / (step - first_step) * (num_steps - step)
+            if left >= _WORTH_FORETELLING_SECONDS:
+                say(f"{title}: the steps will take about {duration(left)}, evaluations come on top")
         if len(trained.curve) == shown:
             return
-        shown = len(trained.curve)
+        shown, has_foretold = len(trained.curve), True
         left = (time.monotonic() - started) / (step - first_step + 1) * (num_steps - step)
-        parts = [f"step {step}/{num_steps}", _accuracy(trained, measure), f"{left:.0f} s left"]
+        parts = [f"step {step}/{num_steps}", _accuracy(trained, measure), f"{duration(left)} left"]
         say(f"{title}: {', '.join(part for part in parts if part)}")
 
     return on_step
