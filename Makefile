@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-elsewhere test-slow bench loader engines docs-tables studies own-data clean
+.PHONY: demo test test-elsewhere test-slow bench loader cifar10 engines docs-tables studies own-data clean
 
 demo: .venv/ready
 	$(BIN)/dilute demo
@@ -50,6 +50,9 @@ bench: .venv/ready
 
 loader: .venv/ready
 	$(BIN)/python benchmarks/loader.py
+
+cifar10: .venv/ready
+	$(BIN)/python benchmarks/cifar10.py
 
 engines: .venv/ready-dev
 	$(BIN)/python benchmarks/engines.py

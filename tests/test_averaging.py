@@ -10,7 +10,8 @@ import torch
 from small_training import assert_same_bits, interrupted_at, trained_weights
 from torch import nn
 
-from dilute.data import Splits
+import dilute
+from dilute.data import LabelledSet, Splits
 from dilute.dilution import DilutedSet, NoisySet
 from dilute.errors import SpecError
 from dilute.interruption import Interrupted
@@ -32,8 +33,6 @@ FAST = {
 
 @pytest.fixture(scope="module")
 def pictures() -> NoisySet:
-    from dilute.data import LabelledSet
-
     random = np.random.default_rng(0)
     images = random.integers(0, 255, (64, 3, 16, 16), dtype=np.uint8)
     return DilutedSet(LabelledSet(images, np.arange(64) % 4), 2.0)
@@ -125,6 +124,27 @@ def test_mirror_images_are_averaged():
     one, other = torch.softmax(Sums()(images), 1), torch.softmax(Sums()(images.flip(-1)), 1)
     torch.testing.assert_close(logits.exp(), (one + other) / 2)
     assert torch.equal(logits, Mirrored(Sums())(images.flip(-1)))
+
+
+def test_features_have_no_mirror_image():
+    features = LabelledSet(np.zeros((6, 4), np.float32), np.arange(6) % 2, ("a", "b"))
+    with pytest.raises(
+        SpecError, match=r"no meaning for features of shape \(4,\); it is for images"
+    ):
+        trained_weights(DilutedSet(features, 0.0), Recipe(evaluate_mirrored=True), "perceptron")
+
+
+def test_a_saved_model_predicts_as_it_was_evaluated(pictures: NoisySet, tmp_path: Path):
+    recipe = Recipe(**FAST, budget_steps=4, evaluate_mirrored=True)
+    fit = dilute.fit(pictures, model="fastnet", recipe=recipe)
+    images = pictures.clean.inputs[:8]
+    loaded = dilute.load_model(fit.save(tmp_path / "model"))
+    assert loaded.mirrored
+    found = loaded.predict_proba(images)
+    np.testing.assert_allclose(found, loaded.predict_proba(images[..., ::-1].copy()), atol=1e-6)
+    with torch.inference_mode():
+        one = fit.model(torch.from_numpy(images)).softmax(1).numpy()
+    assert np.abs(found - one).max() > 1e-6
 
 
 def test_normalised_networks_are_not_divided(pictures: NoisySet):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dilute.noise import Structured
+from dilute.runs import PRESETS
 from dilute.study import Scale, Study, in_percent, ranking
 from dilute.study.comparison_study import comparison_study, result_cell
 from dilute.study.contest import Contest, Entries
@@ -96,6 +97,14 @@ def cifar(alpha: float, methods: Sequence[str]) -> Contest:
     return Contest("cifar10", "conv6", {"alpha": alpha}, Entries(tuple(methods)), 10_000)
 
 
+def fast(alpha: float, methods: Sequence[str], passes: float, seeds: Sequence[int]) -> Contest:
+    """Return methods on all of CIFAR-10 with the fast network and its preset's recipe."""
+    recipe = {"preset": "cifar10-fast", "precision": "bfloat16"}
+    rate = PRESETS["cifar10-fast"].fields["learning_rate"]
+    entries = Entries(tuple(methods), passes, (rate,), tuple(seeds), recipe)
+    return Contest("cifar10", "fastnet", {"alpha": alpha}, entries)
+
+
 def one_label(rate: float, methods: Sequence[str]) -> Contest:
     """Return methods on 2,000 images of CIFAR-10 with one label each, a share of them replaced."""
     entries = Entries(tuple(methods), 67.0, seeds=(0, 1))
@@ -107,7 +116,7 @@ def _study(name: str, title: str, *contests: Contest) -> Study:
         return [_small(contests[0])] if scale == "smoke" else contests
 
     laptop = (
-        "Equal images through networks for each method, two or three seeds; held-out noisy labels "
+        "Equal images through networks for each method, one to three seeds; held-out noisy labels "
         "choose."
     )
     return comparison_study(
@@ -143,6 +152,11 @@ STUDIES = (
         "CIFAR-10, 10,000 images, Conv6",
         cifar(10, ("cross_entropy", *PATCHES)),
         *(cifar(alpha, ("cross_entropy", "patches_known")) for alpha in (2, 5)),
+    ),
+    _study(
+        "fastnet",
+        "CIFAR-10, all images, the fast network",
+        fast(10, ("cross_entropy", "em_known"), 10, seeds=(0,)),
     ),
     _study(
         "conv4",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dilute.dilution import NoisySet
@@ -37,14 +37,17 @@ class Entries:
         passes: budget: how often every training image may go through a network, forward and
             backward. A look at all images without gradients counts as a third of a pass, each of
             two networks as one.
-        learning_rates: peak rates of AdamW that each method tries; held-out noisy labels choose.
+        learning_rates: peak rates that each method tries; held-out noisy labels choose.
         seeds: each of subset, noise, held-out images, initialisation and order.
+        recipe: fields of `RunSpec` that all runs share, or a preset; AdamW and batches of 128 if
+            none are given.
     """
 
     methods: tuple[str | Method, ...] = USUAL
     passes: float = DEFAULT_PASSES
     learning_rates: tuple[float, ...] = DEFAULT_RATES
     seeds: tuple[int, ...] = (0, 1, 2)
+    recipe: Mapping[str, Any] = field(default_factory=lambda: {"batch_size": BATCH_SIZE})
 
     def recipes(self) -> list[dict[str, Any]]:
         """Return method, seed and recipe of each run, but for the budget, the seed varying slowest.
@@ -59,8 +62,8 @@ class Entries:
         return [
             {
                 "seed": seed,
+                **self.recipe,
                 **_fields(method),
-                "batch_size": BATCH_SIZE,
                 "learning_rate": rate,
                 "curve_points": _CURVE_POINTS,
             }
@@ -126,14 +129,14 @@ def _within_budget(spec: RunSpec, passes: float, num_taken: int) -> RunSpec:
     method = spec.make_method()
     num_images = num_taken - round(spec.heldout_fraction * num_taken)
     own_passes = (passes - _LOOK_COST * method.looks) / method.networks
-    steps = int(own_passes * num_images / BATCH_SIZE)
+    steps = int(own_passes * num_images / spec.batch_size)
     if steps < _CURVE_POINTS:
-        fewest = method.networks * _CURVE_POINTS * BATCH_SIZE / num_images
+        fewest = method.networks * _CURVE_POINTS * spec.batch_size / num_images
         raise SpecError(
             f"{passes:g} passes over {num_images:,} images are too few for {spec.method}, which "
             f"needs {_LOOK_COST * method.looks + fewest:.2g}; raise passes, or leave it out"
         )
-    return spec.model_copy(update={"budget_steps": steps})
+    return spec.model_copy(update={"budget_steps": steps, "budget_epochs": None})
 
 
 def entries_of(names: Sequence[str | Method]) -> tuple[str | Method, ...]:

@@ -78,14 +78,19 @@ def train(
 
     Errors: `Interrupted` if asked to stop; `StoreError` if the checkpoint cannot be read or
         written; `SpecError` for a method or a model that looks at a batch as a whole, where it
-        would be divided, or gradients to log without `on_curve_point`; `WorldError` for a lost
-        rank; `DataError` for a streamed image that does not decode, or a loader worker that dies or
-        hangs.
+        would be divided, mirror images of features, or gradients to log without `on_curve_point`;
+        `WorldError` for a lost rank; `DataError` for a streamed image that does not decode, or a
+        loader worker that dies or hangs.
     """
     if recipe.log_gradients and on_curve_point is None:
         raise SpecError(
             "log_gradients = True, but nothing that measures them was given; give train "
             "on_curve_point=Glances(recipe, device) of dilute.gradients, or leave log_gradients out"
+        )
+    if recipe.evaluate_mirrored and not noisy.clean.is_images:
+        raise SpecError(
+            "evaluate_mirrored = True has no meaning for features of shape "
+            f"{noisy.clean.input_shape}; it is for images"
         )
     keep_freed_memory()
     steps = _Steps(model, noisy, recipe, seed, device, Division(world, micro_batch_size))
