@@ -11,6 +11,7 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import check_estimator
 
 import dilute
@@ -23,6 +24,25 @@ QUICK = {"steps": 120, "learning_rate": 0.01}
 def test_scikit_learns_own_checks():
     """All of them, with no exclusion; one is for array libraries that this needs not know."""
     check_estimator(dilute.Classifier(steps=150), on_skip=None)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "check_no_attributes_set_in_init",
+        "check_estimators_nan_inf",
+        "check_estimators_dtypes",
+        "check_classifiers_one_label",
+        "check_classifiers_classes",
+        "check_n_features_in",
+        "check_estimators_pickle",
+        "check_fit_idempotent",
+    ],
+)
+def test_some_of_scikit_learns_own_checks(name: str):
+    """Those of what is likeliest to break; the slow test has them all."""
+    check = getattr(estimator_checks, name)
+    check("Classifier", dilute.Classifier(steps=150))
 
 
 def test_pipelines_searches_and_clones():
