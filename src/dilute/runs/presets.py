@@ -31,9 +31,9 @@ PRESETS = {
         {
             "model": "fastnet",
             "copies": "all",
-            "batch_size": 500,
+            "batch_size": 250,
             "optimizer": "sgd",
-            "learning_rate": 0.4,
+            "learning_rate": 0.1,
             "nesterov": True,
             "weight_decay": 5e-4,
             "weight_decay_on": "matrices",
