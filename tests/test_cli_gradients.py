@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import SMALL
 
@@ -91,3 +92,16 @@ def test_a_run_logs_its_gradients(command, tmp_path: Path):
     assert first["step"] == 0
     assert first["gradient"]["length"] > 0
     assert last["gradient"] is None
+
+
+def test_labels_of_ones_own_count_as_clean_and_that_is_said(command, tmp_path):
+    labels = np.arange(400) % 4
+    values = np.eye(4)[labels] + np.random.default_rng(0).normal(size=(400, 4))
+    np.savez(tmp_path / "own.npz", x=values.astype(np.float32), y=labels)
+    own = ["--model", "perceptron", "--alpha", "2", "--images", "64"]
+    code, _, err = command("gradients", f"npz:{tmp_path / 'own.npz'}", *own)
+    assert code == 0, err
+    assert "how many are wrong is not known; they count as clean here" in err
+    code, _, err = command("gradients", "digits", *own)
+    assert code == 0, err
+    assert "not known" not in err

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from dilute.data import LabelledSet
+from dilute.dilution import DilutedSet
 from dilute.errors import ModelError
 from dilute.models import MODELS, build
 from dilute.models.dropout import ByteDropout, PartOfBatch, as_part
 from dilute.models.fast import Whitening
+from dilute.runs import fresh_model
 
 pytestmark = pytest.mark.numerical
 
@@ -63,6 +67,23 @@ def test_whitening_makes_patches_white():
     both = layer(images).detach()
     torch.testing.assert_close(both[:, 12:], -both[:, :12])
     assert "weight" not in dict(layer.named_parameters())
+
+
+def test_a_run_whitens_by_its_own_training_images():
+    """Also a network in hand, of which a copy is trained."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 255, (300, 3, 16, 16)).astype(np.uint8) // 2
+    images[..., 1:] = (images[..., 1:] + images[..., :-1]) // 2
+    noisy = DilutedSet(LabelledSet(images, np.arange(300) % 3), 1.0, rows=np.arange(0, 300, 2))
+    own = build("fastnet", (3, 16, 16), 3)
+    before = own[0].weight.clone()
+    for network in (None, own):
+        model = fresh_model("fastnet", noisy, 0, torch.device("cpu"), network)
+        layer = model.network[0]
+        values = layer(model.scaled(torch.from_numpy(images[::2]))).detach()[:, :12]
+        covariance = torch.cov(values.transpose(0, 1).flatten(1))
+        torch.testing.assert_close(covariance, torch.eye(12), rtol=0, atol=0.05)
+    assert torch.equal(own[0].weight, before)
 
 
 def test_pooling_before_relu_is_the_same_function():

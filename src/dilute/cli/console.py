@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dilute.data import Splits
     from dilute.dilution import NoisySet
 
 
@@ -52,6 +53,15 @@ def say_lost_classes(noisy: NoisySet) -> None:
         say(
             f"note: for {len(lost)} of {noisy.num_classes} classes ({shown}) "
             "the true label is not the most frequent one; plain training cannot recover them"
+        )
+
+
+def say_count_as_clean(splits: Splits) -> None:
+    """Say that labels of which nobody knows how many are wrong count as clean here."""
+    if not splits.train_is_clean:
+        say(
+            "note: the labels are as given, and how many are wrong is not known; they count as "
+            "clean here, and noise is planted beside them"
         )
 
 

@@ -60,7 +60,9 @@ def gradients(
     from dilute.training.checkpoints import read_model
 
     device = place.use()
-    noisy = Material.of(spec, reading).noisy
+    material = Material.of(spec, reading)
+    noisy = material.noisy
+    console.say_count_as_clean(material.splits)
     network = fresh_model(spec.model, noisy, spec.seed, device)
     how: dict[str, Any] = {
         "copies": kinds,

@@ -116,6 +116,7 @@ def plan(
         check_writable(as_path(store))
 
         splits = load(source, reading)
+        console.say_count_as_clean(splits)
         with progress.sweep_progress() as on_progress:
             records = run_pilot(
                 source,
