@@ -18,7 +18,7 @@ from dilute.sweeps.crew import Lost, Member
 from dilute.sweeps.workers import HeldData, Message, Step, Task, Unfit, WorkerSetting, do
 
 _MOST_REPEATS = 3  # by Ray, of a run whose worker or node died
-_BEFORE_CANCEL_SECONDS = 1.0
+_BEFORE_CANCEL_SECONDS = 30.0  # processes on other nodes may be starting still
 _QUEUED_PER_PLACE = 2  # so that no place waits for the driver
 _READ_EVERY_SECONDS = 1.0
 _COUNT_EVERY_SECONDS = 10.0
@@ -135,7 +135,8 @@ class RayCrew:
             self._grow()
 
     def _busy(self) -> list[_Slot]:
-        return [member for member in self.members if member.task is not None]
+        """Return the members whose run is queued or under way."""
+        return [member for member in self.members if member.reference is not None]
 
     def _ended(
         self, members: Sequence[_Slot], timeout_seconds: float
@@ -150,9 +151,12 @@ class RayCrew:
             more, _ = self._ray.wait(rest, num_returns=len(rest), timeout=0)
             ended += more
         for reference in ended:
-            message = self._answer(by_reference[reference])
+            member = by_reference[reference]
+            message = self._answer(member)
+            # Ray ends this process if a task is cancelled at the moment when it returns.
+            member.reference = None
             self._is_unfit |= isinstance(message, Unfit)
-            yield by_reference[reference], message
+            yield member, message
 
     def _answer(self, member: _Slot) -> Message | Lost:
         """Return what a run that has ended says, or why it says nothing."""
@@ -210,8 +214,8 @@ class RayCrew:
         Those that do not end within `grace_seconds` are killed.
         """
         left = self._busy()
-        # Ray ends this process if a task is cancelled at the moment when it returns. On unfit
-        # nodes all runs return at once by themselves.
+        # On unfit nodes all runs return by themselves, as soon as there is a process for them. To
+        # cancel them just then would end this process, too.
         if self._is_unfit:
             yield from self._ending(left, _BEFORE_CANCEL_SECONDS)
         for force in (False, True):
