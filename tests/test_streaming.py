@@ -16,7 +16,7 @@ import torch
 from pictures import CLASSES, RECIPE, SIDE, assert_same_weights, jpeg, outcome, spoil, streamed
 
 from dilute import seeds
-from dilute.data import Reading, imagenet, load
+from dilute.data import Augmentation, Reading, imagenet, load
 from dilute.errors import DataError, SpecError
 from dilute.runs import RunSpec
 
@@ -157,13 +157,13 @@ def test_a_sample_of_imagenet_is_tested_on_itself(folder: Path, monkeypatch: pyt
 def test_threads_give_what_one_thread_gives(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dilute.data.encoded.SMALL_IMAGE_BYTES", 0)
     train = streamed(folder).train
-    words = seeds.raw(0, "test", count=60)
+    crops = Augmentation("crop_flip", seeds.raw(0, "test", count=60))
     before, alive = torch.get_num_threads(), threading.active_count()
     try:
         results = []
         for threads in (1, 4):
             torch.set_num_threads(threads)
-            results.append(train.gather(np.arange(60), words))
+            results.append(train.gather(np.arange(60), crops))
     finally:
         torch.set_num_threads(before)
     assert np.array_equal(*results)
