@@ -10,13 +10,14 @@ import argparse
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from report import ROOT, Rows, measured_apart, measured_table, spread
+from report import ROOT, Rows, answer, measured_apart, measured_table, spread
 
-NUM_IMAGES, BATCH_SIZE = 5000, 500
+from dilute.files import write_file
+
+NUM_IMAGES, BATCH_SIZE = 5000, 250
 SHAPE, NUM_CLASSES = (3, 32, 32), 10
 PRECISIONS = ("float32", "bfloat16")
 _MATRIX = 4096
@@ -24,6 +25,14 @@ _MATRIX = 4096
 
 def pictures() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (NUM_IMAGES, *SHAPE), np.uint8)
+
+
+def usual_changes() -> Any:
+    """Return torchvision's transforms of an image that `shift_flip` stands for."""
+    from torchvision.transforms import v2
+
+    crop = v2.RandomCrop(SHAPE[1:], padding=4, padding_mode="reflect")
+    return v2.Compose([crop, v2.RandomHorizontalFlip()])
 
 
 def seconds_of(action: Callable[[], object], repeats: int) -> float:
@@ -40,19 +49,15 @@ def seconds_of(action: Callable[[], object], repeats: int) -> float:
 def augmentation() -> dict[str, float]:
     """Microseconds per image: ours on whole batches, torchvision's image by image."""
     import torch
-    from torchvision.transforms import v2
 
     from dilute.data.augmentation import shift_flip_all
 
     images = pictures()[:BATCH_SIZE]
     words = np.random.default_rng(1).integers(0, 2**64, BATCH_SIZE, np.uint64)
-    theirs = v2.Compose(
-        [v2.RandomCrop(32, padding=4, padding_mode="reflect"), v2.RandomHorizontalFlip()]
-    )
-    tensors = torch.from_numpy(images)
+    change, tensors = usual_changes(), torch.from_numpy(images)
     return {
         "ours": 1e6 / BATCH_SIZE * seconds_of(lambda: shift_flip_all(images, words), 10),
-        "theirs": 1e6 / BATCH_SIZE * seconds_of(lambda: [theirs(one) for one in tensors], 3),
+        "theirs": 1e6 / BATCH_SIZE * seconds_of(lambda: [change(one) for one in tensors], 3),
     }
 
 
@@ -64,7 +69,8 @@ def ours(precision: str, steps: int) -> dict[str, float]:
     from dilute.runs import PRESETS, fresh_model
     from dilute.training import train
 
-    fields = {**PRESETS["cifar10-fast"].fields, "budget_epochs": None, "precision": precision}
+    fields = {**PRESETS["cifar10-fast"].fields, "budget_epochs": None}
+    fields |= {"precision": precision, "batch_size": BATCH_SIZE}
     model = str(fields.pop("model"))
     recipe = dilute.Recipe(**fields, budget_steps=steps, curve_points=1)
     images = dilute.LabelledSet(pictures(), np.arange(NUM_IMAGES) % NUM_CLASSES)
@@ -87,16 +93,13 @@ def theirs(precision: str, steps: int) -> dict[str, float]:
     import torch
     from torch.nn import functional
     from torch.utils.data import DataLoader, Dataset
-    from torchvision.transforms import v2
 
     from dilute.models import build
 
     class Pictures(Dataset):
         def __init__(self) -> None:
             self.images = torch.from_numpy(pictures())
-            self.change = v2.Compose(
-                [v2.RandomCrop(32, padding=4, padding_mode="reflect"), v2.RandomHorizontalFlip()]
-            )
+            self.change = usual_changes()
 
         def __len__(self) -> int:
             return NUM_IMAGES
@@ -189,13 +192,12 @@ def main() -> None:
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
-        name, *arguments = json.loads(given.measure)
-        print(json.dumps(MEASUREMENTS[name](*arguments)))
+        answer(MEASUREMENTS, given.measure)
         return
     sections = [lambda: of_augmentation(given.rounds)]
     sections += [lambda p=p: of_training(p, given.rounds, given.steps) for p in PRECISIONS]
     text = measured_table(sections)
-    (Path(ROOT) / "results" / "cifar10-speed.md").write_text(text, encoding="utf-8")
+    write_file(ROOT / "results" / "cifar10-speed.md", text.encode())
     print(text)
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from report import ROOT, machine, measured_apart, write_results
+from report import ROOT, answer, machine, measured_apart, write_results
 
 from dilute.study.pages import markdown_table, write_table
 
@@ -221,8 +221,7 @@ def main() -> None:
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
-        name, *arguments = json.loads(given.measure)
-        print(json.dumps(MEASUREMENTS[name](*arguments)))
+        answer(MEASUREMENTS, given.measure)
         return
     with tempfile.TemporaryDirectory() as temporary:
         results = run(given.folder or Path(temporary), given.images, given.rounds, given.batches)

@@ -32,6 +32,17 @@ def measured_apart(*words: str, environment: Mapping[str, str] | None = None) ->
     return found
 
 
+def answer(measurements: Mapping[str, Callable[..., dict[str, float]]], asked: str) -> None:
+    """Print what a measurement gives, in the process of its own that `measured_apart` starts.
+
+    Arguments:
+        measurements: by name.
+        asked: a JSON list of the name and its arguments.
+    """
+    name, *arguments = json.loads(asked)
+    print(json.dumps(measurements[name](*arguments)))
+
+
 def spread(values: Iterable[float], form: str = "{:.2f}") -> str:
     values = sorted(values)
     median, low, high = (form.format(v) for v in (statistics.median(values), values[0], values[-1]))

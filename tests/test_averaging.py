@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_training import assert_same_bits, interrupted_at, trained_weights
+from small_training import CPU, assert_same_bits, fresh, interrupted_at, trained_weights
 from torch import nn
 
 import dilute
@@ -15,7 +15,7 @@ from dilute.data import LabelledSet, Splits
 from dilute.dilution import DilutedSet, NoisySet
 from dilute.errors import SpecError
 from dilute.interruption import Interrupted
-from dilute.training import Mirrored, Recipe, Trained
+from dilute.training import Mirrored, Recipe, Trained, evaluate
 
 pytestmark = pytest.mark.numerical
 
@@ -86,8 +86,14 @@ def test_what_is_evaluated_is_what_is_kept(pictures: NoisySet):
     heldout = DilutedSet(pictures.clean, 0.0, rows=np.arange(0, 64, 3))
     recipe = Recipe(**FAST, budget_steps=8, average_decay=0.9)
     kept, outcome = trained_weights(pictures, recipe, "fastnet", heldout=heldout)
-    if outcome.selected == len(outcome.curve) - 1:
-        assert_same_bits(kept, outcome.selected_weights)
+    model = fresh(pictures.clean, "fastnet")
+    for weights, point in (
+        (kept, outcome.curve[-1]),
+        (outcome.selected_weights, outcome.curve[outcome.selected]),
+    ):
+        model.load_state_dict(weights)
+        score = evaluate(model, heldout, CPU)
+        assert score.nll == pytest.approx(point.heldout_nll, rel=1e-6)
     plain, _ = trained_weights(pictures, Recipe(**FAST, budget_steps=8), "fastnet")
     assert any(not torch.equal(kept[name], plain[name]) for name in kept)
 

@@ -22,7 +22,8 @@ from dilute.gradients import Glances, Sampling, measure_gradients
 from dilute.interruption import Interrupted
 from dilute.methods import Observed, make_method
 from dilute.models import build
-from dilute.runs import Execution
+from dilute.models.fast import Whitening
+from dilute.runs import Execution, fresh_model
 from dilute.training import Recipe, Scaled, Trained
 from dilute.training.batches import batches
 from dilute.training.division import Division, backward
@@ -324,6 +325,18 @@ def test_statistics_of_a_large_set_are_of_a_drawn_part(
     exact, deviation = train.statistics()
     assert not np.array_equal(mean, exact)
     assert np.abs(mean - exact).max() < deviation.max() / 2
+
+
+def test_whitening_leaves_out_what_cannot_be_read(folder: Path) -> None:
+    spoil(folder)
+    noisy = DilutedSet(streamed(folder, on_corrupt="skip").train, 1.0)
+    model = fresh_model("own", noisy, 0, CPU, nn.Sequential(Whitening(3)))
+    images, decodes = noisy.blocks[0].read(np.arange(noisy.num_images))
+    assert (~decodes).sum() == 1
+    values = model(torch.from_numpy(images)).detach()[:, :12]
+    covariance = torch.cov(values.transpose(0, 1).flatten(1))
+    assert (torch.diag(covariance) < 1.01).all()
+    assert torch.diag(covariance)[0] == pytest.approx(1, abs=0.01)
 
 
 def test_a_file_that_has_gone_is_never_skipped(folder: Path) -> None:

@@ -91,6 +91,8 @@ def test_linear_schedule():
     np.testing.assert_allclose(np.diff(rates[4:]), -0.1)
     assert rates[-1] == pytest.approx(0.1)
     assert max(recipe.learning_rate_at(step, 2) for step in range(2)) == 1.0
+    for step in range(50, 600):  # to the last bit, as stored runs had it
+        assert Recipe().learning_rate_at(step, 600) == 1e-3 * (600 - step) / 550
 
 
 def test_cosine_schedule():

@@ -53,25 +53,28 @@ def rows_of(file: Path, reading: Reading, *, needs_labels: bool = True) -> Table
     """
     import pyarrow as pa
 
-    table = _read(file)
+    delimiter = check_csv(file)
+    table = _read(file, delimiter)
     rows = _rows(file, table).asked(reading, needs_labels=needs_labels)
     _, label = find_columns(rows)
     if label is None:
         return rows
     kind = table.schema.field(label).type
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-        text = _read(file, column_types={label: pa.string()}, include_columns=[label]).column(0)
+        text = _read(
+            file, delimiter, column_types={label: pa.string()}, include_columns=[label]
+        ).column(0)
         numbers = [str(value) for value in table.column(label).to_pylist()]
         if [cell.strip() for cell in text.to_pylist()] != numbers:
             table = table.set_column(table.schema.get_field_index(label), label, text)
     return _rows(file, table).asked(reading, needs_labels=needs_labels)
 
 
-def _read(file: Path, **convert: Any) -> Any:
+def _read(file: Path, delimiter: str, **convert: Any) -> Any:
     import pyarrow as pa
     from pyarrow import csv
 
-    parse = csv.ParseOptions(delimiter=check_csv(file))
+    parse = csv.ParseOptions(delimiter=delimiter)
     try:
         return csv.read_csv(
             file, parse_options=parse, convert_options=csv.ConvertOptions(**convert)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from dilute.models.fast import Whitening
 from dilute.training import Scaled
 
 _INSTANCE = "instance:"
-_IMAGES_TO_FIT = 5_000
+_IMAGES_TO_FIT, _VALUES_TO_FIT = 5_000, 2**24  # of large images fewer, as they take memory
 
 
 def scaled_model(name: str, clean: LabelledSet, rows: NDArray[np.int64] | None = None) -> Scaled:
@@ -57,10 +58,11 @@ def _fit_to_images(model: Scaled, noisy: NoisySet) -> None:
     if not layers:
         return
     block = noisy.blocks[0]
-    number = min(len(block), _IMAGES_TO_FIT)
+    fitting = max(1, _VALUES_TO_FIT // math.prod(noisy.clean.input_shape))
+    number = min(len(block), _IMAGES_TO_FIT, fitting)
     # Spread out, since images of a class may lie together.
-    images, decodes = block.read(np.arange(number) * len(block) // number)
-    scaled = model.scaled(torch.from_numpy(images[decodes]))
+    images, _ = block.read(np.arange(number) * len(block) // number)
+    scaled = model.scaled(torch.from_numpy(images))
     for layer in layers:
         layer.fit(scaled)
 

@@ -259,10 +259,11 @@ class Recipe(BaseModel):
             warmup = round(self.warmup_fraction * num_steps)
         if step < warmup:
             return self.learning_rate * (step + 1) / warmup
-        left = (num_steps - step) / (num_steps - warmup)
         if self.schedule == "cosine":
-            left = (1 - math.cos(math.pi * left)) / 2
-        return self.learning_rate * left
+            left = (num_steps - step) / (num_steps - warmup)
+            return self.learning_rate * (1 - math.cos(math.pi * left)) / 2
+        # In this order, so that the bits are those of the runs that are stored.
+        return self.learning_rate * (num_steps - step) / (num_steps - warmup)
 
     def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Return the optimiser of `parameters`, at the peak learning rate."""
